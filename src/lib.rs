@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod error;
 pub mod types;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};
