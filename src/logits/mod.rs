@@ -8,6 +8,7 @@
 mod project;
 mod surface;
 
+pub(crate) use project::column_sum;
 pub use project::project;
 
 pub(crate) use surface::{Prepared, Surface, prepare};
