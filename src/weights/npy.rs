@@ -103,6 +103,27 @@ pub(super) fn element_type(name: &str, descr: &str) -> Result<ElementType> {
     Ok(element)
 }
 
+/// The NumPy dtype string of an element type.
+#[cfg(feature = "std")]
+pub(super) fn descr(element: ElementType) -> std::borrow::Cow<'static, str> {
+    std::borrow::Cow::Borrowed(match element {
+        ElementType::F64 => "<f8",
+        ElementType::F32 => "<f4",
+        ElementType::F16 => "<f2",
+        ElementType::Bf16 => "<V2",
+        ElementType::I8 => "|i1",
+        ElementType::I16 => "<i2",
+        ElementType::I32 => "<i4",
+        ElementType::I64 => "<i8",
+        ElementType::U8 => "|u1",
+        ElementType::U16 => "<u2",
+        ElementType::U32 => "<u4",
+        ElementType::U64 => "<u8",
+        ElementType::Bool => "|b1",
+        ElementType::Unicode(width) => return format!("<U{width}").into(),
+    })
+}
+
 /// A number of decimal digits without sign or leading zeros.
 fn decimal(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));

@@ -17,12 +17,16 @@ use super::tensor::{ArrayView, ElementType, MAX_DIMENSIONS, Order, Shape};
 use crate::error::{Error, Label, Result};
 
 /// The longest header that is read, in bytes.
-pub const MAX_HEADER: usize = 16 << 20;
+pub const MAX_HEADER: usize = 4 << 20;
 
-/// The most header bytes that are read again and again to bring unordered tensors into order.
+/// The longest `__metadata__` object in which the dtypes of text are looked up, in bytes.
+pub const MAX_METADATA: usize = 256 << 10;
+
+/// The most header bytes that are read again, to bring unordered tensors into order and to tell names apart: about a
+/// second. Files that writers make need a few kilobytes of it.
 const MAX_WORK: usize = 1 << 30;
 
-const METADATA: &str = "__metadata__";
+pub(super) const METADATA: &str = "__metadata__";
 
 /// A checked safetensors file.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,8 @@ pub struct Safetensors<'a> {
     // Where `data` begins in the file.
     data_start: usize,
     count: usize,
+    // The object of `__metadata__` in the header.
+    metadata: Option<(usize, usize)>,
 }
 
 /// One tensor as the header describes it.
@@ -46,7 +52,8 @@ struct Tensor<'a> {
 
 enum Item<'a> {
     Tensor(Tensor<'a>),
-    Metadata,
+    // Where its object begins and ends.
+    Metadata(usize, usize),
 }
 
 impl<'a> Safetensors<'a> {
@@ -56,7 +63,7 @@ impl<'a> Safetensors<'a> {
         let length =
             u64_at(bytes, 0).ok_or_else(|| file(bytes.len() as u64, "the file ends within the header's length"))?;
         if length > MAX_HEADER as u64 {
-            return Err(file(length, "the header is longer than 16 MiB"));
+            return Err(file(length, "the header is longer than 4 MiB"));
         }
         let header = slice_at(bytes, 8, length as usize)
             .ok_or_else(|| file(length, "the header goes past the end of the file"))?;
@@ -67,7 +74,7 @@ impl<'a> Safetensors<'a> {
             reason: "the header is not UTF-8",
         })?;
         let data_start = 8 + length as usize;
-        let mut file = Safetensors { header, data: &bytes[data_start..], data_start, count: 0 };
+        let mut file = Safetensors { header, data: &bytes[data_start..], data_start, count: 0, metadata: None };
         let total = file.check_items()?;
         file.check_cover(total)?;
         Ok(file)
@@ -77,21 +84,30 @@ impl<'a> Safetensors<'a> {
     fn check_items(&mut self) -> Result<u64> {
         let mut names = NameFilter::new();
         let mut items = Items::new(self.header)?;
-        let mut metadata = false;
         let mut total = 0u64;
+        let mut work = 0;
         while let Some(item) = items.next()? {
-            let Item::Tensor(tensor) = item else {
-                if core::mem::replace(&mut metadata, true) {
-                    return Err(items.json.malformed("there are two __metadata__ objects"));
+            let tensor = match item {
+                Item::Tensor(tensor) => tensor,
+                Item::Metadata(start, end) => {
+                    if self.metadata.replace((start, end)).is_some() {
+                        return Err(items.json.malformed("there are two __metadata__ objects"));
+                    }
+                    continue;
                 }
-                continue;
             };
             let wrong = |value: u64, reason| {
                 let offset = 8 + items.json.position as u64;
                 Error::FileMalformed { array: Label::new(tensor.name), offset, value, reason }
             };
-            if names.insert(tensor.name) && self.tensors().take(self.count).any(|other| other.name == tensor.name) {
-                return Err(wrong(self.count as u64, "the name occurs twice in the header"));
+            if names.insert(tensor.name) {
+                work += items.json.position;
+                if work > MAX_WORK {
+                    return Err(wrong(self.count as u64, "the header is too long to look for names that occur twice"));
+                }
+                if self.tensors().take(self.count).any(|other| other.name == tensor.name) {
+                    return Err(wrong(self.count as u64, "the name occurs twice in the header"));
+                }
             }
             self.count += 1;
             if self.count > MAX_ARRAYS {
@@ -165,6 +181,11 @@ impl<'a> Safetensors<'a> {
         Entries { file: *self, items: Items::new(self.header).ok() }
     }
 
+    /// The tensor of this name, if there is one.
+    pub fn entry(&self, name: &str) -> Option<Entry<'a>> {
+        self.tensors().find(|tensor| tensor.name == name).and_then(|tensor| self.view(tensor))
+    }
+
     /// A value of `__metadata__`: the text between its quotes, escapes as they stand. `None` if there is no such key
     /// or if it occurs twice.
     pub fn metadata(&self, key: &str) -> Option<&'a str> {
@@ -172,14 +193,18 @@ impl<'a> Safetensors<'a> {
     }
 
     fn metadata_where(&self, wanted: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let mut items = Items::new(self.header).ok()?;
-        items.stop_at_metadata = true;
-        loop {
-            match items.next().ok()?? {
-                Item::Tensor(_) => continue,
-                Item::Metadata => return items.json.metadata(wanted).ok()?,
-            }
+        let (start, end) = self.metadata?;
+        Json { text: self.header.get(start..end)?, position: 0 }.metadata(wanted).ok()?
+    }
+
+    /// The dtype that the metadata give a tensor. Only U32 has one, and only short metadata are searched, so that
+    /// listing a hostile file stays quick.
+    fn text_dtype(&self, tensor: &Tensor<'_>, element: ElementType) -> Option<&'a str> {
+        let short = self.metadata.is_some_and(|(start, end)| end - start <= MAX_METADATA);
+        if element != ElementType::U32 || !short {
+            return None;
         }
+        self.metadata_where(|key| key.strip_suffix(".dtype") == Some(tensor.name))
     }
 
     fn tensors(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
@@ -188,13 +213,13 @@ impl<'a> Safetensors<'a> {
             loop {
                 match items.as_mut()?.next().ok()?? {
                     Item::Tensor(tensor) => return Some(tensor),
-                    Item::Metadata => continue,
+                    Item::Metadata(..) => continue,
                 }
             }
         })
     }
 
-    fn entry(&self, tensor: Tensor<'a>) -> Option<Entry<'a>> {
+    fn view(&self, tensor: Tensor<'a>) -> Option<Entry<'a>> {
         let (begin, end) = (tensor.begin as usize, tensor.end as usize);
         let data = self.data.get(begin..end)?;
         Some(Entry::new(tensor.name, self.array(tensor, data), data, self.data_start + begin, None))
@@ -207,7 +232,7 @@ impl<'a> Safetensors<'a> {
             Error::ArrayUnsupported { array, reason, found: Label::new(tensor.dtype) }
         })?;
         let (mut element, mut shape) = (element, tensor.shape);
-        if let Some(dtype) = self.metadata_where(|key| key.strip_suffix(".dtype") == Some(tensor.name)) {
+        if let Some(dtype) = self.text_dtype(&tensor, element) {
             let text = npy::element_type(tensor.name, dtype)?;
             match (text, element, shape.dimensions().split_last()) {
                 (ElementType::Unicode(width), ElementType::U32, Some((&last, outer))) if last == width as usize => {
@@ -238,8 +263,8 @@ impl<'a> Iterator for Entries<'a> {
         loop {
             // The header was checked when the file was parsed.
             match self.items.as_mut()?.next().ok()?? {
-                Item::Tensor(tensor) => return self.file.entry(tensor),
-                Item::Metadata => continue,
+                Item::Tensor(tensor) => return self.file.view(tensor),
+                Item::Metadata(..) => continue,
             }
         }
     }
@@ -264,29 +289,46 @@ fn element_type(dtype: &str) -> Option<ElementType> {
     })
 }
 
+/// The dtype of an element type; that of text is the dtype of its code points.
+#[cfg(feature = "std")]
+pub(super) fn dtype(element: ElementType) -> &'static str {
+    match element {
+        ElementType::F64 => "F64",
+        ElementType::F32 => "F32",
+        ElementType::F16 => "F16",
+        ElementType::Bf16 => "BF16",
+        ElementType::I8 => "I8",
+        ElementType::I16 => "I16",
+        ElementType::I32 => "I32",
+        ElementType::I64 => "I64",
+        ElementType::U8 => "U8",
+        ElementType::U16 => "U16",
+        ElementType::U32 | ElementType::Unicode(_) => "U32",
+        ElementType::U64 => "U64",
+        ElementType::Bool => "BOOL",
+    }
+}
+
 /// The items of the header's object, one after the other.
 #[derive(Clone, Debug)]
 struct Items<'a> {
     json: Json<'a>,
     first: bool,
-    // Leave `json` before the value of `__metadata__` instead of skipping it.
-    stop_at_metadata: bool,
 }
 
 impl<'a> Items<'a> {
     fn new(header: &'a str) -> Result<Items<'a>> {
         let mut json = Json { text: header, position: 0 };
         json.expect(b'{', "the header does not begin with an object")?;
-        Ok(Items { json, first: true, stop_at_metadata: false })
+        Ok(Items { json, first: true })
     }
 
     fn next(&mut self) -> Result<Option<Item<'a>>> {
         let Some(name) = self.json.key(&mut self.first)? else { return Ok(None) };
         if name == METADATA {
-            if !self.stop_at_metadata {
-                self.json.metadata(|_| false)?;
-            }
-            return Ok(Some(Item::Metadata));
+            let start = self.json.position;
+            self.json.metadata(|_| false)?;
+            return Ok(Some(Item::Metadata(start, self.json.position)));
         }
         if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(self.json.malformed("a tensor's name is not 1 to 256 bytes of plain text"));
