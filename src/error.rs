@@ -265,7 +265,7 @@ impl Error {
             Error::Finished => 10,
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
-<<<<<<< HEAD
+            Error::DuplicateToken { .. } => 13,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -280,9 +280,6 @@ impl Error {
             Error::FileFormat { .. } => 111,
             Error::File { .. } => 112,
             Error::Interrupted => 113,
-=======
-            Error::DuplicateToken { .. } => 13,
->>>>>>> main
         }
     }
 }
