@@ -16,9 +16,10 @@ pub mod weights;
 #[doc(hidden)]
 pub mod kernels;
 
+pub mod logits;
+
 mod constrain;
 mod distribution;
-mod logits;
 mod selection;
 mod trace;
 

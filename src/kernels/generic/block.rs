@@ -117,8 +117,8 @@ impl<'a, E: Element> Blocks<'a, E> {
             return quarters;
         }
         let mut logits = [[0.0; 16]; 4];
-        for (quarter, to) in quarters.iter().zip(&mut logits) {
-            lanes.store(*quarter, to);
+        for i in 0..4 {
+            lanes.store(quarters[i], &mut logits[i]);
         }
         while let Some(entry) = self.overrides.get(next).filter(|entry| (entry.token as usize) < first + BLOCK) {
             let lane = entry.token as usize - first;
@@ -143,7 +143,7 @@ pub(super) fn load_elements<L: Lanes, E: Element>(lanes: L, rest: &[E]) -> [L::F
 }
 
 #[inline(always)]
-fn load_whole<L: Lanes, E: Element>(lanes: L, block: &[E; BLOCK]) -> [L::F; 4] {
+pub(super) fn load_whole<L: Lanes, E: Element>(lanes: L, block: &[E; BLOCK]) -> [L::F; 4] {
     let (chunks, _) = block.as_chunks::<16>();
     [E::load(lanes, &chunks[0]), E::load(lanes, &chunks[1]), E::load(lanes, &chunks[2]), E::load(lanes, &chunks[3])]
 }
@@ -163,8 +163,13 @@ pub(super) fn mask_block<L: Lanes>(lanes: L, words: &[u32], block: usize, quarte
         return quarters;
     }
     let masked = lanes.splat(f32::NEG_INFINITY);
-    let keep = |i: usize| lanes.select(lanes.mask((bits >> (16 * i)) as u32 & 0xffff), quarters[i], masked);
-    [keep(0), keep(1), keep(2), keep(3)]
+    let [a, b, c, d] = quarters;
+    [
+        lanes.select(lanes.mask(bits as u32 & 0xffff), a, masked),
+        lanes.select(lanes.mask((bits >> 16) as u32 & 0xffff), b, masked),
+        lanes.select(lanes.mask((bits >> 32) as u32 & 0xffff), c, masked),
+        lanes.select(lanes.mask((bits >> 48) as u32), d, masked),
+    ]
 }
 
 /// Runs a typed kernel on whatever element type the row has.

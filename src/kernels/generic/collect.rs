@@ -53,7 +53,9 @@ fn typed_collect<L: Lanes, E: Element>(
         if keys.len() - filled < BLOCK {
             return Collected { next_block: block, filled };
         }
-        for (i, logits) in blocks.load(lanes, block).into_iter().enumerate() {
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
             let above = if strictly { lanes.gt(logits, lowest) } else { lanes.ge(logits, lowest) };
             let mut bits = lanes.bits(above);
             if bits == 0 {
@@ -101,7 +103,9 @@ pub fn bracket_histogram<L: Lanes>(
         let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
         let mut next = find_at_least(lanes, maxima, 0, low);
         while let Some(block) = next {
-            for logits in blocks.load(lanes, block) {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
                 let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
                 if bits == 0 {
                     continue;
@@ -133,7 +137,9 @@ pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: 
         let mut left = n;
         let mut next = find_at_least(lanes, maxima, 0, logit);
         while let Some(block) = next {
-            for (i, logits) in blocks.load(lanes, block).into_iter().enumerate() {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
                 let mut bits = lanes.bits(lanes.eq(logits, wanted));
                 let count = u64::from(bits.count_ones());
                 if left >= count {
@@ -157,7 +163,9 @@ pub fn runner_up<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, token: To
     with_elements!(view, row => {
         let masked = lanes.splat(f32::NEG_INFINITY);
         let mut largest = masked;
-        for (i, logits) in Blocks::new(row, view, block).load(lanes, block).into_iter().enumerate() {
+        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
             let first = block * BLOCK + 16 * i;
             let lane = (token as usize).wrapping_sub(first);
             let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };

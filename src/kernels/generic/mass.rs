@@ -174,7 +174,9 @@ fn typed_sums<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], max
             if maxima.get(block).is_some_and(|&maximum| scale.is_negligible(maximum)) {
                 continue;
             }
-            for logits in blocks.load(lanes, block) {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
                 let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
                 weight_lanes = lanes.add(weight_lanes, w);
                 exponent_lanes = lanes.add(exponent_lanes, lanes.mul(w, t));
@@ -212,7 +214,9 @@ pub fn kept_masses<L: Lanes>(
                 continue;
             }
             let mut sum = MassLanes::new(lanes);
-            for (i, logits) in blocks.load(lanes, block).into_iter().enumerate() {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
                 let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
                 kept.count += lanes.bits(keep).count_ones();
                 let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
@@ -235,7 +239,9 @@ pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: C
             if block_maximum < cut.logit {
                 continue;
             }
-            for (i, logits) in blocks.load(lanes, block).into_iter().enumerate() {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
                 count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
             }
         }
@@ -257,7 +263,9 @@ pub fn block_masses<L: Lanes>(
         let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
         let (outputs, _) = masses.as_chunks_mut::<16>();
         let mut total = 0;
-        for (i, logits) in Blocks::new(row, view, block).load(lanes, block).into_iter().enumerate() {
+        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
             let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
             let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
             let (high, low) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));

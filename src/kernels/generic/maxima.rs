@@ -4,10 +4,10 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, block_bits, load_elements, mask_block, with_elements};
+use super::block::{Blocks, RowView, block_bits, load_elements, load_whole, mask_block, with_elements};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
-use core::array::from_fn;
+use crate::types::BLOCK;
 
 /// What the first pass found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,9 +40,9 @@ fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &
         let mut folded = [masked; 16];
         match (whole, blocks.words()) {
             (Some(tile), None) => {
-                let (vectors, _) = tile.as_chunks::<16>();
+                let (whole_blocks, _) = tile.as_chunks::<BLOCK>();
                 for i in 0..16 {
-                    let [a, b, c, d] = from_fn(|j| E::load(lanes, &vectors[4 * i + j]));
+                    let [a, b, c, d] = load_whole(lanes, &whole_blocks[i]);
                     nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
                     folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
                 }
@@ -85,7 +85,11 @@ pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f3
 fn largest_lane<L: Lanes>(lanes: L, x: L::F) -> f32 {
     let mut a = [0.0; 16];
     lanes.store(x, &mut a);
-    a.iter().fold(f32::NEG_INFINITY, |largest, &lane| if lane > largest { lane } else { largest }) + 0.0
+    let mut largest = f32::NEG_INFINITY;
+    for lane in a {
+        largest = if lane > largest { lane } else { largest };
+    }
+    largest + 0.0
 }
 
 /// Folds each run of 16 values to its maximum; `values` is a multiple of 16 long, `folded` a multiple of 16 that covers
@@ -98,7 +102,10 @@ pub fn fold_maxima<L: Lanes>(lanes: L, values: &[f32], folded: &mut [f32]) -> f3
     let mut largest = masked;
     for (i, to) in outputs.iter_mut().enumerate() {
         let rest = vectors.get(16 * i..).unwrap_or(&[]);
-        let inputs = from_fn(|j| rest.get(j).map_or(masked, |vector| lanes.load(vector)));
+        let mut inputs = [masked; 16];
+        for (input, vector) in inputs.iter_mut().zip(rest) {
+            *input = lanes.load(vector);
+        }
         let group = lanes.add(lanes.fold_max(inputs), lanes.splat(0.0));
         largest = lanes.max(largest, group);
         lanes.store(group, to);
@@ -154,7 +161,11 @@ pub fn find_at_least<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold
 fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
     let threshold = lanes.splat(threshold);
     let (vectors, _) = values.as_chunks::<16>();
-    vectors.iter().map(|vector| lanes.bits(lanes.ge(lanes.load(vector), threshold)).count_ones() as usize).sum()
+    let mut count = 0;
+    for vector in vectors {
+        count += lanes.bits(lanes.ge(lanes.load(vector), threshold)).count_ones() as usize;
+    }
+    count
 }
 
 /// A threshold that at least `wanted` of the values reach and few more do: bisection over ordered keys, ended early where

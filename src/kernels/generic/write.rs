@@ -55,7 +55,9 @@ fn rewrite<L: Lanes>(
             quarters = mask_block(lanes, words, block, quarters);
         }
         let mut out = [[0.0; 16]; 4];
-        for (i, logits) in quarters.into_iter().enumerate() {
+        let quarters = quarters;
+        for i in 0..4 {
+            let logits = quarters[i];
             let keep = cut.lanes(lanes, logits, first + 16 * i);
             lanes.store(each(block, logits, keep), &mut out[i]);
         }

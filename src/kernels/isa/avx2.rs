@@ -52,11 +52,8 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
-        with_avx2!(self, {
-            let widen =
-                |half| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(half))));
-            [widen(from.as_ptr().cast()), widen(from.as_ptr().add(8).cast())]
-        })
+        let (halves, _) = from.as_chunks::<8>();
+        [self.widen_bf16(&halves[0]), self.widen_bf16(&halves[1])]
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -113,11 +110,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn mask(self, bits: u32) -> Self::M {
-        with_avx2!(self, {
-            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            let half = |byte: u32| _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(byte as i32), lanes), lanes);
-            [_mm256_castsi256_ps(half(bits)), _mm256_castsi256_ps(half(bits >> 8))]
-        })
+        [self.mask_half(bits), self.mask_half(bits >> 8)]
     }
     #[inline(always)]
     fn bits(self, m: Self::M) -> u32 {
@@ -153,37 +146,71 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F {
-        with_avx2!(self, {
-            let scale = |p, rounded| {
-                _mm256_castsi256_ps(_mm256_add_epi32(
-                    _mm256_castps_si256(p),
-                    _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded)),
-                ))
-            };
-            [scale(p[0], rounded[0]), scale(p[1], rounded[1])]
-        })
+        [self.scale_half(p[0], rounded[0]), self.scale_half(p[1], rounded[1])]
     }
 
     #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
+        [
+            self.fold_eight(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]),
+            self.fold_eight(x[8], x[9], x[10], x[11], x[12], x[13], x[14], x[15]),
+        ]
+    }
+}
+
+type Pair = [__m256; 2];
+
+impl Avx2 {
+    /// Folds eight inputs to one register whose lane i belongs to input i.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "eight registers, not eight ideas")]
+    fn fold_eight(self, a: Pair, b: Pair, c: Pair, d: Pair, e: Pair, f: Pair, g: Pair, h: Pair) -> __m256 {
+        let (p, q) = (self.fold_two(a, e), self.fold_two(b, f));
+        let (r, s) = (self.fold_two(c, g), self.fold_two(d, h));
         with_avx2!(self, {
-            // Eight inputs fold to one register whose lane i belongs to input i.
-            let eight = |x: &[Self::F]| {
-                let one = |i: usize| _mm256_max_ps(x[i][0], x[i][1]);
-                let pair = |i: usize| {
-                    let (a, b) = (one(i), one(i + 4));
-                    _mm256_max_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
-                };
-                let (p, q, r, s) = (pair(0), pair(1), pair(2), pair(3));
-                let pq = _mm256_max_ps(_mm256_unpacklo_ps(p, q), _mm256_unpackhi_ps(p, q));
-                let rs = _mm256_max_ps(_mm256_unpacklo_ps(r, s), _mm256_unpackhi_ps(r, s));
-                let (pq, rs) = (_mm256_castps_pd(pq), _mm256_castps_pd(rs));
-                _mm256_max_ps(
-                    _mm256_castpd_ps(_mm256_unpacklo_pd(pq, rs)),
-                    _mm256_castpd_ps(_mm256_unpackhi_pd(pq, rs)),
-                )
-            };
-            [eight(&x[..8]), eight(&x[8..])]
+            let pq = _mm256_max_ps(_mm256_unpacklo_ps(p, q), _mm256_unpackhi_ps(p, q));
+            let rs = _mm256_max_ps(_mm256_unpacklo_ps(r, s), _mm256_unpackhi_ps(r, s));
+            let (pq, rs) = (_mm256_castps_pd(pq), _mm256_castps_pd(rs));
+            _mm256_max_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(pq, rs)), _mm256_castpd_ps(_mm256_unpackhi_pd(pq, rs)))
+        })
+    }
+
+    /// Folds two inputs so that each half of the result holds four lanes of one.
+    #[inline(always)]
+    fn fold_two(self, a: Pair, b: Pair) -> __m256 {
+        with_avx2!(self, {
+            let (a, b) = (_mm256_max_ps(a[0], a[1]), _mm256_max_ps(b[0], b[1]));
+            _mm256_max_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+        })
+    }
+
+    /// Eight bfloat16 numbers, widened.
+    #[inline(always)]
+    fn widen_bf16(self, eight: &[u16; 8]) -> __m256 {
+        with_avx2!(
+            self,
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(eight.as_ptr().cast()))))
+        )
+    }
+
+    /// Adds the low bits of `rounded` to the exponents of `p`.
+    #[inline(always)]
+    fn scale_half(self, p: __m256, rounded: __m256) -> __m256 {
+        with_avx2!(
+            self,
+            _mm256_castsi256_ps(_mm256_add_epi32(
+                _mm256_castps_si256(p),
+                _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded))
+            ))
+        )
+    }
+
+    /// The lanes whose bit is set in the low byte.
+    #[inline(always)]
+    fn mask_half(self, byte: u32) -> __m256 {
+        with_avx2!(self, {
+            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(byte as i32), lanes), lanes))
         })
     }
 }

@@ -150,22 +150,28 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
+        let p = self.fold_four(x[0], x[4], x[8], x[12]);
+        let q = self.fold_four(x[1], x[5], x[9], x[13]);
+        let r = self.fold_four(x[2], x[6], x[10], x[14]);
+        let s = self.fold_four(x[3], x[7], x[11], x[15]);
         with_avx512!(self, {
-            // Four inputs, 128-bit quarter j of the result belongs to input j, its lanes still to be folded.
-            let four = |a, b, c, d| {
-                let ab = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
-                let cd = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
-                _mm512_max_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd))
-            };
-            let p = four(x[0], x[4], x[8], x[12]);
-            let q = four(x[1], x[5], x[9], x[13]);
-            let r = four(x[2], x[6], x[10], x[14]);
-            let s = four(x[3], x[7], x[11], x[15]);
             // Within each quarter: the four lanes of p, q, r, s fold to one each.
             let pq = _mm512_max_ps(_mm512_unpacklo_ps(p, q), _mm512_unpackhi_ps(p, q));
             let rs = _mm512_max_ps(_mm512_unpacklo_ps(r, s), _mm512_unpackhi_ps(r, s));
             let (pq, rs) = (_mm512_castps_pd(pq), _mm512_castps_pd(rs));
             _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(pq, rs)), _mm512_castpd_ps(_mm512_unpackhi_pd(pq, rs)))
+        })
+    }
+}
+
+impl Avx512 {
+    /// Folds four inputs so that the 128-bit quarter j of the result holds four lanes of input j.
+    #[inline(always)]
+    fn fold_four(self, a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+        with_avx512!(self, {
+            let ab = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            let cd = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+            _mm512_max_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd))
         })
     }
 }
