@@ -81,6 +81,13 @@ pub enum Error {
         /// The number of columns.
         columns: usize,
     },
+    /// A training step would make a weight infinite or NaN: the learning rate or the weights are too large.
+    UpdateOverflow {
+        /// The column of W, or `None` for the bias.
+        column: Option<u32>,
+        /// The lowest token of that column whose weight would overflow.
+        token: TokenId,
+    },
 }
 
 /// The result of every call that can be refused.
@@ -102,6 +109,7 @@ impl Error {
             Error::Finished => 10,
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
+            Error::UpdateOverflow { .. } => 50,
         }
     }
 }
@@ -138,6 +146,12 @@ impl fmt::Display for Error {
             }
             Error::ColumnOutOfRange { column, columns } => {
                 write!(f, "column {column} is not in the weights, which have {columns} columns")
+            }
+            Error::UpdateOverflow { column: Some(column), token } => {
+                write!(f, "the update would make the weight of token {token} in column {column} infinite or NaN")
+            }
+            Error::UpdateOverflow { column: None, token } => {
+                write!(f, "the update would make the bias of token {token} infinite or NaN")
             }
         }
     }
