@@ -6,6 +6,8 @@
 extern crate alloc;
 
 pub mod error;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod types;
 
 pub use error::{Error, Result};
