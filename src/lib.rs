@@ -9,6 +9,7 @@ pub mod error;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod types;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

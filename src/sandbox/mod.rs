@@ -7,7 +7,9 @@
 //! ```
 
 pub mod error;
+pub mod corpus;
 pub mod features;
 pub mod text;
+pub mod train;
 
 pub use error::{Error, Result};
