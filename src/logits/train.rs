@@ -20,9 +20,10 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
-use crate::logits::project::{SparseHead, project};
+use crate::logits::project::project;
 use crate::numeric::natural_logarithm;
 use crate::types::TokenId;
+use crate::weights::SparseHead;
 
 /// A sparse head that can be trained: f32, in the caller's memory.
 #[derive(Debug)]
@@ -194,4 +195,18 @@ fn check_update(weights: &[f32], gradient: &[f32], scale: f32, column: Option<u3
     }
     let token = weights.iter().zip(gradient).position(|pair| !updated(pair).is_finite()).unwrap_or(0);
     Err(Error::UpdateOverflow { column, token: token as TokenId })
+}
+
+/// Turns logits into probabilities in place; gives the sum of the weights, at least 1.
+fn softmax_in_place(_kernels: Kernels, row: &mut [f32], maximum: f32) -> f64 {
+    let scale = crate::numeric::exponent_scale(1.0);
+    let mut sum = 0.0;
+    for z in row.iter_mut() {
+        *z = crate::numeric::weight(crate::numeric::exponent(*z, maximum, scale));
+        sum += f64::from(*z);
+    }
+    for z in row.iter_mut() {
+        *z /= sum as f32;
+    }
+    sum
 }
