@@ -22,7 +22,7 @@ use super::features::{COLUMNS, FeatureSpace};
 use crate::kernels::Kernels;
 use crate::logits::train::{Example, TrainableHead, score, train_step};
 use crate::types::{Dtype, MAX_VOCAB};
-use crate::weights::{Column, ColumnMatrix, ElementType, SparseHead};
+use crate::weights::{ArrayView, Column, ColumnMatrix, ElementType, Format, Order, PendingFile, Shape, SparseHead, write};
 use half::f16;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -174,7 +174,7 @@ pub fn train_file(
             break;
         };
         let weights = trainer.encode()?;
-        trainer.write(out, &weights, options)?;
+        trainer.write(out, &weights)?;
         let held_out = trainer.measure(epoch, &weights, progress)?;
         report.epochs.push(Epoch { learning_rate, loss, accuracy, held_out });
     }
@@ -200,7 +200,7 @@ impl TrainOptions {
             return refuse("hold-out", "1 would hold out every sentence; 0 holds out none".into());
         }
         if self.dtype == Dtype::Bf16 {
-            return refuse("dtype", "NumPy archives have no bf16; use f32 or f16".into());
+            return refuse("dtype", "W is written as f32 or f16, not as bf16".into());
         }
         Ok(())
     }
@@ -219,28 +219,16 @@ fn check_paths(text: &Path, out: &Path) -> Result<()> {
         // It is read several times, so a pipe will not do.
         return Err(Error::content(text.display().to_string(), "this is not a regular file"));
     }
-    let name = match out.file_name() {
-        Some(name) if out.extension().is_some_and(|extension| extension == "npz") => name,
-        _ => return Err(Error::content(out.display().to_string(), "the name of the model must end in .npz")),
-    };
-    if out.is_dir() {
-        return Err(Error::content(out.display().to_string(), "this is a directory"));
+    if out.extension().is_none_or(|extension| extension != "npz") {
+        return Err(Error::content(out.display().to_string(), "the name of the model must end in .npz"));
     }
-    let mut probe_name = std::ffi::OsString::from(".");
-    probe_name.push(name);
-    probe_name.push(format!(".{}.check", std::process::id()));
-    let probe = out.with_file_name(probe_name);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&probe)
-        .and_then(|_| std::fs::remove_file(&probe))
-        .map_err(|source| Error::file("write", out, source))?;
     if let (Ok(text_path), Ok(out_path)) = (text.canonicalize(), out.canonicalize()) {
         if text_path == out_path {
             return Err(Error::content(out.display().to_string(), "the model would overwrite the text"));
         }
     }
+    // Begun and dropped: it leaves nothing, and says now what writing would say after an epoch.
+    PendingFile::create(out).map_err(|error| Error::content(out.display().to_string(), error.to_string()))?;
     Ok(())
 }
 
@@ -325,6 +313,8 @@ struct Trainer<'a> {
     text: &'a Path,
     lexicon: &'a Lexicon,
     space: FeatureSpace,
+    d2: u32,
+    d3: u32,
     hold_out: u32,
     epochs: u32,
     dtype: Dtype,
@@ -370,6 +360,8 @@ impl<'a> Trainer<'a> {
             text,
             lexicon,
             space,
+            d2: options.d2,
+            d3: options.d3,
             hold_out: options.hold_out,
             epochs: options.epochs,
             dtype: options.dtype,
@@ -484,15 +476,44 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    // STANDIN-BEGIN
-    fn write(&self, out: &Path, weights: &[u8], _options: &TrainOptions) -> Result<()> {
-        std::fs::write(out, weights).map_err(|source| Error::file("write", out, source))?;
-        let b: Vec<u8> = self.bias.iter().flat_map(|v| v.to_le_bytes()).collect();
-        std::fs::write(out.with_extension("b"), b).map_err(|source| Error::file("write", out, source))?;
-        std::fs::write(out.with_extension("words"), self.lexicon.in_vocab().join("\n"))
-            .map_err(|source| Error::file("write", out, source))
+    /// Writes the archive beside `out` and renames it. W comes first and column-major, so that it is used where it lies.
+    fn write(&self, out: &Path, weights: &[u8]) -> Result<()> {
+        let classes = self.bias.len();
+        let integers = |values: &mut dyn Iterator<Item = usize>| -> Vec<u8> {
+            values.flat_map(|value| (value as i64).to_le_bytes()).collect()
+        };
+        let (input_type, inputs) = write::unicode(self.space.words());
+        let (output_type, outputs) = write::unicode(&self.lexicon.out_vocab());
+        let class_words = integers(&mut (0..classes));
+        let (d2, d3) = (integers(&mut [self.d2 as usize].into_iter()), integers(&mut [self.d3 as usize].into_iter()));
+        let arrays: [(&str, ElementType, &[usize], &[u8]); 7] = [
+            ("W", self.element(), &[classes, self.space.dimension()], weights),
+            ("b", ElementType::F32, &[classes], &self.bias_bytes()),
+            ("classes", ElementType::I64, &[classes], &class_words),
+            ("in_vocab", input_type, &[self.space.words().len()], &inputs),
+            ("out_vocab", output_type, &[classes], &outputs),
+            ("d2", ElementType::I64, &[], &d2),
+            ("d3", ElementType::I64, &[], &d3),
+        ];
+        let refuse = |error: crate::Error| Error::content(out.display().to_string(), error.to_string());
+        let mut views = Vec::with_capacity(arrays.len());
+        for (name, element, dimensions, bytes) in arrays {
+            let shape = Shape::new(dimensions).ok_or_else(|| Error::content(name, "its shape is too large"))?;
+            let order = if name == "W" { Order::ColumnMajor } else { Order::RowMajor };
+            views.push(ArrayView::new(name, element, shape, order, bytes).map_err(refuse)?);
+        }
+        write::save(out, Format::Npz, &views).map_err(refuse)
     }
-    // STANDIN-END
+
+    /// The element type of W in the file.
+    fn element(&self) -> ElementType {
+        if self.dtype == Dtype::F16 { ElementType::F16 } else { ElementType::F32 }
+    }
+
+    /// b as it is written.
+    fn bias_bytes(&self) -> Vec<u8> {
+        self.bias.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
 
     /// Measures the model as written on the held-out sentences.
     fn measure(
@@ -504,9 +525,8 @@ impl<'a> Trainer<'a> {
         if self.hold_out == 0 {
             return Ok(None);
         }
-        let element = if self.dtype == Dtype::F32 { ElementType::F32 } else { ElementType::F16 };
-        let bias: Vec<u8> = self.bias.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let matrix = ColumnMatrix::new(weights, element, self.bias.len(), self.space.dimension())?;
+        let bias = self.bias_bytes();
+        let matrix = ColumnMatrix::new(weights, self.element(), self.bias.len(), self.space.dimension())?;
         let head = SparseHead::new(matrix, Column { bytes: &bias, element: ElementType::F32 })?;
         let mut scratch = vec![0.0; self.bias.len()];
         let (mut tally, mut seen) = (Tally::default(), 0u64);
