@@ -19,10 +19,10 @@
 //! numbers, or a logit already has, nothing is changed. That costs one more read of columns which the step has just read.
 
 use crate::error::{Error, Result};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, RowView, Scale};
 use crate::logits::project::project;
-use crate::numeric::natural_logarithm;
-use crate::types::TokenId;
+use crate::numeric::{exponent, exponent_scale, natural_logarithm, weight};
+use crate::types::{Row, TokenId};
 use crate::weights::SparseHead;
 
 /// A sparse head that can be trained: f32, in the caller's memory.
@@ -145,19 +145,28 @@ fn check_example(example: &Example<'_>, vocab: usize, scratch: usize) -> Result<
 
 /// Turns logits into probabilities in place and scores the target.
 fn score_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<Score> {
-    let (mut argmax, mut maximum) = (0, f32::NEG_INFINITY);
-    for (token, &logit) in (0..).zip(row.iter()) {
-        if !logit.is_finite() {
-            return Err(Error::InvalidLogit { index: token, value: logit });
-        }
-        if logit > maximum {
-            (argmax, maximum) = (token, logit);
-        }
+    // Without an early exit the loop is vectorised; the position is only looked for when there is one.
+    if !row.iter().fold(true, |finite, logit| finite & logit.is_finite()) {
+        let index = row.iter().position(|logit| !logit.is_finite()).unwrap_or(0);
+        return Err(Error::InvalidLogit { index: index as TokenId, value: row[index] });
     }
+    let maximum = kernels.largest(row);
+    let argmax = kernels.find_equal(row, maximum).unwrap_or(0) as TokenId;
     let distance = f64::from(maximum) - f64::from(row[target as usize]);
-    let sum = softmax_in_place(kernels, row, maximum);
-    let loss = (natural_logarithm(sum) + distance) as f32;
+    let normaliser = softmax_in_place(kernels, row, Scale { maximum, scale: exponent_scale(1.0) });
+    let loss = (natural_logarithm(normaliser) + distance) as f32;
     Ok(Score { loss, argmax, correct: argmax == target })
+}
+
+/// Turns finite logits into probabilities in place; gives the sum of the weights, which is at least 1.
+fn softmax_in_place(kernels: Kernels, row: &mut [f32], scale: Scale) -> f64 {
+    let view = RowView { row: Row::F32(row), words: None, valid: row.len(), overrides: &[] };
+    let normaliser = kernels.sums(&view, &[], scale).weight;
+    let reciprocal = (1.0 / normaliser) as f32;
+    for logit in row {
+        *logit = weight(exponent(*logit, scale.maximum, scale.scale)) * reciprocal;
+    }
+    normaliser
 }
 
 /// The check of one column with all its occurrences in the example, the first of which is `first`.
@@ -188,25 +197,10 @@ fn check_column(
 /// Refuses an update that would leave the finite numbers. It computes what [`Kernels::add_scaled`] will compute.
 fn check_update(weights: &[f32], gradient: &[f32], scale: f32, column: Option<u32>) -> Result<()> {
     let updated = |(&weight, &slope): (&f32, &f32)| weight + scale * slope;
-    // Without an early exit the loop is vectorised; the position is only looked for when there is one.
     let all_finite = weights.iter().zip(gradient).fold(true, |finite, pair| finite & updated(pair).is_finite());
     if all_finite {
         return Ok(());
     }
     let token = weights.iter().zip(gradient).position(|pair| !updated(pair).is_finite()).unwrap_or(0);
     Err(Error::UpdateOverflow { column, token: token as TokenId })
-}
-
-/// Turns logits into probabilities in place; gives the sum of the weights, at least 1.
-fn softmax_in_place(_kernels: Kernels, row: &mut [f32], maximum: f32) -> f64 {
-    let scale = crate::numeric::exponent_scale(1.0);
-    let mut sum = 0.0;
-    for z in row.iter_mut() {
-        *z = crate::numeric::weight(crate::numeric::exponent(*z, maximum, scale));
-        sum += f64::from(*z);
-    }
-    for z in row.iter_mut() {
-        *z /= sum as f32;
-    }
-    sum
 }
