@@ -19,10 +19,10 @@
 //! numbers, or a logit already has, nothing is changed. That costs one more read of columns which the step has just read.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Kernels, RowView, Scale};
-use crate::logits::project::project;
-use crate::numeric::{exponent, exponent_scale, natural_logarithm, weight};
-use crate::types::{Row, TokenId};
+use crate::kernels::{Cut, Kernels, Rewrite, Scale, with_default_environment};
+use crate::logits::project;
+use crate::numeric::{exponent_scale, natural_logarithm};
+use crate::types::TokenId;
 use crate::weights::SparseHead;
 
 /// A sparse head that can be trained: f32, in the caller's memory.
@@ -66,6 +66,17 @@ pub struct Score {
 /// [`Error::TokenOutOfRange`], [`Error::ColumnOutOfRange`], [`Error::InvalidParameter`] (`learning_rate`, `values`),
 /// [`Error::InvalidLogit`] (a logit is NaN or infinite) and [`Error::UpdateOverflow`]. The head is unchanged by them all.
 pub fn train_step(
+    kernels: Kernels,
+    head: TrainableHead<'_>,
+    example: &Example<'_>,
+    learning_rate: f32,
+    scratch: &mut [f32],
+) -> Result<Score> {
+    with_default_environment(|| step_in_default_environment(kernels, head, example, learning_rate, scratch))
+}
+
+#[inline(never)]
+fn step_in_default_environment(
     kernels: Kernels,
     head: TrainableHead<'_>,
     example: &Example<'_>,
@@ -153,20 +164,11 @@ fn score_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<Sc
     let maximum = kernels.largest(row);
     let argmax = kernels.find_equal(row, maximum).unwrap_or(0) as TokenId;
     let distance = f64::from(maximum) - f64::from(row[target as usize]);
-    let normaliser = softmax_in_place(kernels, row, Scale { maximum, scale: exponent_scale(1.0) });
-    let loss = (natural_logarithm(normaliser) + distance) as f32;
+    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], cut: Cut::ALL };
+    kernels.write_probabilities(row, &spec, Scale { maximum, scale: exponent_scale(1.0) });
+    // The weight of the argmax is 1, so its probability is the reciprocal of the normaliser.
+    let loss = (distance - natural_logarithm(f64::from(row[argmax as usize]))) as f32;
     Ok(Score { loss, argmax, correct: argmax == target })
-}
-
-/// Turns finite logits into probabilities in place; gives the sum of the weights, which is at least 1.
-fn softmax_in_place(kernels: Kernels, row: &mut [f32], scale: Scale) -> f64 {
-    let view = RowView { row: Row::F32(row), words: None, valid: row.len(), overrides: &[] };
-    let normaliser = kernels.sums(&view, &[], scale).weight;
-    let reciprocal = (1.0 / normaliser) as f32;
-    for logit in row {
-        *logit = weight(exponent(*logit, scale.maximum, scale.scale)) * reciprocal;
-    }
-    normaliser
 }
 
 /// The check of one column with all its occurrences in the example, the first of which is `first`.
