@@ -272,7 +272,8 @@ impl Error {
             Error::Finished => 10,
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
-            Error::UpdateOverflow { .. } => 50,
+            Error::DuplicateToken { .. } => 13,
+            Error::UpdateOverflow { .. } => 14,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -287,7 +288,6 @@ impl Error {
             Error::FileFormat { .. } => 111,
             Error::File { .. } => 112,
             Error::Interrupted => 113,
-            Error::DuplicateToken { .. } => 13,
         }
     }
 }

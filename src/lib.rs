@@ -6,19 +6,20 @@
 extern crate alloc;
 
 pub mod error;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 pub mod numeric;
 pub mod rng;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod types;
 pub mod weights;
 
 #[doc(hidden)]
 pub mod kernels;
 
+pub mod logits;
+
 mod constrain;
 mod distribution;
-mod logits;
 mod selection;
 mod trace;
 

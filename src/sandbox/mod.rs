@@ -3,13 +3,23 @@
 //! A client of the public API, as a host would be: it makes rows of logits and bitmasks, the core picks and measures.
 //!
 //! ```text
-//! text -> tokens (text) -> three columns (features) -> logits (model) -> bitmask (rules) -> Decoder -> trace
+//! text -> tokens (text) -> three columns (features) -> logits (model) -> bitmask (rules) -> Decoder
+//!      -> steps (session) -> files (trace), findings (patterns)
 //! ```
 
-pub mod error;
+pub mod contexts;
 pub mod corpus;
+pub mod default;
+pub mod error;
 pub mod features;
+pub mod model;
+pub mod patterns;
+pub mod rules;
+pub mod session;
 pub mod text;
+pub mod trace;
 pub mod train;
 
+pub use default::default_model;
 pub use error::{Error, Result};
+pub use model::Model;
