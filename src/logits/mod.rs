@@ -7,6 +7,7 @@
 
 mod project;
 mod surface;
+pub mod train;
 
 pub use project::project;
 

@@ -8,6 +8,8 @@
 //! ```
 
 pub mod contexts;
+pub mod corpus;
+pub mod default;
 pub mod error;
 pub mod features;
 pub mod model;
@@ -16,6 +18,8 @@ pub mod rules;
 pub mod session;
 pub mod text;
 pub mod trace;
+pub mod train;
 
+pub use default::default_model;
 pub use error::{Error, Result};
 pub use model::Model;

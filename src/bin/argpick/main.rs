@@ -7,6 +7,7 @@ mod decode;
 mod kernels;
 mod plot;
 mod report;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -27,12 +28,15 @@ enum Command {
     Decode(decode::Args),
     /// What the processor offers, which kernels are compiled, which are used and why
     Kernels(kernels::Args),
+    /// Train a small model on a text file
+    Train(train::Args),
 }
 
 fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Decode(args) => decode::run(args, out),
         Command::Kernels(args) => kernels::run(args, out),
+        Command::Train(args) => train::run(args, out),
     }
 }
 
