@@ -2,7 +2,6 @@
 //! trainer's files, their determinism, an interrupted run, bad input, and NumPy as the second opinion.
 #![cfg(feature = "sandbox")]
 
-use argpick::{Config, Decoder, Error, Mode};
 use argpick::kernels::{Kernels, Level};
 use argpick::logits::train::{Example, TrainableHead, score, train_step};
 use argpick::sandbox::Model;
@@ -13,6 +12,7 @@ use argpick::sandbox::text::tokens;
 use argpick::sandbox::train::{Progress, Report, Stage, TrainOptions, train_file};
 use argpick::types::Dtype;
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
+use argpick::{Config, Decoder, Error, Mode};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -197,19 +197,83 @@ fn a_refused_step_changes_nothing() {
         ("rate 0", weights.clone(), bias.clone(), good, 0.0, 4, parameter("learning_rate", 0.0)),
         ("rate -1", weights.clone(), bias.clone(), good, -1.0, 4, parameter("learning_rate", -1.0)),
         ("rate inf", weights.clone(), bias.clone(), good, f32::INFINITY, 4, parameter("learning_rate", f64::INFINITY)),
-        ("target", weights.clone(), bias.clone(), example(&[0], 4), 0.1, 4, Error::TokenOutOfRange { token: 4, vocab: 4 }),
+        (
+            "target",
+            weights.clone(),
+            bias.clone(),
+            example(&[0], 4),
+            0.1,
+            4,
+            Error::TokenOutOfRange { token: 4, vocab: 4 },
+        ),
         ("no vocabulary", vec![], vec![], example(&[], 0), 0.1, 0, Error::TokenOutOfRange { token: 0, vocab: 0 }),
-        ("column", weights.clone(), bias.clone(), example(&[0, 3], 1), 0.1, 4, Error::ColumnOutOfRange { column: 3, columns: 3 }),
+        (
+            "column",
+            weights.clone(),
+            bias.clone(),
+            example(&[0, 3], 1),
+            0.1,
+            4,
+            Error::ColumnOutOfRange { column: 3, columns: 3 },
+        ),
         ("scratch", weights.clone(), bias.clone(), good, 0.1, 3, length("scratch", 4, 3)),
         ("ragged", weights[..11].to_vec(), bias.clone(), good, 0.1, 4, length("weights", 8, 11)),
         ("values short", weights.clone(), bias.clone(), with(&[0, 1], &[1.0]), 0.1, 4, length("values", 2, 1)),
-        ("value inf", weights.clone(), bias.clone(), with(&[0], &[f32::INFINITY]), 0.1, 4, parameter("values", f64::INFINITY)),
-        ("logit inf", infinite(2, 3), bias.clone(), good, 0.1, 4, Error::InvalidLogit { index: 3, value: f32::INFINITY }),
-        ("logit too large", huge.repeat(3), huge.clone(), good, 0.1, 4, Error::InvalidLogit { index: 0, value: f32::NEG_INFINITY }),
-        ("bias overflows", weights.clone(), huge.clone(), example(&[], 1), f32::MAX, 4, Error::UpdateOverflow { column: None, token: 0 }),
-        ("scale overflows", vec![0.0; 12], bias.clone(), with(&[1], &[2.0]), f32::MAX, 4, Error::UpdateOverflow { column: Some(1), token: 0 }),
+        (
+            "value inf",
+            weights.clone(),
+            bias.clone(),
+            with(&[0], &[f32::INFINITY]),
+            0.1,
+            4,
+            parameter("values", f64::INFINITY),
+        ),
+        (
+            "logit inf",
+            infinite(2, 3),
+            bias.clone(),
+            good,
+            0.1,
+            4,
+            Error::InvalidLogit { index: 3, value: f32::INFINITY },
+        ),
+        (
+            "logit too large",
+            huge.repeat(3),
+            huge.clone(),
+            good,
+            0.1,
+            4,
+            Error::InvalidLogit { index: 0, value: f32::NEG_INFINITY },
+        ),
+        (
+            "bias overflows",
+            weights.clone(),
+            huge.clone(),
+            example(&[], 1),
+            f32::MAX,
+            4,
+            Error::UpdateOverflow { column: None, token: 0 },
+        ),
+        (
+            "scale overflows",
+            vec![0.0; 12],
+            bias.clone(),
+            with(&[1], &[2.0]),
+            f32::MAX,
+            4,
+            Error::UpdateOverflow { column: Some(1), token: 0 },
+        ),
         // Once would fit: 0.25 of the largest number for each token but the target; five times would not.
-        ("repeats overflow", vec![0.0; 12], bias.clone(), example(&[2, 2, 2, 2, 2], 1), f32::MAX, 4, Error::UpdateOverflow { column: Some(2), token: 0 }),
+        (
+            "repeats overflow",
+            vec![0.0; 12],
+            bias.clone(),
+            example(&[2, 2, 2, 2, 2], 1),
+            f32::MAX,
+            4,
+            Error::UpdateOverflow { column: Some(2), token: 0 },
+        ),
     ];
     for (name, mut weights, mut bias, example, rate, scratch, expected) in cases {
         let before = (weights.clone(), bias.clone());
@@ -251,7 +315,8 @@ fn default_text() -> PathBuf {
 fn observe(text: &str, vocab: usize, hold_out: u32) -> (Vec<String>, Vec<Observation>) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = write_text(folder.path(), text.as_bytes());
-    let survey = corpus::survey(&path, hold_out, |_| ControlFlow::Continue(())).expect("a survey").expect("a whole one");
+    let survey =
+        corpus::survey(&path, hold_out, |_| ControlFlow::Continue(())).expect("a survey").expect("a whole one");
     let lexicon = survey.lexicon("text", vocab).expect("a lexicon");
     let space = FeatureSpace::new("text", lexicon.in_vocab(), 8, 8).expect("a space");
     let mut found = Vec::new();
@@ -290,10 +355,8 @@ fn every_kth_sentence_is_held_out() {
     // Sentences: "a b." "a?!" "b a" (its paragraph ends) "a." "b" -> numbers 0 to 4; the second and fourth are held out.
     let (words, found) = observe("a b. a?! b a\n\na. b", 5, 2);
     assert_eq!(words, ["a", "b", ".", "?", "!", "<EOS>"]);
-    let targets: String = found
-        .iter()
-        .map(|o| format!("{}{} ", words[o.target as usize], if o.held_out { "*" } else { "" }))
-        .collect();
+    let targets: String =
+        found.iter().map(|o| format!("{}{} ", words[o.target as usize], if o.held_out { "*" } else { "" })).collect();
     assert_eq!(targets, "a b . a* ?* !* b a <EOS> a* .* b <EOS> ");
 }
 
@@ -503,7 +566,10 @@ fn the_default_model_is_what_its_text_and_options_give() {
     let (text, out) = (write_text(folder.path(), default::TEXT.as_bytes()), folder.path().join("model.npz"));
     train_file(kernels(), &text, &out, &default::train_options(), &mut go).expect("a model");
     let bytes = std::fs::read(&out).expect("a model");
-    assert!(bytes == default::MODEL, "src/sandbox/default.npz is stale; the head of default.rs says how to make it anew");
+    assert!(
+        bytes == default::MODEL,
+        "src/sandbox/default.npz is stale; the head of default.rs says how to make it anew"
+    );
     assert!((100_000..400_000).contains(&bytes.len()), "{} bytes", bytes.len());
 }
 
@@ -512,7 +578,8 @@ fn continue_text(model: &Model, prompt: &str, no_repeat_window: u32) -> (Vec<Str
     let config = Config { mode: Mode::Greedy, no_repeat_window, ..Config::default() };
     let mut decoder = Decoder::new(&config, model.vocab()).expect("a decoder");
     let mut row = vec![0.0; model.vocab()];
-    let mut recent = tokens(prompt).fold(model.space().start(), |recent, token| shift(recent, model.space().id(&token)));
+    let mut recent =
+        tokens(prompt).fold(model.space().start(), |recent, token| shift(recent, model.space().id(&token)));
     let (mut words, mut margin) = (Vec::new(), f32::INFINITY);
     while words.len() < 40 {
         model.logits(kernels(), recent, &mut row).expect("logits");
@@ -531,9 +598,9 @@ fn continue_text(model: &Model, prompt: &str, no_repeat_window: u32) -> (Vec<Str
 
 /// The last words, repeated at least three times at the end: the shortest such loop.
 fn find_loop(words: &[String]) -> Option<&[String]> {
-    (1..=words.len() / 3).map(|period| &words[words.len() - period..]).find(|&tail| {
-        words.rchunks_exact(tail.len()).take(3).all(|chunk| chunk == tail)
-    })
+    (1..=words.len() / 3)
+        .map(|period| &words[words.len() - period..])
+        .find(|&tail| words.rchunks_exact(tail.len()).take(3).all(|chunk| chunk == tail))
 }
 
 #[test]
@@ -541,7 +608,8 @@ fn the_default_session_shows_loops_attractors_and_cliffs() {
     let model = default::default_model().expect("the default model");
     let plain: Vec<(Vec<String>, f32)> =
         default::CONTEXTS.iter().map(|prompt| continue_text(&model, prompt, 0)).collect();
-    let mut loops: Vec<Vec<String>> = plain.iter().filter_map(|(words, _)| find_loop(words)).map(<[String]>::to_vec).collect();
+    let mut loops: Vec<Vec<String>> =
+        plain.iter().filter_map(|(words, _)| find_loop(words)).map(<[String]>::to_vec).collect();
     assert!(loops.len() >= 5, "{plain:?}");
     assert!(plain.len() - loops.len() >= 2, "some sentences end: {plain:?}");
     // A loop may have been cut at any of its words: its sorted words are its name.
@@ -598,7 +666,8 @@ fn numpy_trains_the_same_model_and_its_files_decode_here() {
         }
         for step in case["steps"].as_array().expect("steps") {
             model.logits(kernels(), recent, &mut row).expect("logits");
-            let theirs: Vec<f64> = step["logits"].as_array().expect("a row").iter().filter_map(|z| z.as_f64()).collect();
+            let theirs: Vec<f64> =
+                step["logits"].as_array().expect("a row").iter().filter_map(|z| z.as_f64()).collect();
             assert_eq!(theirs.len(), row.len());
             for (ours, theirs) in row.iter().zip(&theirs) {
                 assert!((f64::from(*ours) - theirs).abs() < 1e-4, "{ours} beside {theirs}");

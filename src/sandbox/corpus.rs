@@ -142,11 +142,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// A file that cannot be read, is not UTF-8 or has no words.
-pub fn survey(
-    path: &Path,
-    hold_out: u32,
-    mut progress: impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<Option<Survey>> {
+pub fn survey(path: &Path, hold_out: u32, mut progress: impl FnMut(u64) -> ControlFlow<()>) -> Result<Option<Survey>> {
     let mut index: HashMap<String, usize> = HashMap::new();
     let mut survey = Survey { words: Vec::new(), paragraphs: Count::default(), tokens: 0 };
     let flow = read_pieces(path, hold_out, |piece, held_out| {
@@ -193,10 +189,8 @@ impl Survey {
     /// A text, named `origin`, with fewer different words than that.
     pub fn lexicon(&self, origin: &str, size: usize) -> Result<Lexicon> {
         if size > self.words.len() {
-            let reason = format!(
-                "the text has {} different words, too few for a vocabulary of {size}",
-                self.words.len()
-            );
+            let reason =
+                format!("the text has {} different words, too few for a vocabulary of {size}", self.words.len());
             return Err(Error::content(origin, reason));
         }
         let mut order: Vec<usize> = (0..self.words.len()).collect();

@@ -22,7 +22,9 @@ use super::features::{COLUMNS, FeatureSpace};
 use crate::kernels::Kernels;
 use crate::logits::train::{Example, TrainableHead, score, train_step};
 use crate::types::{Dtype, MAX_VOCAB};
-use crate::weights::{ArrayView, Column, ColumnMatrix, ElementType, Format, Order, PendingFile, Shape, SparseHead, write};
+use crate::weights::{
+    ArrayView, Column, ColumnMatrix, ElementType, Format, Order, PendingFile, Shape, SparseHead, write,
+};
 use half::f16;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -160,7 +162,8 @@ pub fn train_file(
     options.check()?;
     check_paths(text, out)?;
     let origin = text.display().to_string();
-    let counting = |done| Progress { stage: Stage::Counting, epoch: 0, epochs: options.epochs, done, total: 0, loss: f64::NAN };
+    let counting =
+        |done| Progress { stage: Stage::Counting, epoch: 0, epochs: options.epochs, done, total: 0, loss: f64::NAN };
     let Some(survey) = corpus::survey(text, options.hold_out, |done| progress(&counting(done)))? else {
         return Ok(Report::interrupted_early());
     };
@@ -344,12 +347,16 @@ impl<'a> Trainer<'a> {
         let total: u64 = lexicon.counts().iter().map(|count| count.total).sum();
         let learned: u64 = lexicon.counts().iter().map(|count| count.learned).sum();
         if learned == 0 {
-            let reason = format!("there is nothing to learn from {} tokens: every sentence is held out", survey.tokens());
+            let reason =
+                format!("there is nothing to learn from {} tokens: every sentence is held out", survey.tokens());
             return Err(Error::content(origin, reason));
         }
         let too_large = || {
             let (features, bytes) = (space.dimension(), 4.0 * space.dimension() as f64 * classes as f64);
-            let reason = format!("{classes} classes by {features} columns are {:.1} GiB, more than there is", bytes / (1u64 << 30) as f64);
+            let reason = format!(
+                "{classes} classes by {features} columns are {:.1} GiB, more than there is",
+                bytes / (1u64 << 30) as f64
+            );
             Error::Option { name: "vocab, d2, d3", reason }
         };
         let elements = space.dimension().checked_mul(classes).ok_or_else(too_large)?;
