@@ -371,7 +371,15 @@ fn bad_usage_is_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
-    for arguments in [&["--help"][..], &["--version"], &["decode", "--help"], &["kernels", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["decode", "--help"],
+        &["train", "--help"],
+        &["pack", "--help"],
+        &["inspect", "--help"],
+        &["kernels", "--help"],
+    ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert!(output.stderr.is_empty() && !output.stdout.is_empty());
@@ -539,4 +547,27 @@ fn without_arguments_the_embedded_model_speaks() {
     let prompts_missing = run(&["decode", "--weights", &path("model.npz")]);
     assert_eq!(prompts_missing.status.code(), Some(1));
     assert!(stderr(&prompts_missing).contains("--context"));
+}
+
+#[test]
+fn a_packed_model_says_the_same() {
+    let (_folder, path) = folder();
+    let model = path("model.npz");
+    let spoken = |weights: &str| {
+        let output =
+            run(&["decode", "--weights", weights, "--json", "--context", "the cat", "--mode", "sample", "--temp", "4"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (document["texts"].clone(), document["model"]["notes"].as_array().unwrap().len())
+    };
+    let (texts, notes) = spoken(&model);
+    assert_eq!(notes, 1, "a row-major W is copied, and the report says so");
+    for name in ["packed.npz", "packed.safetensors"] {
+        let packed = path(name);
+        let output = run(&["pack", "--in", &model, "--out", &packed, "--dtype", "f32"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(spoken(&packed), (texts.clone(), 0), "{name}");
+        let listed = run(&["inspect", &packed, "--json"]);
+        assert!(serde_json::from_slice::<Value>(&listed.stdout).is_ok());
+    }
 }

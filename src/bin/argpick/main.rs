@@ -5,7 +5,9 @@
 mod args;
 mod decode;
 mod document;
+mod inspect;
 mod kernels;
+mod pack;
 mod plot;
 mod report;
 mod train;
@@ -27,17 +29,23 @@ struct Cli {
 enum Command {
     /// Continue texts and show every step: the choices, the pick, and how sure it was
     Decode(decode::Args),
-    /// What the processor offers, which kernels are compiled, which are used and why
-    Kernels(kernels::Args),
     /// Train a small model on a text file
     Train(train::Args),
+    /// Turn a weight file into one that is used in place, without a copy
+    Pack(pack::Args),
+    /// List what is in a weight file, and what is wrong with it
+    Inspect(inspect::Args),
+    /// What the processor offers, which kernels are compiled, which are used and why
+    Kernels(kernels::Args),
 }
 
 fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Decode(args) => decode::run(args, out),
-        Command::Kernels(args) => kernels::run(args, out),
         Command::Train(args) => train::run(args, out),
+        Command::Pack(args) => pack::run(args, out),
+        Command::Inspect(args) => inspect::run(args, out),
+        Command::Kernels(args) => kernels::run(args, out),
     }
 }
 

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The options of `argpick pack`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "W is written with contiguous columns, aligned to 64 bytes, so that it is used where it lies in \
-    the mapped file. All other arrays are kept. In .safetensors it is stored as W.T, (features, vocabulary).")]
+#[command(
+    after_help = "W is written with contiguous columns, aligned to 64 bytes, so that it is used where it lies in \
+    the mapped file. All other arrays are kept. In .safetensors it is stored as W.T, (features, vocabulary)."
+)]
 pub struct Args {
     /// The file to read: .npz or .safetensors
     #[arg(long = "in", value_name = "FILE")]
