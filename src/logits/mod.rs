@@ -7,6 +7,7 @@
 
 mod project;
 mod surface;
+pub mod train;
 
 pub(crate) use project::column_sum;
 pub use project::project;
