@@ -31,7 +31,8 @@ fn the_report_names_what_was_learned() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(output.stderr.is_empty(), "no progress bar without a terminal: {}", stderr(&output));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    for needed in ["6849 tokens, 429 different", "101 classes, 230 columns", "unigram", "greedy accuracy", "model.npz"] {
+    for needed in ["6849 tokens, 429 different", "101 classes, 230 columns", "unigram", "greedy accuracy", "model.npz"]
+    {
         assert!(text.contains(needed), "{needed:?} is not in\n{text}");
     }
     Model::open(&out).expect("a model that opens");

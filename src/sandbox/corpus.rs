@@ -88,17 +88,11 @@ fn read_pieces(
     let mut sentence = 0u64;
     let (mut anything, mut sentence_ended) = (false, false);
     let is_held_out = |sentence: u64| hold_out > 0 && sentence % u64::from(hold_out) == u64::from(hold_out) - 1;
-    loop {
-        let word = match tokens.next_token().map_err(|source| Error::file("read", path, source))? {
-            Some(word) => word,
-            None => break,
-        };
+    while let Some(word) = tokens.next_token().map_err(|source| Error::file("read", path, source))? {
         // A token ends before the line feed behind it has become a blank line, so a blank line lies before this token.
         let new_paragraph = blank_line.replace(false) && anything;
-        if new_paragraph {
-            if take(Piece::EndOfParagraph, is_held_out(sentence))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        if new_paragraph && take(Piece::EndOfParagraph, is_held_out(sentence))?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let mark = matches!(word, "." | "!" | "?");
         if new_paragraph || (sentence_ended && !mark) {
@@ -142,11 +136,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// A file that cannot be read, is not UTF-8 or has no words.
-pub fn survey(
-    path: &Path,
-    hold_out: u32,
-    mut progress: impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<Option<Survey>> {
+pub fn survey(path: &Path, hold_out: u32, mut progress: impl FnMut(u64) -> ControlFlow<()>) -> Result<Option<Survey>> {
     let mut index: HashMap<String, usize> = HashMap::new();
     let mut survey = Survey { words: Vec::new(), paragraphs: Count::default(), tokens: 0 };
     let flow = read_pieces(path, hold_out, |piece, held_out| {
@@ -165,7 +155,7 @@ pub fn survey(
                 survey.tokens += 1;
             }
         }
-        Ok(if survey.tokens % 65_536 == 0 { progress(survey.tokens) } else { ControlFlow::Continue(()) })
+        Ok(if survey.tokens.is_multiple_of(65_536) { progress(survey.tokens) } else { ControlFlow::Continue(()) })
     })?;
     if flow.is_break() {
         return Ok(None);
@@ -193,10 +183,8 @@ impl Survey {
     /// A text, named `origin`, with fewer different words than that.
     pub fn lexicon(&self, origin: &str, size: usize) -> Result<Lexicon> {
         if size > self.words.len() {
-            let reason = format!(
-                "the text has {} different words, too few for a vocabulary of {size}",
-                self.words.len()
-            );
+            let reason =
+                format!("the text has {} different words, too few for a vocabulary of {size}", self.words.len());
             return Err(Error::content(origin, reason));
         }
         let mut order: Vec<usize> = (0..self.words.len()).collect();

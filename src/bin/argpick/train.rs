@@ -121,7 +121,11 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         let (whole, asked) = (report.epochs.len(), args.epochs);
         remark(format_args!("stopped in epoch {} of {asked}; {} holds epoch {whole}", whole + 1, args.out.display()));
     }
-    if args.json { to_json(&args, &report, out)? } else { to_text(&args, &report, out)? }
+    if args.json {
+        to_json(&args, &report, out)?
+    } else {
+        to_text(&args, &report, out)?
+    }
     Ok(())
 }
 
@@ -133,10 +137,13 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
         Stage::Measuring => "measuring",
     };
     if progress.total == 0 {
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         bar.set_message(format!("{name}: {}", progress.done));
     } else {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg} ({eta} to the end of this pass)");
+        let style =
+            ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg} ({eta} to the end of this pass)");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(format!("epoch {}/{}", progress.epoch, progress.epochs));
         bar.set_length(progress.total);
