@@ -201,6 +201,20 @@ fn an_interrupted_run_keeps_the_last_whole_epoch() {
 }
 
 #[test]
+fn a_short_text_can_be_stopped_between_epochs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = write_text(folder.path(), b"one two three. one two.");
+    let out = folder.path().join("model.npz");
+    let options = TrainOptions { vocab: 4, shuffle: 0, hold_out: 0, ..small() };
+    let report = train_file(kernels(), &text, &out, &options, &mut |progress| {
+        if progress.epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .expect("a report");
+    assert_eq!((report.epochs.len(), report.interrupted), (1, true));
+    assert!(out.exists());
+}
+
+#[test]
 fn a_run_without_a_whole_epoch_writes_nothing() {
     for stage in [Stage::Counting, Stage::Learning] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -281,6 +295,11 @@ fn bad_input_is_refused_before_any_work() {
     let message = report.expect_err("an overflow").to_string();
     assert!(message.contains("epoch 1 failed") && message.contains("lower learning rate"), "{message}");
     assert!(!out.exists());
+    // Weights that f32 holds and f16 does not are found when the epoch is to be written.
+    let wide = TrainOptions { learning_rate: 1e6, dtype: Dtype::F16, ..good.clone() };
+    let message = train_file(kernels(), &text, &out, &wide, &mut go).expect_err("an f16 overflow").to_string();
+    assert!(message.contains("beyond f16") && !out.exists(), "{message}");
+    assert_eq!(names(here), ["text.npz", "text.txt"]);
 }
 
 #[test]

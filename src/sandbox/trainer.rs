@@ -200,6 +200,10 @@ impl<'a> Trainer<'a> {
             tally.add(score.loss, score.correct);
             Ok(())
         };
+        // Asked before the pass too, so that a short text can be stopped between its epochs.
+        if progress(&report(0, &tally)).is_break() {
+            return Ok(None);
+        }
         let flow = corpus::observe(text, *hold_out, space, |observation| {
             seen += 1;
             if !observation.held_out
