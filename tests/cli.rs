@@ -169,6 +169,9 @@ fn the_report_names_everything() {
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }
+    assert!(text.contains("steps 1 to 5 repeat the last 1") && !text.contains("\n       1  7up"), "{text}");
+    let all = stdout(&run(&["decode", "--weights", &path("model.npz"), "--context", "the cat", "--all-steps"]));
+    assert!(all.contains("\n       1  7up") && all.contains("\n      19  7up") && !all.contains("repeat the last"));
     let quiet = stdout(&run(&["decode", "--weights", &path("model.npz"), "--context", "the cat", "--quiet"]));
     assert!(!quiet.contains("best logits") && quiet.contains("7up"));
 }
@@ -512,4 +515,28 @@ fn kernels_are_listed_with_the_choice() {
     assert!(stderr(&wrong).contains("ARGPICK_KERNEL"));
     let wrong = argpick().args(["decode", "--context", "a"]).env("ARGPICK_KERNEL", "mmx").output().unwrap();
     assert_eq!(wrong.status.code(), Some(1));
+}
+
+#[test]
+fn without_arguments_the_embedded_model_speaks() {
+    let greedy: Value = serde_json::from_slice(&run(&["decode", "--json"]).stdout).unwrap();
+    let texts = greedy["texts"].as_array().unwrap();
+    let loops =
+        |document: &Value| document["texts"].as_array().unwrap().iter().filter(|text| !text["loop"].is_null()).count();
+    assert!(texts.len() >= 6 && loops(&greedy) >= 3);
+    assert!(!greedy["summary"]["cliffs"].as_array().unwrap().is_empty());
+    let attractors = greedy["summary"]["attractors"].as_array().unwrap();
+    assert!(attractors.iter().any(|attractor| attractor["texts"].as_array().unwrap().len() >= 3));
+    for breaks in [&["--no-repeat-window", "5"][..], &["--mode", "sample"]] {
+        let document: Value =
+            serde_json::from_slice(&argpick().args(["decode", "--json"]).args(breaks).output().unwrap().stdout)
+                .unwrap();
+        assert!(loops(&document) < loops(&greedy), "{breaks:?} breaks no loop");
+    }
+    let other = run(&["decode", "--context", "In winter", "--quiet"]);
+    assert!(stdout(&other).contains("[1] In winter") && !stdout(&other).contains("[2]"));
+    let (_folder, path) = folder();
+    let prompts_missing = run(&["decode", "--weights", &path("model.npz")]);
+    assert_eq!(prompts_missing.status.code(), Some(1));
+    assert!(stderr(&prompts_missing).contains("--context"));
 }

@@ -12,6 +12,7 @@ use argpick::sandbox::session::{Options, Session, Stop};
 use argpick::sandbox::text::{MAX_TOKEN_BYTES, TokenReader, tokens};
 use argpick::sandbox::{Model, contexts, trace};
 use argpick::{Kernels, Mode};
+use proptest::prelude::*;
 use std::io::BufReader;
 
 /// The definition, word for word, without a state machine.
@@ -516,7 +517,7 @@ fn files_are_whole_or_untouched() {
     assert!(error.to_string().contains("cannot write") && error.to_string().contains("the disk is full"));
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(names(), ["trace.jsonl"]);
-    assert!(trace::check_writable(folder.path()).unwrap_err().to_string().contains("it is a folder"));
+    assert!(trace::check_writable(folder.path()).unwrap_err().to_string().contains("cannot write"));
     assert!(trace::check_writable(&folder.path().join("no/such")).is_err());
     #[cfg(unix)]
     {
@@ -527,5 +528,47 @@ fn files_are_whole_or_untouched() {
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         trace::write_file(std::path::Path::new("/dev/null"), |file| file.write_all(b"gone")).unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_in_any_chunks(text in "[a-cA-C'0.!? éİKß\\n—😀]{0,60}", chunk in 1usize..20) {
+        let expected = naive_tokens(&text);
+        prop_assert_eq!(tokens(&text).collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(streamed(text.as_bytes(), chunk).unwrap(), expected);
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..60), chunk in 1usize..20) {
+        let streamed = {
+            let mut reader = TokenReader::new(BufReader::with_capacity(chunk, &bytes[..]));
+            let mut found = Vec::new();
+            loop {
+                match reader.next_token() {
+                    Ok(Some(token)) => found.push(token.to_owned()),
+                    Ok(None) => break Some(found),
+                    Err(_) => break None,
+                }
+            }
+        };
+        prop_assert_eq!(streamed, std::str::from_utf8(&bytes).ok().map(naive_tokens));
+    }
+
+    #[test]
+    fn prompts_survive_json(prompts in proptest::collection::vec(any::<String>(), 1..5)) {
+        let text = serde_json::json!({"a": [prompts, null], "contexts": prompts, "z": {"y": -1.5e-3}}).to_string();
+        prop_assert_eq!(contexts::parse(text.as_bytes()).unwrap(), prompts);
+    }
+
+    #[test]
+    fn any_json_like_text_is_refused_or_read(text in r#"[\[{]["\[\]{}:,\\ua01dé \n]{0,40}"#) {
+        // An error or prompts, and what is read is what serde_json reads.
+        if let Ok(prompts) = contexts::parse(text.as_bytes()) {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let list = if value.is_array() { &value } else { &value["contexts"] };
+            let expected: Vec<&str> = list.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
+            prop_assert_eq!(prompts, expected);
+        }
     }
 }

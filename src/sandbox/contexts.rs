@@ -4,6 +4,8 @@
 //! Only what is needed of JSON is read, and strictly: a file that is neither is refused with the place.
 
 use super::error::{Error, Result};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// The largest file of prompts read.
@@ -18,14 +20,15 @@ const MOST_DEPTH: usize = 64;
 /// A file that cannot be read, is too large, is not UTF-8 or not JSON of either form, and one without prompts.
 pub fn read(path: &Path) -> Result<Vec<String>> {
     let refuse = |error| Error::file("read", path, error);
-    let size = std::fs::metadata(path).map_err(refuse)?.len();
-    if size > MOST_BYTES {
+    let mut bytes = Vec::new();
+    // Bounded by reading, not by asking for the size: a pipe has none.
+    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)).map_err(refuse)?;
+    if bytes.len() as u64 > MOST_BYTES {
         return Err(Error::content(
             path.display().to_string(),
-            format!("a file of prompts has at most {MOST_BYTES} bytes, this one has {size}"),
+            format!("a file of prompts has at most {MOST_BYTES} bytes, this one has more"),
         ));
     }
-    let bytes = std::fs::read(path).map_err(refuse)?;
     parse(&bytes).map_err(|reason| Error::content(path.display().to_string(), reason))
 }
 

@@ -7,6 +7,7 @@
 use super::error::{Error, Result};
 use super::features::FeatureSpace;
 use crate::Kernels;
+use crate::logits::project;
 use crate::weights::{Open, SparseHead, Weights};
 use std::collections::HashMap;
 use std::path::Path;
@@ -127,24 +128,4 @@ impl Model {
     pub fn logits(&self, kernels: Kernels, recent: [u32; 3], row: &mut [f32]) -> Result<()> {
         Ok(project(kernels, &self.weights.head(), &self.space.columns(recent), None, row)?)
     }
-}
-
-/// The definition of the sparse head, element by element.
-fn project(
-    _kernels: Kernels,
-    head: &SparseHead<'_>,
-    columns: &[u32],
-    _values: Option<&[f32]>,
-    row: &mut [f32],
-) -> crate::Result<()> {
-    if row.len() != head.vocab() {
-        return Err(crate::Error::WrongLength { what: "the row", expected: head.vocab(), actual: row.len() });
-    }
-    for (index, logit) in row.iter_mut().enumerate() {
-        *logit = head.bias.get(index);
-        for &column in columns {
-            *logit += head.weights.column(column as usize).map_or(f32::NAN, |column| column.get(index));
-        }
-    }
-    Ok(())
 }

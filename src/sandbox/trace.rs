@@ -16,9 +16,10 @@ use super::error::{Error, Result};
 use super::model::Model;
 use super::session::{Options, Transcript};
 use crate::Mode;
+use crate::weights::PendingFile;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The name of a mode in traces.
 pub fn mode_name(mode: Mode) -> &'static str {
@@ -125,18 +126,13 @@ fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { csv_quoted(text) } else { text.to_owned() }
 }
 
-/// Whether a file can be written at `path`, found out by making one beside it and removing that again. For an early,
-/// clear refusal before long work.
+/// Whether a file can be written at `path`, found out by beginning one and leaving it. For an early, clear refusal
+/// before long work.
 ///
 /// # Errors
 /// The folder is missing or closed, or `path` is a folder.
 pub fn check_writable(path: &Path) -> Result<()> {
-    let refuse = |error| Error::file("write", path, error);
-    if let Some(target) = beside(path).map_err(refuse)? {
-        let temporary = Temporary::create(&target).map_err(refuse)?;
-        drop(temporary);
-    }
-    Ok(())
+    if is_special(path) { Ok(()) } else { begin(path).map(drop) }
 }
 
 /// Writes a file: beside its target first, renamed over it when all is written. What is not a regular file (a pipe, a
@@ -145,61 +141,22 @@ pub fn check_writable(path: &Path) -> Result<()> {
 /// # Errors
 /// Whatever keeps the file from being whole; then the target is as it was.
 pub fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let write = || -> io::Result<()> {
-        match beside(path)? {
-            Some(target) => {
-                let (mut temporary, file) = Temporary::create(&target)?;
-                let mut out = BufWriter::new(file);
-                content(&mut out)?;
-                out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-                fs::rename(&temporary.path, &target)?;
-                temporary.kept = true;
-                Ok(())
-            }
-            None => {
-                let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
-                content(&mut out)?;
-                out.flush()
-            }
-        }
-    };
-    write().map_err(|error| Error::file("write", path, error))
-}
-
-/// The path to rename to, links followed; `None` for what is not a regular file.
-fn beside(path: &Path) -> io::Result<Option<PathBuf>> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")),
-        Ok(found) if found.is_file() => fs::canonicalize(path).map(Some),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(path.to_owned())),
-        Err(error) => Err(error),
+    let refuse = |error| Error::file("write", path, error);
+    if is_special(path) {
+        let mut out = BufWriter::new(OpenOptions::new().write(true).open(path).map_err(refuse)?);
+        return content(&mut out).and_then(|()| out.flush()).map_err(refuse);
     }
+    let mut out = BufWriter::new(begin(path)?);
+    content(&mut out).map_err(refuse)?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(refuse)?;
+    file.finish().map_err(|error| Error::content(path.display().to_string(), error.to_string()))
 }
 
-/// A file beside the target, removed unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    kept: bool,
+fn begin(path: &Path) -> Result<PendingFile> {
+    PendingFile::create(path).map_err(|error| Error::content(path.display().to_string(), error.to_string()))
 }
 
-impl Temporary {
-    fn create(target: &Path) -> io::Result<(Self, fs::File)> {
-        let name = target
-            .file_name()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?
-            .to_string_lossy();
-        let path = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        Ok((Temporary { path, kept: false }, file))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.kept {
-            // The write has already failed and says why; a file that cannot be removed adds nothing to that.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+/// Whether there is something at `path` that is neither a file nor a folder.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }

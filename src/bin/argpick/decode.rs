@@ -1,9 +1,10 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
-use crate::{Failure, args, plot, remark, report};
+use crate::{Failure, args, document, plot, remark, report};
+use argpick::sandbox::default::CONTEXTS;
 use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
 use argpick::sandbox::session::{Options, Session, Stop, Transcript};
-use argpick::sandbox::{Model, contexts, trace};
+use argpick::sandbox::{Model, contexts, default_model, trace};
 use argpick::{Level, Mode};
 use clap::ValueEnum;
 use std::io::Write;
@@ -23,10 +24,11 @@ enum ModeName {
 /// The options of `argpick decode`. Names of two words are accepted with underscores too.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model: an .npz or .safetensors file
+    /// The model: an .npz or .safetensors file [default: the small model inside argpick]
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     weights: Option<PathBuf>,
-    /// Prompts: a JSON file ({"contexts": [...]} or [...]) or plain text, one per line
+    /// Prompts: a JSON file ({"contexts": [...]} or [...]) or plain text, one per line [default: prompts for the
+    /// model inside argpick]
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     contexts: Option<PathBuf>,
     /// A prompt; may be given again, also beside --contexts
@@ -115,9 +117,12 @@ pub struct Args {
     /// One JSON document instead of the report
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Only the texts and the summary, not every step
+    /// Only the texts and the summary, no steps
     #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
     quiet: bool,
+    /// Every step, also those of a loop that repeat earlier ones number for number
+    #[arg(long, alias = "all_steps", conflicts_with_all = ["json", "quiet"], help_heading = "Output")]
+    all_steps: bool,
 }
 
 /// Runs the command.
@@ -129,13 +134,16 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let model = match &args.weights {
         Some(path) => Model::open(path)?,
-        None => return Err(Failure::Message("give a model: --weights FILE".to_owned())),
+        None => default_model()?,
     };
     let mut prompts = match &args.contexts {
         Some(path) => contexts::read(path)?,
         None => Vec::new(),
     };
     prompts.extend(args.context.iter().cloned());
+    if prompts.is_empty() && args.weights.is_none() {
+        prompts.extend(CONTEXTS.map(String::from));
+    }
     if prompts.is_empty() {
         return Err(Failure::Message("give a prompt: --context TEXT or --contexts FILE".to_owned()));
     }
@@ -162,9 +170,14 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
     }
     if args.json {
-        report::json(out, &shown)?;
+        document::write(out, &shown)?;
     } else {
-        report::print(out, &shown, if args.quiet { None } else { Some(args.top.unwrap_or(5) as usize) })?;
+        let detail = match (args.quiet, args.all_steps) {
+            (true, _) => report::Detail::Texts,
+            (_, true) => report::Detail::AllSteps,
+            _ => report::Detail::Steps,
+        };
+        report::print(out, &shown, detail, args.top.unwrap_or(5) as usize)?;
     }
     match refused {
         Some((text, error)) => Err(Failure::Message(format!("{:?}, step {}: {error}", text.context, text.steps.len()))),

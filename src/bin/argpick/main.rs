@@ -4,6 +4,7 @@
 
 mod args;
 mod decode;
+mod document;
 mod kernels;
 mod plot;
 mod report;

@@ -1,5 +1,4 @@
-//! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together; or the
-//! same as one JSON document.
+//! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together.
 
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
@@ -7,12 +6,14 @@ use argpick::sandbox::rules::PUNCTUATION;
 use argpick::sandbox::session::{Options, Step, Stop, Transcript, join};
 use argpick::sandbox::trace::mode_name;
 use argpick::{Kernels, Mode};
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 /// Most cliffs and attractors listed; the rest is counted.
 const MOST_LISTED: usize = 5;
+
+/// Fewer repeated steps than this are printed all the same.
+const FEWEST_LEFT_OUT: usize = 3;
 
 /// Most numbers of texts listed in one line.
 const MOST_TEXTS: usize = 12;
@@ -30,11 +31,11 @@ pub struct Shown<'a> {
 }
 
 /// What the texts show together.
-struct Findings {
-    cliffs: Vec<Cliff>,
-    loops: Vec<Option<Loop>>,
-    attractors: Vec<Attractor>,
-    generated: Vec<Vec<u32>>,
+pub struct Findings {
+    pub cliffs: Vec<Cliff>,
+    pub loops: Vec<Option<Loop>>,
+    pub attractors: Vec<Attractor>,
+    pub generated: Vec<Vec<u32>>,
 }
 
 impl Shown<'_> {
@@ -46,15 +47,18 @@ impl Shown<'_> {
         printable(&join(classes.iter().map(|&class| self.model.words()[class as usize].as_str())))
     }
 
-    /// A loop once around, from the beginning of a sentence if there is one in it.
+    /// A loop once around, the same wherever a text entered it: from the beginning of a sentence if there is one in it,
+    /// and of those beginnings the first in the alphabet.
     fn cycle(&self, classes: &[u32]) -> String {
-        let ends = |&class: &u32| PUNCTUATION.contains(&self.model.words()[class as usize].as_str());
-        let mut turned = classes.to_vec();
-        turned.rotate_left(classes.iter().position(ends).map_or(0, |end| (end + 1) % classes.len()));
-        self.words(&turned)
+        let word = |index: usize| self.model.words()[classes[index % classes.len()] as usize].as_str();
+        let turned = |start: usize| (start..start + classes.len()).map(word);
+        let begins = |&start: &usize| PUNCTUATION.contains(&word(start + classes.len() - 1));
+        let sentences = (0..classes.len()).filter(begins).min_by(|&a, &b| turned(a).cmp(turned(b)));
+        let start = sentences.or((0..classes.len()).min_by(|&a, &b| turned(a).cmp(turned(b))));
+        printable(&join(turned(start.unwrap_or(0))))
     }
 
-    fn findings(&self) -> Findings {
+    pub fn findings(&self) -> Findings {
         let generated: Vec<Vec<u32>> = self.texts.iter().map(|text| text.generated().collect()).collect();
         Findings {
             cliffs: patterns::cliffs(self.texts, CLIFF_MARGIN),
@@ -82,13 +86,25 @@ fn padded(text: &str, wide: usize) -> String {
     format!("{text}{}", " ".repeat(wide.saturating_sub(width(text))))
 }
 
-/// Prints the report; `top` is how many of the best logits each step shows, `None` for no steps at all.
-pub fn print(out: &mut dyn Write, shown: &Shown<'_>, top: Option<usize>) -> io::Result<()> {
+/// Which steps of a text are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// None: only what came of them.
+    Texts,
+    /// Each that differs from the one a loop ago.
+    Steps,
+    /// Each.
+    AllSteps,
+}
+
+/// Prints the report; `top` is how many of the best logits each step shows.
+pub fn print(out: &mut dyn Write, shown: &Shown<'_>, detail: Detail, top: usize) -> io::Result<()> {
     header(out, shown)?;
     for (index, text) in shown.texts.iter().enumerate() {
         writeln!(out, "\n[{}] {}", index + 1, printable(&text.context))?;
-        if let Some(top) = top {
-            steps(out, shown, text, top)?;
+        if detail != Detail::Texts {
+            let again = if detail == Detail::Steps { repeated(text) } else { None };
+            steps(out, shown, text, top, again)?;
         }
         ending(out, shown, text)?;
     }
@@ -153,15 +169,33 @@ fn rules(shown: &Shown<'_>) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-fn steps(out: &mut dyn Write, shown: &Shown<'_>, text: &Transcript, top: usize) -> io::Result<()> {
-    if text.steps.is_empty() {
+/// From which step on a text only repeats itself, number for number, and the period.
+fn repeated(text: &Transcript) -> Option<(usize, usize)> {
+    let generated: Vec<u32> = text.generated().collect();
+    let found = patterns::find_loop(&generated)?;
+    let same = |&i: &usize| {
+        let (now, then) = (&text.steps[i], &text.steps[i - found.period]);
+        *now == Step { step: now.step, ..then.clone() }
+    };
+    let count = (found.period..text.steps.len()).rev().take_while(same).count();
+    (count >= FEWEST_LEFT_OUT).then_some((text.steps.len() - count, found.period))
+}
+
+fn steps(
+    out: &mut dyn Write,
+    shown: &Shown<'_>,
+    text: &Transcript,
+    top: usize,
+    again: Option<(usize, usize)>,
+) -> io::Result<()> {
+    let rows = &text.steps[..again.map_or(text.steps.len(), |(first, _)| first)];
+    if rows.is_empty() {
         return Ok(());
     }
     let sampled = shown.options.mode == Mode::Sample;
-    let picks: Vec<String> = text.steps.iter().map(|step| shown.word(step.class)).collect();
+    let picks: Vec<String> = rows.iter().map(|step| shown.word(step.class)).collect();
     let pick_width = picks.iter().map(|pick| width(pick)).max().unwrap_or(0).max(4);
-    let cells: Vec<Vec<String>> = text
-        .steps
+    let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|step| step.top.iter().take(top).map(|&(class, z)| format!("{} {z:.2}", shown.word(class))).collect())
         .collect();
@@ -171,7 +205,7 @@ fn steps(out: &mut dyn Write, shown: &Shown<'_>, text: &Transcript, top: usize) 
     let rank_title = if sampled { "  rank" } else { "" };
     let best_title = if top > 0 { "   best logits" } else { "" };
     writeln!(out, "    step  {}{rank_title}   margin  p_top1  entropy{best_title}", padded("pick", pick_width))?;
-    for ((step, pick), row) in text.steps.iter().zip(&picks).zip(&cells) {
+    for ((step, pick), row) in rows.iter().zip(&picks).zip(&cells) {
         let rank = if sampled { format!("  {:>4}", step.rank) } else { String::new() };
         let cliff = if step.margin < CLIFF_MARGIN { '~' } else { ' ' };
         let best: Vec<String> = row.iter().zip(&widths).map(|(cell, &wide)| padded(cell, wide)).collect();
@@ -185,6 +219,10 @@ fn steps(out: &mut dyn Write, shown: &Shown<'_>, text: &Transcript, top: usize) 
             best.join("  ")
         );
         writeln!(out, "{}", line.trim_end())?;
+    }
+    if let Some((first, period)) = again {
+        let last = text.steps.len() - 1;
+        writeln!(out, "     ...  steps {first} to {last} repeat the last {period} (--all-steps shows them)")?;
     }
     Ok(())
 }
@@ -294,94 +332,4 @@ fn more(out: &mut dyn Write, count: usize) -> io::Result<()> {
         0 => Ok(()),
         rest => writeln!(out, "    and {rest} more"),
     }
-}
-
-/// Writes the report as one JSON document. Numbers that JSON lacks are null.
-pub fn json(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
-    let Findings { cliffs, loops, attractors, .. } = shown.findings();
-    let word = |class: u32| shown.model.words()[class as usize].as_str();
-    let options = shown.options;
-    let rules = &options.rules;
-    let texts: Vec<Value> = shown.texts.iter().zip(&loops).map(|(text, found)| text_json(shown, text, found)).collect();
-    let document = json!({
-        "model": {
-            "origin": shown.model.origin(),
-            "vocab": shown.model.vocab(),
-            "columns": shown.model.space().dimension(),
-            "notes": shown.model.weights().notes(),
-        },
-        "kernel": shown.kernels.level().name(),
-        "parameters": {
-            "mode": mode_name(options.mode),
-            "temp": options.temperature,
-            "steps": options.steps,
-            "topk": options.top_k,
-            "top_p": options.top_p,
-            "min_p": options.min_p,
-            "seed": options.seed,
-            "stream": options.stream,
-            "min_steps": rules.min_steps,
-            "stop_punct": rules.stop_punct,
-            "ban": rules.ban,
-            "no_repeat": rules.no_repeat,
-            "no_repeat_window": rules.repeat_window(),
-            "no_dangling": rules.no_dangling,
-            "det_a_an": rules.det_a_an,
-            "topic_lock": rules.topic_lock,
-            "topic_keep": rules.topic_keep,
-            "topic_topn": rules.topic_topn,
-        },
-        "texts": texts,
-        "summary": {
-            "cliff_margin": CLIFF_MARGIN,
-            "cliffs": cliffs.iter().map(|cliff| json!({
-                "text": cliff.text, "step": cliff.step, "best": word(cliff.best), "second": word(cliff.second),
-                "margin": cliff.margin,
-            })).collect::<Vec<_>>(),
-            "attractors": attractors.iter().map(|attractor| json!({
-                "tokens": attractor.tokens.iter().map(|&class| word(class)).collect::<Vec<_>>(),
-                "texts": attractor.texts,
-            })).collect::<Vec<_>>(),
-        },
-    });
-    serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
-    writeln!(out)
-}
-
-fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Value {
-    let word = |class: u32| shown.model.words()[class as usize].as_str();
-    let steps: Vec<Value> = text
-        .steps
-        .iter()
-        .map(|step| {
-            json!({
-                "step": step.step,
-                "picked": word(step.class),
-                "margin": step.margin,
-                "p_top1": step.top1_probability,
-                "entropy": step.entropy,
-                "logprob": step.logprob,
-                "rank": step.rank,
-                "allowed": step.allowed,
-                "top": step.top.iter().map(|&(class, logit)| json!([word(class), logit])).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    json!({
-        "context_start": text.context,
-        "continuation": text.continuation(shown.model),
-        "input_tokens": text.prompt.len(),
-        "unknown_tokens": text.unknown,
-        "output_tokens": text.generated().count(),
-        "stop": text.stop.name(),
-        "error": match &text.stop {
-            Stop::Refused(error) => Some(error.to_string()),
-            _ => None,
-        },
-        "stream": text.stream,
-        "loop": found.as_ref().map(|found| json!({
-            "start": found.start, "period": found.period, "length": found.length,
-        })),
-        "steps": steps,
-    })
 }
