@@ -88,17 +88,11 @@ fn read_pieces(
     let mut sentence = 0u64;
     let (mut anything, mut sentence_ended) = (false, false);
     let is_held_out = |sentence: u64| hold_out > 0 && sentence % u64::from(hold_out) == u64::from(hold_out) - 1;
-    loop {
-        let word = match tokens.next_token().map_err(|source| Error::file("read", path, source))? {
-            Some(word) => word,
-            None => break,
-        };
+    while let Some(word) = tokens.next_token().map_err(|source| Error::file("read", path, source))? {
         // A token ends before the line feed behind it has become a blank line, so a blank line lies before this token.
         let new_paragraph = blank_line.replace(false) && anything;
-        if new_paragraph {
-            if take(Piece::EndOfParagraph, is_held_out(sentence))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        if new_paragraph && take(Piece::EndOfParagraph, is_held_out(sentence))?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let mark = matches!(word, "." | "!" | "?");
         if new_paragraph || (sentence_ended && !mark) {
@@ -161,7 +155,7 @@ pub fn survey(path: &Path, hold_out: u32, mut progress: impl FnMut(u64) -> Contr
                 survey.tokens += 1;
             }
         }
-        Ok(if survey.tokens % 65_536 == 0 { progress(survey.tokens) } else { ControlFlow::Continue(()) })
+        Ok(if survey.tokens.is_multiple_of(65_536) { progress(survey.tokens) } else { ControlFlow::Continue(()) })
     })?;
     if flow.is_break() {
         return Ok(None);

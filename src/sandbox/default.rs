@@ -13,8 +13,8 @@
 //! [`train_options`] says the same to a program, and a test compares the result with the file. What the prompts show, in
 //! greedy mode:
 //!
-//! - loops: "round and round and ..." (period 2), "and the sky was blue ..." and "and round goes the light ..."
-//!   (period 5), "a loaf for her father and ..." (period 6). A context that comes back brings back its successor.
+//! - loops: "round and round and ..." (period 2), "and the sky was blue ..." (period 5), "a loaf for her father and ..."
+//!   (period 6). A context that comes back brings back its successor.
 //! - attractors: different prompts run into the same loop and never part again.
 //! - cliffs: picks whose margin is a few hundredths of a logit, where the least change would tell another story.
 //! - the ways out: `--no-repeat-window 5` breaks periods up to 5 and cannot break 6; so does sampling at `--temp 1`.
@@ -31,14 +31,12 @@ pub const TEXT: &str = include_str!("default.txt");
 pub const MODEL: &[u8] = include_bytes!("default.npz");
 
 /// The prompts of a session without prompts.
-pub const CONTEXTS: [&str; 10] = [
+pub const CONTEXTS: [&str; 8] = [
     "At night the light",
     "The bees went",
-    "The stairs go",
     "The sea and the sky",
     "In winter",
     "Every day the boats",
-    "In the morning the village",
     "He gave her",
     "There is a village",
     "The old sailor said that",

@@ -19,6 +19,7 @@ pub mod session;
 pub mod text;
 pub mod trace;
 pub mod train;
+mod trainer;
 
 pub use default::default_model;
 pub use error::{Error, Result};

@@ -142,8 +142,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
         );
         bar.set_message(format!("{name}: {}", progress.done));
     } else {
-        let style =
-            ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg} ({eta} to the end of this pass)");
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3} % {msg}, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(format!("epoch {}/{}", progress.epoch, progress.epochs));
         bar.set_length(progress.total);
