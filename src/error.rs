@@ -74,6 +74,11 @@ pub enum Error {
         /// Tokens that can be undone.
         available: usize,
     },
+    /// A token stands twice in a list that takes each once.
+    DuplicateToken {
+        /// The token id.
+        token: TokenId,
+    },
     /// A column index of the sparse head is out of range.
     ColumnOutOfRange {
         /// The column.
@@ -102,6 +107,7 @@ impl Error {
             Error::Finished => 10,
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
+            Error::DuplicateToken { .. } => 13,
         }
     }
 }
@@ -136,6 +142,7 @@ impl fmt::Display for Error {
             Error::UndoTooFar { requested, available } => {
                 write!(f, "{requested} tokens cannot be undone, the history holds {available}")
             }
+            Error::DuplicateToken { token } => write!(f, "token {token} stands twice in the list"),
             Error::ColumnOutOfRange { column, columns } => {
                 write!(f, "column {column} is not in the weights, which have {columns} columns")
             }

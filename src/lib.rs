@@ -6,7 +6,26 @@
 extern crate alloc;
 
 pub mod error;
+pub mod numeric;
+pub mod rng;
 pub mod types;
 
+#[doc(hidden)]
+pub mod kernels;
+
+mod constrain;
+mod distribution;
+mod logits;
+mod selection;
+mod trace;
+
+mod plan;
+
+mod decoder;
+
+pub use decoder::{Decoder, Memory, decode_batch, softmax};
 pub use error::{Error, Result};
+pub use kernels::{Kernels, Level};
+pub use plan::{Config, Metrics, Mode};
+pub use trace::{Finish, Pick};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

@@ -1,0 +1,383 @@
+//! The conductor: owns plan, history and memory, and runs one step after the other.
+//!
+//! A decoder works in memory that the caller gives (any `AsRef<[u64]> + AsMut<[u64]>`: a borrowed slice, an array, a
+//! `Box`), and allocates nothing in a step. A call that fails changes nothing.
+
+mod batch;
+mod step;
+mod storage;
+
+pub use batch::decode_batch;
+
+use crate::constrain::adjust::Adjustments;
+use crate::constrain::history::History;
+use crate::error::{Error, Result};
+use crate::kernels::{Cut, Kernels, Override, Rewrite, RowView, Scale, with_default_environment};
+use crate::numeric::exponent_scale;
+use crate::plan::{Config, Plan};
+use crate::trace::{Finish, Pick};
+use crate::types::{BLOCK, Row, TokenId};
+use step::{Inputs, Output};
+use storage::Layout;
+
+/// A sequence being decoded: a configuration, a position, a history, biases and bans.
+///
+/// ```
+/// use argpick::{Config, Decoder};
+///
+/// let config = Config { temperature: 0.8, top_k: 2, seed: 7, ..Config::default() };
+/// let mut decoder = Decoder::new(&config, 4)?;
+/// let pick = decoder.decode(&[1.0, 3.0, 2.5, -1.0], None)?;
+/// assert!(pick.token == 1 || pick.token == 2);
+/// assert_eq!(pick.argmax, 1);
+/// # Ok::<(), argpick::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Decoder<S = Memory> {
+    plan: Plan,
+    layout: Layout,
+    kernels: Kernels,
+    history: History,
+    position: u64,
+    biases: usize,
+    bans: usize,
+    storage: S,
+}
+
+/// The memory of a decoder that nobody else provides: on the heap where there is one.
+#[cfg(feature = "alloc")]
+pub type Memory = alloc::boxed::Box<[u64]>;
+/// The memory of a decoder without a heap is the caller's.
+#[cfg(not(feature = "alloc"))]
+pub type Memory = &'static mut [u64];
+
+#[cfg(feature = "alloc")]
+impl Decoder<Memory> {
+    /// A decoder with memory of its own and the fastest kernels ([`Kernels::detect`]). `vocab` is the length of the rows,
+    /// 1 to 2^22.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] with name and value; [`Error::KernelUnavailable`] or [`Error::UnknownKernel`] if
+    /// `ARGPICK_KERNEL` asks for what is not there.
+    pub fn new(config: &Config, vocab: usize) -> Result<Self> {
+        Self::new_with_kernels(config, vocab, Kernels::detect()?)
+    }
+
+    /// The same with chosen kernels.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] with name and value.
+    pub fn new_with_kernels(config: &Config, vocab: usize, kernels: Kernels) -> Result<Self> {
+        let words = Self::storage_words(config, vocab)?;
+        Self::new_in(config, vocab, kernels, alloc::vec![0; words].into_boxed_slice())
+    }
+}
+
+impl<S> Decoder<S> {
+    /// The 64-bit words of memory that a decoder needs.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] with name and value.
+    pub fn storage_words(config: &Config, vocab: usize) -> Result<usize> {
+        Ok(Layout::new(&Plan::compile(config, vocab)?).words())
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// The length of the rows.
+    pub fn vocab(&self) -> usize {
+        self.plan.vocab
+    }
+
+    /// The kernels in use.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// Generated tokens recorded, the prompt excluded, unless it was set by [`Decoder::seek`].
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Sets the position that the next draw takes its random numbers from; the history stays.
+    pub fn seek(&mut self, position: u64) {
+        self.position = position;
+    }
+}
+
+impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
+    /// A decoder that works in `storage`, which holds at least [`Decoder::storage_words`] words, whatever they contain.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] with name and value; [`Error::StorageTooSmall`].
+    pub fn new_in(config: &Config, vocab: usize, kernels: Kernels, storage: S) -> Result<Self> {
+        let plan = Plan::compile(config, vocab)?;
+        let layout = Layout::new(&plan);
+        layout.check(storage.as_ref())?;
+        Ok(Decoder { plan, layout, kernels, history: History::default(), position: 0, biases: 0, bans: 0, storage })
+    }
+
+    /// Picks a token from a row of `vocab` logits and records it.
+    ///
+    /// `mask` is a bitmask of allowed tokens: bit `t & 31` of word `t >> 5`; tokens past its last word are not allowed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidLogit`] (NaN or +inf that takes part), [`Error::EverythingMasked`], [`Error::WrongLength`],
+    /// [`Error::Finished`]. Nothing has changed then.
+    pub fn decode<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
+        let mut pick = self.evaluate(row, mask)?;
+        self.record(&[pick.token]);
+        if self.is_finished() {
+            pick.finish = Finish::Length;
+        }
+        Ok(pick)
+    }
+
+    /// Picks a token without recording it: the next call sees the same state.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn evaluate<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
+        let row = row.into();
+        self.check_row(row.len())?;
+        with_default_environment(|| self.evaluate_checked(row, mask))
+    }
+
+    // Not inlined: no float operation of the step may move out of the default environment around the call.
+    #[inline(never)]
+    fn evaluate_checked(&mut self, row: Row<'_>, mask: Option<&[u32]>) -> Result<Pick> {
+        let (lists, scratch) = self.layout.split(self.storage.as_mut());
+        let inputs = Inputs {
+            plan: &self.plan,
+            kernels: self.kernels,
+            mask,
+            lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
+            window: self.history.window(lists.history, self.plan.no_repeat_window),
+            position: self.position,
+        };
+        step::pick(row, inputs, scratch)
+    }
+
+    /// Rewrites the row in place: removed tokens become -inf, kept ones their adjusted logit divided by the temperature,
+    /// so that the softmax of the result is the distribution that is drawn from. In greedy mode only the argmax stays.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`], and [`Error::InvalidLogit`] if the division overflows. The row has not changed then.
+    pub fn process(&mut self, row: &mut [f32], mask: Option<&[u32]>) -> Result<()> {
+        self.rewrite(row, mask, Output::Logits)
+    }
+
+    /// Rewrites the row in place as the probabilities that are drawn from; removed tokens become 0.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`]. The row has not changed then.
+    pub fn probabilities(&mut self, row: &mut [f32], mask: Option<&[u32]>) -> Result<()> {
+        self.rewrite(row, mask, Output::Probabilities)
+    }
+
+    fn rewrite(&mut self, row: &mut [f32], mask: Option<&[u32]>, output: Output) -> Result<()> {
+        self.check_row(row.len())?;
+        with_default_environment(|| self.rewrite_checked(row, mask, output))
+    }
+
+    #[inline(never)]
+    fn rewrite_checked(&mut self, row: &mut [f32], mask: Option<&[u32]>, output: Output) -> Result<()> {
+        let (lists, scratch) = self.layout.split(self.storage.as_mut());
+        let inputs = Inputs {
+            plan: &self.plan,
+            kernels: self.kernels,
+            mask,
+            lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
+            window: self.history.window(lists.history, self.plan.no_repeat_window),
+            position: self.position,
+        };
+        step::rewrite(row, output, inputs, scratch)
+    }
+
+    /// Starts a new sequence: history and position are cleared, biases and bans stay. With a configuration, that one is
+    /// in force from now on; the memory must be large enough for it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`], [`Error::StorageTooSmall`], [`Error::CapacityExceeded`] if it leaves no room for the
+    /// biases or bans. Nothing has changed then.
+    pub fn reset(&mut self, config: Option<&Config>) -> Result<()> {
+        if let Some(config) = config {
+            let plan = Plan::compile(config, self.plan.vocab)?;
+            let layout = Layout::new(&plan);
+            layout.check(self.storage.as_ref())?;
+            for (what, actual) in [("biases", self.biases), ("bans", self.bans)] {
+                if actual > plan.adjustment_capacity {
+                    return Err(Error::CapacityExceeded { what, capacity: plan.adjustment_capacity, actual });
+                }
+            }
+            layout.move_lists(&self.layout, self.storage.as_mut(), self.biases, self.bans);
+            self.plan = plan;
+            self.layout = layout;
+        }
+        self.history = History::default();
+        self.position = 0;
+        Ok(())
+    }
+
+    /// Records tokens of the prompt: they enter the history but are not counted as generated.
+    ///
+    /// # Errors
+    /// [`Error::TokenOutOfRange`]; nothing has changed then.
+    pub fn prompt(&mut self, tokens: &[TokenId]) -> Result<()> {
+        self.check_tokens(tokens)?;
+        let (lists, _) = self.layout.split(self.storage.as_mut());
+        self.history.push(lists.history, tokens, false);
+        Ok(())
+    }
+
+    /// Records tokens as generated, as if they had been picked here: all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::TokenOutOfRange`]; [`Error::Finished`] if they are more than `max_tokens` leaves. Nothing has changed then.
+    pub fn accept(&mut self, tokens: &[TokenId]) -> Result<()> {
+        self.check_tokens(tokens)?;
+        let limit = u64::from(self.plan.config.max_tokens);
+        if limit != 0 && self.history.generated + tokens.len() as u64 > limit && !tokens.is_empty() {
+            return Err(Error::Finished);
+        }
+        self.record(tokens);
+        Ok(())
+    }
+
+    /// Takes back the last generated tokens, as if they had not been recorded.
+    ///
+    /// # Errors
+    /// [`Error::UndoTooFar`] if fewer were generated, or if the history no longer holds what its windows would need.
+    pub fn undo(&mut self, count: usize) -> Result<()> {
+        self.history.undo(count, self.plan.no_repeat_window)?;
+        self.position = self.position.saturating_sub(count as u64);
+        Ok(())
+    }
+
+    /// Replaces the biases: each is added to its token's logit. A bias of -inf bans.
+    ///
+    /// # Errors
+    /// [`Error::TokenOutOfRange`], [`Error::DuplicateToken`], [`Error::InvalidParameter`] (a bias that is NaN or +inf),
+    /// [`Error::CapacityExceeded`]. The old biases stay then.
+    pub fn set_bias(&mut self, biases: &[(TokenId, f32)]) -> Result<()> {
+        let capacity = self.plan.adjustment_capacity;
+        if biases.len() > capacity {
+            return Err(Error::CapacityExceeded { what: "biases", capacity, actual: biases.len() });
+        }
+        for &(token, bias) in biases {
+            self.check_tokens(&[token])?;
+            if bias.is_nan() || bias == f32::INFINITY {
+                return Err(Error::InvalidParameter { name: "bias", value: bias.into() });
+            }
+        }
+        let (lists, scratch) = self.layout.split(self.storage.as_mut());
+        let sorted = &mut scratch.overrides[..biases.len()];
+        for (to, &(token, logit)) in sorted.iter_mut().zip(biases) {
+            *to = Override { token, logit };
+        }
+        sorted.sort_unstable_by_key(|entry| entry.token);
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].token == pair[1].token) {
+            return Err(Error::DuplicateToken { token: pair[0].token });
+        }
+        lists.biases[..biases.len()].copy_from_slice(sorted);
+        self.biases = biases.len();
+        Ok(())
+    }
+
+    /// Replaces the bans: these tokens are masked. A token may stand in the list more than once.
+    ///
+    /// # Errors
+    /// [`Error::TokenOutOfRange`], [`Error::CapacityExceeded`]. The old bans stay then.
+    pub fn set_bans(&mut self, bans: &[TokenId]) -> Result<()> {
+        let capacity = self.plan.adjustment_capacity;
+        if bans.len() > capacity {
+            return Err(Error::CapacityExceeded { what: "bans", capacity, actual: bans.len() });
+        }
+        self.check_tokens(bans)?;
+        let (lists, _) = self.layout.split(self.storage.as_mut());
+        let list = &mut lists.bans[..bans.len()];
+        list.copy_from_slice(bans);
+        list.sort_unstable();
+        let mut unique = 0;
+        for i in 0..list.len() {
+            if unique == 0 || list[i] != list[unique - 1] {
+                list[unique] = list[i];
+                unique += 1;
+            }
+        }
+        self.bans = unique;
+        Ok(())
+    }
+
+    fn record(&mut self, tokens: &[TokenId]) {
+        let (lists, _) = self.layout.split(self.storage.as_mut());
+        self.history.push(lists.history, tokens, true);
+        self.position += tokens.len() as u64;
+    }
+
+    fn is_finished(&self) -> bool {
+        let limit = u64::from(self.plan.config.max_tokens);
+        limit != 0 && self.history.generated >= limit
+    }
+
+    fn check_row(&self, len: usize) -> Result<()> {
+        if len != self.plan.vocab {
+            return Err(Error::WrongLength { what: "row", expected: self.plan.vocab, actual: len });
+        }
+        if self.is_finished() {
+            return Err(Error::Finished);
+        }
+        Ok(())
+    }
+
+    fn check_tokens(&self, tokens: &[TokenId]) -> Result<()> {
+        match tokens.iter().find(|&&token| token as usize >= self.plan.vocab) {
+            Some(&token) => Err(Error::TokenOutOfRange { token, vocab: self.plan.vocab }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Turns a row of logits into probabilities in place, at a temperature above 0; a masked (-inf) logit becomes 0.
+///
+/// Without memory of its own it walks the row in pieces; the result is that of [`Decoder::probabilities`] with nothing
+/// else configured, bit for bit.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] (temperature, or an empty or too long row), [`Error::InvalidLogit`],
+/// [`Error::EverythingMasked`], and those of [`Kernels::detect`]. The row has not changed then.
+pub fn softmax(row: &mut [f32], temperature: f32) -> Result<()> {
+    let kernels = Kernels::detect()?;
+    if !(temperature > 0.0 && temperature.is_finite()) {
+        return Err(Error::InvalidParameter { name: "temperature", value: temperature.into() });
+    }
+    if row.is_empty() || row.len() > crate::types::MAX_VOCAB {
+        return Err(Error::InvalidParameter { name: "vocab", value: row.len() as f64 });
+    }
+    with_default_environment(|| softmax_checked(kernels, row, temperature))
+}
+
+#[inline(never)]
+fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Result<()> {
+    let mut maximum = f32::NEG_INFINITY;
+    let mut maxima = [0.0; 16];
+    for tile in row.chunks(16 * BLOCK) {
+        let view = RowView { row: Row::F32(tile), words: None, valid: tile.len(), overrides: &[] };
+        let first = kernels.block_maxima(&view, &mut maxima);
+        if first.has_nan || first.maximum == f32::INFINITY {
+            let bad = row.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY).unwrap_or(0);
+            return Err(Error::InvalidLogit { index: bad as TokenId, value: row[bad] });
+        }
+        maximum = if first.maximum > maximum { first.maximum } else { maximum };
+    }
+    if maximum == f32::NEG_INFINITY {
+        return Err(Error::EverythingMasked);
+    }
+    let scale = Scale { maximum, scale: exponent_scale(temperature) };
+    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], cut: Cut::ALL };
+    kernels.write_probabilities(row, &spec, scale);
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! From block maxima to tokens: candidates above a threshold, histograms of a bracket, one token among equals.
+
+use super::block::{Blocks, RowView, with_elements};
+use super::mass::{Scale, exponents_and_weights};
+use super::maxima::find_at_least;
+use crate::kernels::lanes::{Element, Lanes};
+use crate::numeric::{key_to_logit, ordered_key, rank_key, weight_to_mass};
+use crate::types::{BLOCK, TokenId};
+
+/// Where a collection stands: it stops when the buffer cannot take another whole block, and goes on after the caller has
+/// made room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collected {
+    /// The block to go on with; the number of blocks when all are done.
+    pub next_block: usize,
+    /// Entries in the buffer.
+    pub filled: usize,
+}
+
+/// Appends the rank keys of all tokens whose logit is at least `threshold` (above it if `strictly`), in ascending token
+/// order, from block `from.next_block` on. Only blocks whose maximum reaches the threshold are read.
+#[inline(always)]
+pub fn collect<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    threshold: f32,
+    strictly: bool,
+    from: Collected,
+    keys: &mut [u64],
+) -> Collected {
+    with_elements!(view, row => typed_collect(lanes, view, row, maxima, threshold, strictly, from, keys))
+}
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one row, one threshold, one buffer; a struct would only rename them")]
+fn typed_collect<L: Lanes, E: Element>(
+    lanes: L,
+    view: &RowView<'_>,
+    row: &[E],
+    maxima: &[f32],
+    threshold: f32,
+    strictly: bool,
+    from: Collected,
+    keys: &mut [u64],
+) -> Collected {
+    let mut blocks = Blocks::new(row, view, from.next_block);
+    let mut filled = from.filled;
+    let limit = if threshold > f32::MIN { threshold } else { f32::MIN };
+    let lowest = lanes.splat(limit);
+    let mut next = find_at_least(lanes, maxima, from.next_block, limit);
+    while let Some(block) = next {
+        if keys.len() - filled < BLOCK {
+            return Collected { next_block: block, filled };
+        }
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let above = if strictly { lanes.gt(logits, lowest) } else { lanes.ge(logits, lowest) };
+            let mut bits = lanes.bits(above);
+            if bits == 0 {
+                continue;
+            }
+            let mut values = [0.0; 16];
+            lanes.store(logits, &mut values);
+            while bits != 0 {
+                let lane = bits.trailing_zeros() as usize;
+                keys[filled] = rank_key(values[lane], (block * BLOCK + 16 * i + lane) as TokenId);
+                filled += 1;
+                bits &= bits - 1;
+            }
+        }
+        next = find_at_least(lanes, maxima, block + 1, limit);
+    }
+    Collected { next_block: view.blocks(), filled }
+}
+
+/// A range of ordered keys cut into 256 bins of `1 << shift` keys each, the first at `low`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bracket {
+    /// The lowest key.
+    pub low: u32,
+    /// The key past the last.
+    pub high: u32,
+    /// Each bin holds `1 << shift` keys; `(high - 1 - low) >> shift` is below 256.
+    pub shift: u32,
+}
+
+/// Adds each allowed token whose key lies in the bracket to its bin: its mass, or 1 if `scale` is `None`.
+#[inline(always)]
+pub fn bracket_histogram<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    scale: Option<Scale>,
+    bracket: Bracket,
+    bins: &mut [u64; 256],
+) {
+    with_elements!(view, row => {
+        let mut blocks = Blocks::new(row, view, 0);
+        let low = key_to_logit(bracket.low);
+        let high = key_to_logit(bracket.high - 1);
+        let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
+        let mut next = find_at_least(lanes, maxima, 0, low);
+        while let Some(block) = next {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
+                if bits == 0 {
+                    continue;
+                }
+                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+                lanes.store(logits, &mut values);
+                if let Some(scale) = scale {
+                    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+                }
+                while bits != 0 {
+                    let lane = bits.trailing_zeros() as usize;
+                    let bin = (ordered_key(values[lane]) - bracket.low) >> bracket.shift;
+                    bins[bin as usize] += if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
+                    bits &= bits - 1;
+                }
+            }
+            next = find_at_least(lanes, maxima, block + 1, low);
+        }
+    })
+}
+
+/// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
+#[inline(always)]
+pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {
+    with_elements!(view, row => {
+        let mut blocks = Blocks::new(row, view, 0);
+        let wanted = lanes.splat(logit);
+        let mut left = n;
+        let mut next = find_at_least(lanes, maxima, 0, logit);
+        while let Some(block) = next {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                let mut bits = lanes.bits(lanes.eq(logits, wanted));
+                let count = u64::from(bits.count_ones());
+                if left >= count {
+                    left -= count;
+                    continue;
+                }
+                for _ in 0..left {
+                    bits &= bits - 1;
+                }
+                return Some((block * BLOCK + 16 * i) as TokenId + bits.trailing_zeros());
+            }
+            next = find_at_least(lanes, maxima, block + 1, logit);
+        }
+        None
+    })
+}
+
+/// The largest logit of a block other than that of `token`, which lies in it; -inf if there is none.
+#[inline(always)]
+pub fn runner_up<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, token: TokenId) -> f32 {
+    with_elements!(view, row => {
+        let masked = lanes.splat(f32::NEG_INFINITY);
+        let mut largest = masked;
+        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let first = block * BLOCK + 16 * i;
+            let lane = (token as usize).wrapping_sub(first);
+            let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };
+            largest = lanes.max(others, largest);
+        }
+        let mut values = [0.0; 16];
+        lanes.store(largest, &mut values);
+        values.iter().fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest }) + 0.0
+    })
+}

@@ -1,0 +1,337 @@
+//! Weights and masses: the exponential pass, the masses of what is kept, bounds of blocks.
+//!
+//! A weight is 2^t by the polynomial of `numeric`; a mass is the weight in units of 2^-40, truncated. Integer masses are
+//! summed in two halves of 20 bits, because every machine has 32-bit lanes: `high = trunc(w 2^20)` and
+//! `low = trunc((w 2^20 - high) 2^20)` are exact, so `high 2^20 + low` is the truncated product.
+
+use super::block::{Blocks, RowView, with_elements};
+use crate::kernels::lanes::{Element, Lanes};
+use crate::numeric::{
+    EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_bound, weight_to_mass,
+};
+use crate::types::{BLOCK, TokenId};
+
+/// How logits become exponents: `t = (logit - maximum) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// The largest logit that takes part; finite.
+    pub maximum: f32,
+    /// `log2(e) / temperature`, as `numeric::exponent_scale` gives it.
+    pub scale: f32,
+}
+
+impl Scale {
+    /// The mass of one logit.
+    pub fn mass(&self, logit: f32) -> u64 {
+        weight_to_mass(weight(exponent(logit, self.maximum, self.scale)))
+    }
+
+    /// Whether a block with this maximum weighs nothing.
+    #[inline(always)]
+    fn is_negligible(&self, maximum: f32) -> bool {
+        (maximum - self.maximum) * self.scale < WEIGHT_CUTOFF
+    }
+}
+
+/// The last token of a prefix of the total order: kept are all higher logits, and equal ones up to this id.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cut {
+    /// The lowest logit kept; finite.
+    pub logit: f32,
+    /// The highest id kept among tokens of that logit.
+    pub token: TokenId,
+}
+
+impl Cut {
+    /// Keeps every token whose logit is above -inf.
+    pub const ALL: Cut = Cut { logit: f32::MIN, token: TokenId::MAX };
+
+    /// Keeps all logits from `logit` up; below the finite range it keeps all.
+    pub fn at_least(logit: f32) -> Cut {
+        Cut { logit: if logit > f32::MIN { logit } else { f32::MIN }, token: TokenId::MAX }
+    }
+
+    /// Whether a token of this logit is kept.
+    #[inline(always)]
+    pub fn keeps(&self, logit: f32, token: TokenId) -> bool {
+        logit > self.logit || logit == self.logit && token <= self.token
+    }
+
+    /// The stricter of two cuts.
+    pub fn stricter(self, other: Cut) -> Cut {
+        if self.keeps(other.logit, other.token) { other } else { self }
+    }
+
+    /// The lanes of sixteen tokens from `first` that are kept.
+    #[inline(always)]
+    pub(super) fn lanes<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        let threshold = lanes.splat(self.logit);
+        let token = self.token as usize;
+        if first + 15 <= token {
+            lanes.ge(logits, threshold)
+        } else if first > token {
+            lanes.gt(logits, threshold)
+        } else {
+            let equal = lanes.bits(lanes.eq(logits, threshold)) & ((2 << (token - first)) - 1);
+            lanes.or(lanes.gt(logits, threshold), lanes.mask(equal))
+        }
+    }
+}
+
+/// What the exponential pass sums up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Sum of the weights, in f32 lanes and tiles, tiles added in f64: the normaliser relative to the maximum.
+    pub weight: f64,
+    /// Sum of weight times exponent, likewise.
+    pub weight_exponent: f64,
+    /// Sum of the integer masses.
+    pub mass: u64,
+}
+
+/// Number of kept tokens and the sum of their masses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Tokens kept, those of mass 0 included.
+    pub count: u32,
+    /// Their mass.
+    pub mass: u64,
+}
+
+/// Exponents and weights of sixteen logits.
+#[inline(always)]
+pub(super) fn exponents_and_weights<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
+    let t = lanes.max(lanes.mul(lanes.sub(logits, maximum), scale), lanes.splat(EXPONENT_FLOOR));
+    let magic = lanes.splat(ROUND_MAGIC);
+    let rounded = lanes.add(t, magic);
+    let f = lanes.sub(t, lanes.sub(rounded, magic));
+    let [c1, c2, c3, c4, c5] = EXP2_COEFFICIENTS;
+    let mut p = lanes.splat(c5);
+    for c in [c4, c3, c2, c1, 1.0] {
+        p = lanes.add(lanes.mul(p, f), lanes.splat(c));
+    }
+    let w = lanes.scale_exponent(p, rounded);
+    (t, lanes.select(lanes.ge(t, lanes.splat(WEIGHT_CUTOFF)), w, lanes.splat(0.0)))
+}
+
+/// The two 20-bit halves of sixteen masses.
+#[inline(always)]
+fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+    let unit = lanes.splat((1u32 << 20) as f32);
+    let scaled = lanes.mul(weight, unit);
+    let high = lanes.truncate(scaled);
+    let low = lanes.truncate(lanes.mul(lanes.sub(scaled, lanes.to_float(high)), unit));
+    (high, low)
+}
+
+/// Integer masses summed in 32-bit lanes; 2,048 additions fit before they must be emptied into 64 bits.
+struct MassLanes<L: Lanes> {
+    lanes: L,
+    high: L::U,
+    low: L::U,
+    total: u64,
+}
+
+impl<L: Lanes> MassLanes<L> {
+    #[inline(always)]
+    fn new(lanes: L) -> Self {
+        MassLanes { lanes, high: lanes.zero(), low: lanes.zero(), total: 0 }
+    }
+    #[inline(always)]
+    fn add(&mut self, weight: L::F) {
+        let (high, low) = split_mass(self.lanes, weight);
+        self.high = self.lanes.add_u(self.high, high);
+        self.low = self.lanes.add_u(self.low, low);
+    }
+    #[inline(always)]
+    fn empty(&mut self) -> u64 {
+        let mass = (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
+        self.high = self.lanes.zero();
+        self.low = self.lanes.zero();
+        self.total += mass;
+        mass
+    }
+}
+
+/// One exponential pass over the adjusted row: normaliser, entropy sum and total mass. `maxima` are those of the adjusted
+/// row (a block too light to weigh anything is not read) or empty (all blocks are read).
+#[inline(always)]
+pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums {
+    with_elements!(view, row => typed_sums(lanes, view, row, maxima, scale))
+}
+
+#[inline(always)]
+fn typed_sums<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &[f32], scale: Scale) -> Sums {
+    let mut blocks = Blocks::new(row, view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let count = view.blocks();
+    let mut sums = Sums::default();
+    let mut masses = MassLanes::new(lanes);
+    for tile in 0..count.div_ceil(16) {
+        let (mut weight_lanes, mut exponent_lanes) = (lanes.splat(0.0), lanes.splat(0.0));
+        for block in 16 * tile..count.min(16 * tile + 16) {
+            // Skipping adds nothing where adding would add zeros: the sums are the same.
+            if maxima.get(block).is_some_and(|&maximum| scale.is_negligible(maximum)) {
+                continue;
+            }
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
+                weight_lanes = lanes.add(weight_lanes, w);
+                exponent_lanes = lanes.add(exponent_lanes, lanes.mul(w, t));
+                masses.add(w);
+            }
+        }
+        sums.weight += f64::from(lanes.sum(weight_lanes));
+        sums.weight_exponent += f64::from(lanes.sum(exponent_lanes));
+        if tile % 16 == 15 {
+            masses.empty();
+        }
+    }
+    masses.empty();
+    sums.mass = masses.total;
+    sums
+}
+
+/// Masses of the kept tokens of every block into `masses` (one entry per block of the row; 0 where nothing is kept).
+#[inline(always)]
+pub fn kept_masses<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    scale: Scale,
+    cut: Cut,
+    masses: &mut [u64],
+) -> Kept {
+    with_elements!(view, row => {
+        let mut kept = Kept::default();
+        let mut blocks = Blocks::new(row, view, 0);
+        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+        for (block, (to, &block_maximum)) in masses.iter_mut().zip(maxima).enumerate() {
+            *to = 0;
+            if block_maximum < cut.logit {
+                continue;
+            }
+            let mut sum = MassLanes::new(lanes);
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
+                kept.count += lanes.bits(keep).count_ones();
+                let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
+                sum.add(lanes.select(keep, w, lanes.splat(0.0)));
+            }
+            *to = sum.empty();
+            kept.mass += *to;
+        }
+        kept
+    })
+}
+
+/// Number of tokens that a cut keeps.
+#[inline(always)]
+pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32 {
+    with_elements!(view, row => {
+        let mut count = 0;
+        let mut blocks = Blocks::new(row, view, 0);
+        for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
+            if block_maximum < cut.logit {
+                continue;
+            }
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
+            }
+        }
+        count
+    })
+}
+
+/// The masses of the kept tokens of one block, in token order; the rest are 0. Returns their sum.
+#[inline(always)]
+pub fn block_masses<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    block: usize,
+    scale: Scale,
+    cut: Cut,
+    masses: &mut [u64; BLOCK],
+) -> u64 {
+    with_elements!(view, row => {
+        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+        let (outputs, _) = masses.as_chunks_mut::<16>();
+        let mut total = 0;
+        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
+            let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
+            let (high, low) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+            let (mut highs, mut lows) = ([0; 16], [0; 16]);
+            lanes.store_u(high, &mut highs);
+            lanes.store_u(low, &mut lows);
+            for (to, (high, low)) in outputs[i].iter_mut().zip(highs.into_iter().zip(lows)) {
+                *to = (u64::from(high) << 20) + u64::from(low);
+                total += *to;
+            }
+        }
+        total
+    })
+}
+
+/// Bounds of all blocks from their maxima: 0 for a masked or negligible block. Returns their sum. `maxima` is a multiple of
+/// 16 long, `bounds` at least as long.
+#[inline(always)]
+pub fn block_bounds<L: Lanes>(lanes: L, maxima: &[f32], scale: Scale, bounds: &mut [u64]) -> u64 {
+    let (vectors, _) = maxima.as_chunks::<16>();
+    let (outputs, _) = bounds.as_chunks_mut::<16>();
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let unit = lanes.splat((1u32 << 23) as f32);
+    let mut sum = 0;
+    for (vector, to) in vectors.iter().zip(outputs) {
+        let (_, w) = exponents_and_weights(lanes, lanes.load(vector), maximum, factor);
+        // trunc(w 2^46) in two exact halves of 23 bits.
+        let scaled = lanes.mul(w, unit);
+        let high = lanes.truncate(scaled);
+        let low = lanes.truncate(lanes.mul(lanes.sub(scaled, lanes.to_float(high)), unit));
+        let (mut highs, mut lows) = ([0; 16], [0; 16]);
+        lanes.store_u(high, &mut highs);
+        lanes.store_u(low, &mut lows);
+        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
+            let e = (u64::from(high) << 23) + u64::from(low);
+            // A weight is 0 or at least 2^-40, so e is 0 exactly where the block weighs nothing.
+            *to = if e == 0 { 0 } else { e + (e >> 18) + 64 };
+            sum += *to;
+        }
+    }
+    sum
+}
+
+/// The masses of a list of logits.
+#[inline(always)]
+pub fn list_masses<L: Lanes>(lanes: L, logits: &[f32], scale: Scale, masses: &mut [u64]) -> u64 {
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let mut total = 0;
+    for (from, to) in logits.chunks(16).zip(masses.chunks_mut(16)) {
+        let mut padded = [f32::NEG_INFINITY; 16];
+        padded[..from.len()].copy_from_slice(from);
+        let (_, w) = exponents_and_weights(lanes, lanes.load(&padded), maximum, factor);
+        let (high, low) = split_mass(lanes, w);
+        let (mut highs, mut lows) = ([0; 16], [0; 16]);
+        lanes.store_u(high, &mut highs);
+        lanes.store_u(low, &mut lows);
+        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
+            *to = (u64::from(high) << 20) + u64::from(low);
+            total += *to;
+        }
+    }
+    total
+}
+
+/// The scalar definition of [`block_bounds`], for one block.
+pub fn bound_of(maximum: f32, scale: Scale) -> u64 {
+    let w = weight(exponent(maximum, scale.maximum, scale.scale));
+    if w == 0.0 { 0 } else { weight_to_bound(w) }
+}

@@ -1,0 +1,200 @@
+//! The first pass: one read of the row, one maximum per 64 tokens; and searches over those maxima.
+//!
+//! Pseudo-code: for each block, m[b] = max of its allowed logits; NaN is looked for in the same read. The maxima are what
+//! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
+//! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
+
+use super::block::{Blocks, RowView, block_bits, load_elements, load_whole, mask_block, with_elements};
+use crate::kernels::lanes::{Element, Lanes};
+use crate::numeric::{key_to_logit, ordered_key};
+use crate::types::BLOCK;
+
+/// What the first pass found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FirstPass {
+    /// The largest allowed logit; -inf if there is none, meaningless beside a NaN.
+    pub maximum: f32,
+    /// Whether an allowed logit is NaN.
+    pub has_nan: bool,
+}
+
+/// Maxima of all blocks of the row *as given*, under its bitmask; overrides are not looked at, so that a bad logit is
+/// found even where it is banned. `maxima` is a multiple of 16 long and covers all blocks; entries past them become -inf.
+#[inline(always)]
+pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) -> FirstPass {
+    with_elements!(view, row => typed_block_maxima(lanes, view, row, maxima))
+}
+
+#[inline(always)]
+fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
+    let blocks = Blocks::new(row, view, 0);
+    let count = view.blocks();
+    debug_assert!(maxima.len() % 16 == 0 && maxima.len() >= count, "{} maxima for {count} blocks", maxima.len());
+    let masked = lanes.splat(f32::NEG_INFINITY);
+    let mut largest = masked;
+    let mut nan = lanes.none();
+    let (groups, _) = maxima.as_chunks_mut::<16>();
+    for (group, to) in groups.iter_mut().enumerate() {
+        let first = group * 16;
+        let whole = if first + 16 <= count { blocks.rest(first).first_chunk::<1024>() } else { None };
+        let mut folded = [masked; 16];
+        match (whole, blocks.words()) {
+            (Some(tile), None) => {
+                let (whole_blocks, _) = tile.as_chunks::<BLOCK>();
+                for i in 0..16 {
+                    let [a, b, c, d] = load_whole(lanes, &whole_blocks[i]);
+                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
+                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
+                }
+            }
+            (_, words) => {
+                for i in 0..16 {
+                    let block = first + i;
+                    // A block without an allowed token is not read.
+                    if block >= count || words.is_some_and(|words| block_bits(words, block) == 0) {
+                        continue;
+                    }
+                    let mut quarters = load_elements(lanes, blocks.rest(block));
+                    if let Some(words) = words {
+                        quarters = mask_block(lanes, words, block, quarters);
+                    }
+                    let [a, b, c, d] = quarters;
+                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
+                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
+                }
+            }
+        }
+        // Adding zero makes every zero positive, so that the order of the fold cannot be seen.
+        let group_maxima = lanes.add(lanes.fold_max(folded), lanes.splat(0.0));
+        largest = lanes.max(largest, group_maxima);
+        lanes.store(group_maxima, to);
+    }
+    FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
+}
+
+/// The maximum of one block after adjustments.
+#[inline(always)]
+pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
+    with_elements!(view, row => {
+        let [a, b, c, d] = Blocks::new(row, view, block).load(lanes, block);
+        largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
+    })
+}
+
+#[inline(always)]
+fn largest_lane<L: Lanes>(lanes: L, x: L::F) -> f32 {
+    let mut a = [0.0; 16];
+    lanes.store(x, &mut a);
+    let mut largest = f32::NEG_INFINITY;
+    for lane in a {
+        largest = if lane > largest { lane } else { largest };
+    }
+    largest + 0.0
+}
+
+/// Folds each run of 16 values to its maximum; `values` is a multiple of 16 long, `folded` a multiple of 16 that covers
+/// its runs and is filled up with -inf. Returns the maximum of all.
+#[inline(always)]
+pub fn fold_maxima<L: Lanes>(lanes: L, values: &[f32], folded: &mut [f32]) -> f32 {
+    let (vectors, _) = values.as_chunks::<16>();
+    let (outputs, _) = folded.as_chunks_mut::<16>();
+    let masked = lanes.splat(f32::NEG_INFINITY);
+    let mut largest = masked;
+    for (i, to) in outputs.iter_mut().enumerate() {
+        let rest = vectors.get(16 * i..).unwrap_or(&[]);
+        let mut inputs = [masked; 16];
+        for (input, vector) in inputs.iter_mut().zip(rest) {
+            *input = lanes.load(vector);
+        }
+        let group = lanes.add(lanes.fold_max(inputs), lanes.splat(0.0));
+        largest = lanes.max(largest, group);
+        lanes.store(group, to);
+    }
+    largest_lane(lanes, largest)
+}
+
+/// The largest of the values, -inf if there are none.
+#[inline(always)]
+pub fn largest<L: Lanes>(lanes: L, values: &[f32]) -> f32 {
+    let (vectors, tail) = values.as_chunks::<16>();
+    let mut largest = lanes.splat(f32::NEG_INFINITY);
+    for vector in vectors {
+        largest = lanes.max(lanes.load(vector), largest);
+    }
+    tail.iter()
+        .fold(largest_lane(lanes, largest), |largest, &value| if value > largest { value + 0.0 } else { largest })
+}
+
+/// The index of the first value equal to `wanted`.
+#[inline(always)]
+pub fn find_equal<L: Lanes>(lanes: L, values: &[f32], wanted: f32) -> Option<usize> {
+    let (vectors, tail) = values.as_chunks::<16>();
+    let target = lanes.splat(wanted);
+    for (i, vector) in vectors.iter().enumerate() {
+        let bits = lanes.bits(lanes.eq(lanes.load(vector), target));
+        if bits != 0 {
+            return Some(16 * i + bits.trailing_zeros() as usize);
+        }
+    }
+    let at = tail.iter().position(|&value| value == wanted)?;
+    Some(16 * vectors.len() + at)
+}
+
+/// The first block at or after `first` whose maximum is at least `threshold` (and not -inf).
+#[inline(always)]
+pub fn find_at_least<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
+    let (vectors, _) = maxima.as_chunks::<16>();
+    let threshold = lanes.splat(if threshold > f32::MIN { threshold } else { f32::MIN });
+    let mut skip = first % 16;
+    for (i, vector) in vectors.iter().enumerate().skip(first / 16) {
+        let bits = lanes.bits(lanes.ge(lanes.load(vector), threshold)) >> skip << skip;
+        if bits != 0 {
+            return Some(16 * i + bits.trailing_zeros() as usize);
+        }
+        skip = 0;
+    }
+    None
+}
+
+/// How many of the values are at least `threshold`; the length is a multiple of 16.
+#[inline(always)]
+fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
+    let threshold = lanes.splat(threshold);
+    let (vectors, _) = values.as_chunks::<16>();
+    let mut count = 0;
+    for vector in vectors {
+        count += lanes.bits(lanes.ge(lanes.load(vector), threshold)).count_ones() as usize;
+    }
+    count
+}
+
+/// A threshold that at least `wanted` of the values reach and few more do: bisection over ordered keys, ended early where
+/// the count is near enough. -inf if fewer values than that are above -inf. The length is a multiple of 16.
+///
+/// The result only bounds a search, so ending early changes no token.
+#[inline(always)]
+pub fn bound_for_count<L: Lanes>(lanes: L, values: &[f32], wanted: usize) -> f32 {
+    let enough = wanted + wanted / 16;
+    let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::INFINITY));
+    let count = count_at_least(lanes, values, f32::MIN);
+    if count < wanted {
+        return f32::NEG_INFINITY;
+    }
+    if count <= enough {
+        return f32::MIN;
+    }
+    // Invariant: at least `wanted` values have keys >= low, fewer have keys >= high.
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let count = count_at_least(lanes, values, key_to_logit(middle));
+        if count < wanted {
+            high = middle;
+        } else {
+            low = middle;
+            if count <= enough {
+                break;
+            }
+        }
+    }
+    key_to_logit(low)
+}

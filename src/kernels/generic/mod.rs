@@ -1,0 +1,19 @@
+//! The algorithms, each written once over sixteen lanes, without `unsafe`.
+
+mod block;
+mod collect;
+mod columns;
+mod mass;
+mod maxima;
+mod write;
+
+pub use block::{Override, RowView};
+pub use collect::{Bracket, Collected, bracket_histogram, collect, nth_equal, runner_up};
+pub use columns::{COLUMN_TILE, ColumnType, ScaledColumn, add_columns, add_scaled, write_column};
+pub use mass::{
+    Cut, Kept, Scale, Sums, block_bounds, block_masses, bound_of, kept_count, kept_masses, list_masses, sums,
+};
+pub use maxima::{
+    FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,
+};
+pub use write::{Rewrite, write_logits, write_probabilities};

@@ -1,0 +1,216 @@
+//! The AVX2 level: sixteen lanes are two registers. Chosen at run time. F16C widens binary16; no FMA is used.
+
+use crate::kernels::lanes::Lanes;
+use core::arch::x86_64::*;
+
+/// The proof that this processor has AVX2 and F16C.
+#[derive(Clone, Copy)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// Makes the token.
+    ///
+    /// # Safety
+    /// - The processor has AVX2 and F16C and the system saves their registers.
+    #[inline(always)]
+    pub unsafe fn new_unchecked() -> Self {
+        Avx2(())
+    }
+}
+
+/// Calls intrinsics on the strength of the token.
+macro_rules! with_avx2 {
+    ($self:ident, $e:expr) => {{
+        let Avx2(()) = $self;
+        // SAFETY: the token proves AVX2 and F16C; loads and stores go through references to sixteen elements.
+        unsafe { $e }
+    }};
+}
+
+impl Lanes for Avx2 {
+    type F = [__m256; 2];
+    type U = [__m256i; 2];
+    type M = [__m256; 2];
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        with_avx2!(self, [_mm256_set1_ps(x); 2])
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; 16]) -> Self::F {
+        with_avx2!(self, [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))])
+    }
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; 16]) -> Self::F {
+        with_avx2!(
+            self,
+            [
+                _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(8).cast()))
+            ]
+        )
+    }
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; 16]) -> Self::F {
+        let (halves, _) = from.as_chunks::<8>();
+        [self.widen_bf16(&halves[0]), self.widen_bf16(&halves[1])]
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; 16]) {
+        with_avx2!(self, {
+            _mm256_storeu_ps(to.as_mut_ptr(), x[0]);
+            _mm256_storeu_ps(to.as_mut_ptr().add(8), x[1]);
+        })
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_max_ps(a[0], b[0]), _mm256_max_ps(a[1], b[1])])
+    }
+
+    #[inline(always)]
+    fn gt(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx2!(self, [_mm256_cmp_ps::<_CMP_GT_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GT_OQ>(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn ge(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx2!(self, [_mm256_cmp_ps::<_CMP_GE_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_GE_OQ>(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx2!(self, [_mm256_cmp_ps::<_CMP_EQ_OQ>(a[0], b[0]), _mm256_cmp_ps::<_CMP_EQ_OQ>(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn unordered(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx2!(self, [_mm256_cmp_ps::<_CMP_UNORD_Q>(a[0], b[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn or(self, a: Self::M, b: Self::M) -> Self::M {
+        with_avx2!(self, [_mm256_or_ps(a[0], b[0]), _mm256_or_ps(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn none(self) -> Self::M {
+        with_avx2!(self, [_mm256_setzero_ps(); 2])
+    }
+    #[inline(always)]
+    fn mask(self, bits: u32) -> Self::M {
+        [self.mask_half(bits), self.mask_half(bits >> 8)]
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        with_avx2!(self, _mm256_movemask_ps(m[0]) as u32 | (_mm256_movemask_ps(m[1]) as u32) << 8)
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
+        with_avx2!(self, [_mm256_blendv_ps(b[0], a[0], m[0]), _mm256_blendv_ps(b[1], a[1], m[1])])
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::U {
+        with_avx2!(self, [_mm256_setzero_si256(); 2])
+    }
+    #[inline(always)]
+    fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
+        with_avx2!(self, [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn truncate(self, x: Self::F) -> Self::U {
+        with_avx2!(self, [_mm256_cvttps_epi32(x[0]), _mm256_cvttps_epi32(x[1])])
+    }
+    #[inline(always)]
+    fn to_float(self, x: Self::U) -> Self::F {
+        with_avx2!(self, [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])])
+    }
+    #[inline(always)]
+    fn store_u(self, x: Self::U, to: &mut [u32; 16]) {
+        with_avx2!(self, {
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), x[0]);
+            _mm256_storeu_si256(to.as_mut_ptr().add(8).cast(), x[1]);
+        })
+    }
+    #[inline(always)]
+    fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F {
+        [self.scale_half(p[0], rounded[0]), self.scale_half(p[1], rounded[1])]
+    }
+
+    #[inline(always)]
+    fn fold_max(self, x: [Self::F; 16]) -> Self::F {
+        [
+            self.fold_eight(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]),
+            self.fold_eight(x[8], x[9], x[10], x[11], x[12], x[13], x[14], x[15]),
+        ]
+    }
+}
+
+type Pair = [__m256; 2];
+
+impl Avx2 {
+    /// Folds eight inputs to one register whose lane i belongs to input i.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "eight registers, not eight ideas")]
+    fn fold_eight(self, a: Pair, b: Pair, c: Pair, d: Pair, e: Pair, f: Pair, g: Pair, h: Pair) -> __m256 {
+        let (p, q) = (self.fold_two(a, e), self.fold_two(b, f));
+        let (r, s) = (self.fold_two(c, g), self.fold_two(d, h));
+        with_avx2!(self, {
+            let pq = _mm256_max_ps(_mm256_unpacklo_ps(p, q), _mm256_unpackhi_ps(p, q));
+            let rs = _mm256_max_ps(_mm256_unpacklo_ps(r, s), _mm256_unpackhi_ps(r, s));
+            let (pq, rs) = (_mm256_castps_pd(pq), _mm256_castps_pd(rs));
+            _mm256_max_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(pq, rs)), _mm256_castpd_ps(_mm256_unpackhi_pd(pq, rs)))
+        })
+    }
+
+    /// Folds two inputs so that each half of the result holds four lanes of one.
+    #[inline(always)]
+    fn fold_two(self, a: Pair, b: Pair) -> __m256 {
+        with_avx2!(self, {
+            let (a, b) = (_mm256_max_ps(a[0], a[1]), _mm256_max_ps(b[0], b[1]));
+            _mm256_max_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b))
+        })
+    }
+
+    /// Eight bfloat16 numbers, widened.
+    #[inline(always)]
+    fn widen_bf16(self, eight: &[u16; 8]) -> __m256 {
+        with_avx2!(
+            self,
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(eight.as_ptr().cast()))))
+        )
+    }
+
+    /// Adds the low bits of `rounded` to the exponents of `p`.
+    #[inline(always)]
+    fn scale_half(self, p: __m256, rounded: __m256) -> __m256 {
+        with_avx2!(
+            self,
+            _mm256_castsi256_ps(_mm256_add_epi32(
+                _mm256_castps_si256(p),
+                _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded))
+            ))
+        )
+    }
+
+    /// The lanes whose bit is set in the low byte.
+    #[inline(always)]
+    fn mask_half(self, byte: u32) -> __m256 {
+        with_avx2!(self, {
+            let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+            _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(byte as i32), lanes), lanes))
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! The AVX-512 level: sixteen lanes are one register. Chosen at run time.
+
+use crate::kernels::lanes::Lanes;
+use core::arch::x86_64::*;
+
+/// The proof that this processor has the instructions of [`super::AVX512_FEATURES`].
+#[derive(Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// Makes the token.
+    ///
+    /// # Safety
+    /// - The processor has AVX-512 F, BW, DQ and VL and the system saves their registers.
+    #[inline(always)]
+    pub unsafe fn new_unchecked() -> Self {
+        Avx512(())
+    }
+}
+
+/// Calls intrinsics. SAFETY of all uses: a value of [`Avx512`] exists only where `new_unchecked`'s promise held, so the
+/// processor has the instruction; memory is only touched through references to whole arrays.
+macro_rules! with_avx512 {
+    ($self:ident, $e:expr) => {{
+        let Avx512(()) = $self;
+        // SAFETY: the token proves AVX-512 F, BW, DQ and VL; loads and stores go through references to sixteen elements.
+        unsafe { $e }
+    }};
+}
+
+impl Lanes for Avx512 {
+    type F = __m512;
+    type U = __m512i;
+    type M = __mmask16;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        with_avx512!(self, _mm512_set1_ps(x))
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; 16]) -> Self::F {
+        with_avx512!(self, _mm512_loadu_ps(from.as_ptr()))
+    }
+    #[inline(always)]
+    fn load_f16(self, from: &[u16; 16]) -> Self::F {
+        with_avx512!(self, _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+    }
+    #[inline(always)]
+    fn load_bf16(self, from: &[u16; 16]) -> Self::F {
+        with_avx512!(
+            self,
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(
+                from.as_ptr().cast()
+            ))))
+        )
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; 16]) {
+        with_avx512!(self, _mm512_storeu_ps(to.as_mut_ptr(), x))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_div_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn gt(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx512!(self, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b))
+    }
+    #[inline(always)]
+    fn ge(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx512!(self, _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b))
+    }
+    #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx512!(self, _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b))
+    }
+    #[inline(always)]
+    fn unordered(self, a: Self::F, b: Self::F) -> Self::M {
+        with_avx512!(self, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, b))
+    }
+    #[inline(always)]
+    fn or(self, a: Self::M, b: Self::M) -> Self::M {
+        a | b
+    }
+    #[inline(always)]
+    fn none(self) -> Self::M {
+        0
+    }
+    #[inline(always)]
+    fn mask(self, bits: u32) -> Self::M {
+        bits as u16
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        u32::from(m)
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
+        with_avx512!(self, _mm512_mask_blend_ps(m, b, a))
+    }
+
+    #[inline(always)]
+    fn zero(self) -> Self::U {
+        with_avx512!(self, _mm512_setzero_si512())
+    }
+    #[inline(always)]
+    fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
+        with_avx512!(self, _mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn truncate(self, x: Self::F) -> Self::U {
+        with_avx512!(self, _mm512_cvttps_epi32(x))
+    }
+    #[inline(always)]
+    fn to_float(self, x: Self::U) -> Self::F {
+        with_avx512!(self, _mm512_cvtepi32_ps(x))
+    }
+    #[inline(always)]
+    fn store_u(self, x: Self::U, to: &mut [u32; 16]) {
+        with_avx512!(self, _mm512_storeu_si512(to.as_mut_ptr().cast(), x))
+    }
+    #[inline(always)]
+    fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F {
+        with_avx512!(
+            self,
+            _mm512_castsi512_ps(_mm512_add_epi32(
+                _mm512_castps_si512(p),
+                _mm512_slli_epi32::<23>(_mm512_castps_si512(rounded))
+            ))
+        )
+    }
+
+    #[inline(always)]
+    fn fold_max(self, x: [Self::F; 16]) -> Self::F {
+        let p = self.fold_four(x[0], x[4], x[8], x[12]);
+        let q = self.fold_four(x[1], x[5], x[9], x[13]);
+        let r = self.fold_four(x[2], x[6], x[10], x[14]);
+        let s = self.fold_four(x[3], x[7], x[11], x[15]);
+        with_avx512!(self, {
+            // Within each quarter: the four lanes of p, q, r, s fold to one each.
+            let pq = _mm512_max_ps(_mm512_unpacklo_ps(p, q), _mm512_unpackhi_ps(p, q));
+            let rs = _mm512_max_ps(_mm512_unpacklo_ps(r, s), _mm512_unpackhi_ps(r, s));
+            let (pq, rs) = (_mm512_castps_pd(pq), _mm512_castps_pd(rs));
+            _mm512_max_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(pq, rs)), _mm512_castpd_ps(_mm512_unpackhi_pd(pq, rs)))
+        })
+    }
+}
+
+impl Avx512 {
+    /// Folds four inputs so that the 128-bit quarter j of the result holds four lanes of input j.
+    #[inline(always)]
+    fn fold_four(self, a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+        with_avx512!(self, {
+            let ab = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            let cd = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+            _mm512_max_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd))
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! The sixteen-lane machine that every kernel is written for.
+//!
+//! A value of a type that implements [`Lanes`] is a capability: it can only be made where the processor has the
+//! instructions, so kernels that take one are safe code. The trait says how sixteen lanes load, compare and compute; each
+//! method is defined by the scalar implementation in `isa/scalar.rs` and must agree with it bit for bit. There is no fused
+//! multiply-add, on purpose: SSE2 and wasm have none.
+
+/// Sixteen lanes of f32 and u32, and masks over them.
+pub trait Lanes: Copy {
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen u32.
+    type U: Copy;
+    /// Sixteen truth values.
+    type M: Copy;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F;
+    /// Sixteen floats from memory.
+    fn load(self, from: &[f32; 16]) -> Self::F;
+    /// Sixteen binary16 numbers (their bits), widened exactly; a NaN stays a NaN.
+    fn load_f16(self, from: &[u16; 16]) -> Self::F;
+    /// Sixteen bfloat16 numbers (their bits), widened exactly.
+    fn load_bf16(self, from: &[u16; 16]) -> Self::F;
+    /// Writes sixteen floats.
+    fn store(self, x: Self::F, to: &mut [f32; 16]);
+
+    /// `a + b`.
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a - b`.
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b`.
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`.
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a` where `a > b`, else `b` (so `b` where either is NaN).
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+
+    /// `a > b`.
+    fn gt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// `a >= b`.
+    fn ge(self, a: Self::F, b: Self::F) -> Self::M;
+    /// `a == b`.
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Whether either is NaN.
+    fn unordered(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Either mask.
+    fn or(self, a: Self::M, b: Self::M) -> Self::M;
+    /// No lane.
+    fn none(self) -> Self::M;
+    /// The lanes whose bit is set in the low 16 bits; bit i is lane i.
+    fn mask(self, bits: u32) -> Self::M;
+    /// The mask as bits.
+    fn bits(self, m: Self::M) -> u32;
+    /// `a` where the mask holds, else `b`.
+    fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
+
+    /// All lanes 0.
+    fn zero(self) -> Self::U;
+    /// `a + b`, wrapping.
+    fn add_u(self, a: Self::U, b: Self::U) -> Self::U;
+    /// Truncation of floats in [0, 2^31).
+    fn truncate(self, x: Self::F) -> Self::U;
+    /// Integers below 2^31 as floats (rounded to nearest).
+    fn to_float(self, x: Self::U) -> Self::F;
+    /// Writes sixteen integers.
+    fn store_u(self, x: Self::U, to: &mut [u32; 16]);
+    /// Adds the low bits of `rounded` (an f32 with [`crate::numeric::ROUND_MAGIC`] added) to the exponent of `p`.
+    fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F;
+
+    /// Lane i of the result is the largest lane of `x[i]` (by [`Lanes::max`]; without NaN the order is irrelevant, and the
+    /// sign of a zero is not defined).
+    fn fold_max(self, x: [Self::F; 16]) -> Self::F;
+
+    /// The sum of the lanes by one fixed tree: lane i with i + 8, then i + 4, i + 2, i + 1.
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        let mut a = [0.0; 16];
+        self.store(x, &mut a);
+        let mut width = 8;
+        while width > 0 {
+            for i in 0..width {
+                a[i] += a[i + width];
+            }
+            width /= 2;
+        }
+        a[0]
+    }
+
+    /// The sum of the lanes as u64.
+    #[inline(always)]
+    fn sum_u(self, x: Self::U) -> u64 {
+        let mut a = [0; 16];
+        self.store_u(x, &mut a);
+        a.iter().map(|&lane| u64::from(lane)).sum()
+    }
+}
+
+/// An element of a row of logits: how sixteen of them become sixteen f32.
+pub trait Element: Copy {
+    /// Negative infinity, the masked logit.
+    const MASKED: Self;
+    /// Sixteen elements, widened exactly.
+    fn load<L: Lanes>(lanes: L, from: &[Self; 16]) -> L::F;
+}
+
+impl Element for f32 {
+    const MASKED: Self = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, from: &[Self; 16]) -> L::F {
+        lanes.load(from)
+    }
+}
+
+impl Element for half::f16 {
+    const MASKED: Self = half::f16::NEG_INFINITY;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, from: &[Self; 16]) -> L::F {
+        lanes.load_f16(bytemuck::cast_ref(from))
+    }
+}
+
+impl Element for half::bf16 {
+    const MASKED: Self = half::bf16::NEG_INFINITY;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, from: &[Self; 16]) -> L::F {
+        lanes.load_bf16(bytemuck::cast_ref(from))
+    }
+}

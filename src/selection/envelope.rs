@@ -1,0 +1,104 @@
+//! Draw (b): block-envelope rejection, a draw from the whole row that evaluates hardly any exponentials.
+//!
+//! ```text
+//! E[b] = bound on the mass of block b, from its maximum;  U = sum of E
+//! every block with E[b] > U / 256: E[b] = its exact mass
+//! at most 8 rounds of 32 proposals; proposal k uses number k of the generator:
+//!     r = (number * U) >> 64;  b = the block in which the running sum of E passes r
+//!     r - sum before b < mass of b  ->  the token there, if it is kept, is drawn; first accepted wins
+//!     a round without a winner: E[b] = mass of b for the blocks it touched
+//! then: draw (a) over the kept tokens, with the next number
+//! ```
+//! Each proposal yields token i with probability mass(i) / U, whatever was rejected before, so the draw is exact. Bounds do
+//! not change inside a round, so that a GPU can make its 32 proposals at once.
+
+use super::{Drawn, inversion, walk};
+use crate::kernels::Cut;
+use crate::logits::Surface;
+use crate::numeric::scale_number;
+use crate::rng::StepNumbers;
+use crate::types::{BLOCK, TokenId};
+
+const ROUNDS: usize = 8;
+const PROPOSALS: usize = 32;
+
+/// Bounds of the blocks, and their sums over 16 and 256 blocks, so that a proposal finds its block in a few steps.
+pub(crate) struct Envelope<'a> {
+    /// One bound per block; a multiple of 256 long, the rest 0.
+    pub bounds: &'a mut [u64],
+    /// One sum per 16 bounds.
+    pub sums: &'a mut [u64],
+    /// One sum per 256 bounds.
+    pub sums_of_sums: &'a mut [u64],
+}
+
+impl Envelope<'_> {
+    fn set_sums(&mut self) {
+        for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.chunks_exact(16)) {
+            *sum = bounds.iter().sum();
+        }
+        for (sum, sums) in self.sums_of_sums.iter_mut().zip(self.sums.chunks_exact(16)) {
+            *sum = sums.iter().sum();
+        }
+    }
+
+    /// Lowers a bound to the block's mass; returns by how much.
+    fn tighten(&mut self, block: usize, mass: u64) -> u64 {
+        let slack = self.bounds[block] - mass;
+        self.bounds[block] = mass;
+        self.sums[block / 16] -= slack;
+        self.sums_of_sums[block / 256] -= slack;
+        slack
+    }
+
+    /// The block in which the running sum of the bounds passes `at`, and how far into it.
+    fn locate(&self, at: u64) -> Option<(usize, u64)> {
+        let (group, left) = walk(self.sums_of_sums, at)?;
+        let (within, left) = walk(&self.sums[16 * group..16 * group + 16], left)?;
+        let first = 256 * group + 16 * within;
+        let (block, left) = walk(&self.bounds[first..first + 16], left)?;
+        Some((first + block, left))
+    }
+}
+
+/// Draws a token that `cut` keeps, with probability proportional to its mass.
+pub(crate) fn draw(surface: &Surface<'_>, cut: Cut, numbers: &mut StepNumbers, envelope: &mut Envelope<'_>) -> Drawn {
+    let Surface { kernels, view, maxima, scale, .. } = *surface;
+    let bounds = kernels.block_bounds(maxima, scale, envelope.bounds);
+    envelope.bounds[maxima.len()..].fill(0);
+    envelope.set_sums();
+    let mut total = bounds;
+    let mut masses = [0; BLOCK];
+    for group in 0..envelope.sums.len() {
+        // A group whose sum is not above the limit holds no bound above it.
+        if envelope.sums[group] <= bounds / 256 {
+            continue;
+        }
+        for block in 16 * group..16 * group + 16 {
+            if envelope.bounds[block] > bounds / 256 {
+                let mass = kernels.block_masses(&view, block, scale, Cut::ALL, &mut masses);
+                total -= envelope.tighten(block, mass);
+            }
+        }
+    }
+    for _ in 0..ROUNDS {
+        let mut touched = [(0, 0); PROPOSALS];
+        for slot in &mut touched {
+            let at = scale_number(numbers.next_number(), total);
+            let (block, left) = envelope.locate(at).unwrap_or((0, 0));
+            let mass = kernels.block_masses(&view, block, scale, Cut::ALL, &mut masses);
+            if let Some((lane, _)) = walk(&masses, left) {
+                let token = (block * BLOCK + lane) as TokenId;
+                if cut == Cut::ALL || cut.keeps(view.logit(token), token) {
+                    return Drawn { token, count: None, mass: None };
+                }
+            }
+            *slot = (block, mass);
+        }
+        for (block, mass) in touched {
+            // A block that was touched twice is tight already and loses nothing.
+            total -= envelope.tighten(block, mass);
+        }
+    }
+    inversion::from_row(surface, cut, numbers.next_number(), &mut envelope.bounds[..view.blocks()])
+}

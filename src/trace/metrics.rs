@@ -1,0 +1,119 @@
+//! The numbers about a pick.
+
+use super::pick::{Finish, Pick};
+use crate::distribution::Truncation;
+use crate::kernels::{Cut, Scale, Sums};
+use crate::logits::Surface;
+use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
+use crate::plan::{Metrics, Plan};
+use crate::selection::Drawn;
+use crate::types::TokenId;
+
+/// Nats per power of two.
+const LN_2: f64 = core::f64::consts::LN_2;
+
+/// A mass in units of the largest weight.
+fn weight_of(mass: u64) -> f64 {
+    mass as f64 / (1u64 << MASS_BITS) as f64
+}
+
+/// The exponential pass over the adjusted row, if the metrics or the plan need it.
+pub(crate) fn sums_for(surface: &Surface<'_>, wanted: Metrics) -> Option<Sums> {
+    wanted
+        .intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS)
+        .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale))
+}
+
+/// Everything about a pick that was asked for.
+pub(crate) fn describe(
+    surface: &Surface<'_>,
+    plan: &Plan,
+    argmax: TokenId,
+    sums: Option<&Sums>,
+    kept: Truncation,
+    drawn: Drawn,
+) -> Pick {
+    let wanted = plan.config.metrics;
+    let Surface { kernels, view, maxima, scale, .. } = *surface;
+    let mut pick = Pick {
+        token: drawn.token,
+        argmax,
+        rank: u32::MAX,
+        kept: u32::MAX,
+        finish: Finish::None,
+        margin: surface.margin(argmax),
+        top1_probability: f32::NAN,
+        entropy: f32::NAN,
+        logprob_raw: f32::NAN,
+        logprob: f32::NAN,
+        kept_mass: f32::NAN,
+    };
+    if wanted.contains(Metrics::CONFIDENCE)
+        && let Some(sums) = sums
+    {
+        pick.top1_probability = (1.0 / sums.weight) as f32;
+        // H = ln Z - sum(w ln w) / Z; rounding may leave a peaked row a hair below zero.
+        let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
+        pick.entropy = if entropy > 0.0 { entropy as f32 } else { 0.0 };
+    }
+    let logit = view.logit(drawn.token);
+    if wanted.contains(Metrics::RANK) {
+        let ahead = Cut { logit, token: drawn.token };
+        pick.rank = if drawn.token == argmax { 0 } else { kernels.kept_count(&view, maxima, ahead) - 1 };
+    }
+    if wanted.contains(Metrics::KEPT) {
+        pick.kept = drawn.count.unwrap_or_else(|| kernels.kept_count(&view, maxima, kept.cut));
+    }
+    if wanted.intersects(Metrics::LOGPROB | Metrics::KEPT_MASS) {
+        let whole = kept.cut == Cut::ALL;
+        let kept_mass = drawn.mass.or(sums.filter(|_| whole).map(|sums| sums.mass));
+        let kept_mass = kept_mass.unwrap_or_else(|| kept_mass_of(surface, kept.cut));
+        if wanted.contains(Metrics::LOGPROB) {
+            let exponent = f64::from(logit - scale.maximum) * f64::from(scale.scale);
+            let logprob = LN_2 * exponent - natural_logarithm(weight_of(kept_mass));
+            pick.logprob = if logprob < 0.0 { logprob as f32 } else { 0.0 };
+        }
+        if wanted.contains(Metrics::KEPT_MASS)
+            && let Some(sums) = sums
+        {
+            pick.kept_mass = (kept_mass as f64 / sums.mass as f64) as f32;
+        }
+    }
+    if wanted.contains(Metrics::LOGPROB_RAW) {
+        pick.logprob_raw = raw_logprob(surface, sums, drawn.token);
+    }
+    pick
+}
+
+/// The mass a cut keeps, one block at a time, without memory for the blocks' masses.
+fn kept_mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
+    let Surface { kernels, view, maxima, scale, .. } = *surface;
+    let mut masses = [0; crate::types::BLOCK];
+    let mut mass = 0;
+    let mut next = kernels.find_at_least(maxima, 0, cut.logit);
+    while let Some(block) = next {
+        mass += kernels.block_masses(&view, block, scale, cut, &mut masses);
+        next = kernels.find_at_least(maxima, block + 1, cut.logit);
+    }
+    mass
+}
+
+/// ln softmax of the row as given, among the tokens that take part, at temperature 1.
+fn raw_logprob(surface: &Surface<'_>, sums: Option<&Sums>, token: TokenId) -> f32 {
+    let raw = surface.view.without_overrides();
+    let scale = Scale { maximum: surface.raw_maximum, scale: exponent_scale(1.0) };
+    let normaliser = match sums {
+        Some(sums) if surface.view.overrides.is_empty() && surface.temperature == 1.0 => sums.weight,
+        // The maxima are those of the adjusted row: where they differ, every block is read.
+        _ => {
+            let maxima = if surface.view.overrides.is_empty() { surface.maxima } else { &[] };
+            surface.kernels.sums(&raw, maxima, scale).weight
+        }
+    };
+    let logit = f64::from(raw.logit(token)) - f64::from(scale.maximum);
+    let logprob = logit - natural_logarithm(normaliser);
+    if logprob < 0.0 { logprob as f32 } else { 0.0 }
+}
+
+// The scale and the logarithm speak of the same base.
+const _: () = assert!(LOG2_E * LN_2 > 0.999_999_999_999_999 && LOG2_E * LN_2 < 1.000_000_000_000_001);

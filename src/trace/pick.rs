@@ -1,0 +1,45 @@
+//! The result of one step.
+
+use crate::types::TokenId;
+
+/// Why a sequence ended with this pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(u32)]
+pub enum Finish {
+    /// It goes on.
+    #[default]
+    None = 0,
+    /// `max_tokens` was reached.
+    Length = 1,
+}
+
+/// The token picked, and how sure the row was. What was not asked for by `Config::metrics` is NaN, or `u32::MAX`.
+///
+/// `margin`, `top1_probability` and `entropy` describe the row after biases and masks and before truncation; the
+/// probabilities are at the configured temperature (1 if that is 0).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pick {
+    /// The token picked.
+    pub token: TokenId,
+    /// The token with the highest logit, the lowest id among equals.
+    pub argmax: TokenId,
+    /// How many tokens stand before the picked one in the order of logits; 0 is the argmax. Asked for by `RANK`.
+    pub rank: u32,
+    /// How many tokens the filters kept; 1 in greedy mode. Asked for by `KEPT`.
+    pub kept: u32,
+    /// Whether the sequence ends here, and why.
+    pub finish: Finish,
+    /// Highest logit minus second highest, before temperature; +inf if only one token takes part.
+    pub margin: f32,
+    /// Probability of the argmax. Asked for by `CONFIDENCE`.
+    pub top1_probability: f32,
+    /// Entropy in nats. Asked for by `CONFIDENCE`.
+    pub entropy: f32,
+    /// Natural logarithm of the picked token's probability in the row as given, at temperature 1, among the tokens that
+    /// take part (`valid_vocab`, bitmask). Asked for by `LOGPROB_RAW`.
+    pub logprob_raw: f32,
+    /// Natural logarithm of the picked token's probability among the tokens kept. Asked for by `LOGPROB`.
+    pub logprob: f32,
+    /// Probability of the tokens kept. Asked for by `KEPT_MASS`.
+    pub kept_mass: f32,
+}
