@@ -86,6 +86,164 @@ pub enum Error {
         /// The number of columns.
         columns: usize,
     },
+    /// The file has no array of this name.
+    ArrayMissing {
+        /// The name.
+        array: Label,
+    },
+    /// The array is pickled (NumPy dtype object); nothing is ever unpickled.
+    ArrayPickled {
+        /// The array's name.
+        array: Label,
+    },
+    /// The array is compressed, so it cannot be used where it lies.
+    ArrayCompressed {
+        /// The array's name.
+        array: Label,
+    },
+    /// The array is stored in a way that is not read here.
+    ArrayUnsupported {
+        /// The array's name.
+        array: Label,
+        /// Why, and what to do instead.
+        reason: &'static str,
+        /// What the file says: a dtype, a flag.
+        found: Label,
+    },
+    /// The array has the wrong element type for this use.
+    ArrayDtype {
+        /// The array's name.
+        array: Label,
+        /// The types that would do.
+        expected: &'static str,
+        /// The type it has.
+        actual: &'static str,
+    },
+    /// The array has the wrong number of dimensions for this use.
+    ArrayRank {
+        /// The array's name.
+        array: Label,
+        /// Dimensions needed.
+        expected: usize,
+        /// Dimensions it has.
+        actual: usize,
+    },
+    /// The array has the wrong length along one dimension: it does not fit the arrays it belongs to.
+    ArrayLength {
+        /// The array's name.
+        array: Label,
+        /// The dimension, from 0.
+        dimension: u32,
+        /// The length needed.
+        expected: usize,
+        /// The length it has.
+        actual: usize,
+    },
+    /// The array is empty or too long along one dimension.
+    ArraySize {
+        /// The array's name.
+        array: Label,
+        /// The dimension, from 0.
+        dimension: u32,
+        /// The greatest length allowed; the least is 1.
+        maximum: usize,
+        /// The length it has.
+        actual: usize,
+    },
+    /// An element of the array cannot be used.
+    ArrayValue {
+        /// The array's name.
+        array: Label,
+        /// The element's index in row-major order.
+        index: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The data of the array does not have the checksum that the file gives.
+    ArrayChecksum {
+        /// The array's name.
+        array: Label,
+        /// The CRC-32 that the file gives.
+        expected: u32,
+        /// The CRC-32 of the data.
+        actual: u32,
+    },
+    /// The file contradicts itself or its format.
+    FileMalformed {
+        /// The array it was found at; empty where it concerns the file as a whole.
+        array: Label,
+        /// Where, in bytes from the start of the file or of the array's member.
+        offset: u64,
+        /// The bad value.
+        value: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The file is neither a NumPy archive or array nor safetensors.
+    FileFormat {
+        /// Its first bytes, the lowest address in the highest byte.
+        magic: u64,
+    },
+    /// The system refused a file operation.
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The system's error number; 0 if it gave none.
+        code: i32,
+    },
+    /// The caller asked for a stop.
+    Interrupted,
+}
+
+/// A short name inside an error, kept without a heap: up to 31 bytes of text, marked where it was cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    bytes: [u8; 31],
+    // 0..=31, or 0x80 | length if the text went on.
+    length: u8,
+}
+
+impl Label {
+    /// No text at all.
+    pub const EMPTY: Label = Label { bytes: [0; 31], length: 0 };
+
+    /// The text, cut at a character boundary if it is longer than 31 bytes.
+    pub fn new(text: &str) -> Label {
+        let mut end = text.len().min(31);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let mut label = Label::EMPTY;
+        label.bytes[..end].copy_from_slice(&text.as_bytes()[..end]);
+        label.length = end as u8 | if end < text.len() { 0x80 } else { 0 };
+        label
+    }
+
+    /// The text, or what is left of it.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.length & 0x7f)]).unwrap_or("")
+    }
+
+    /// Whether there is no text.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.as_str().chars() {
+            // Names come from files: whoever prints them must not be made to print a terminal command.
+            write!(f, "{}", if character.is_control() { '?' } else { character })?;
+        }
+        f.write_str(if self.length & 0x80 != 0 { "..." } else { "" })
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
 }
 
 /// The result of every call that can be refused.
@@ -108,6 +266,20 @@ impl Error {
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
             Error::DuplicateToken { .. } => 13,
+            Error::ArrayMissing { .. } => 100,
+            Error::ArrayPickled { .. } => 101,
+            Error::ArrayCompressed { .. } => 102,
+            Error::ArrayUnsupported { .. } => 103,
+            Error::ArrayDtype { .. } => 104,
+            Error::ArrayRank { .. } => 105,
+            Error::ArrayLength { .. } => 106,
+            Error::ArraySize { .. } => 107,
+            Error::ArrayValue { .. } => 108,
+            Error::ArrayChecksum { .. } => 109,
+            Error::FileMalformed { .. } => 110,
+            Error::FileFormat { .. } => 111,
+            Error::File { .. } => 112,
+            Error::Interrupted => 113,
         }
     }
 }
@@ -146,8 +318,65 @@ impl fmt::Display for Error {
             Error::ColumnOutOfRange { column, columns } => {
                 write!(f, "column {column} is not in the weights, which have {columns} columns")
             }
+            Error::ArrayMissing { array } => write!(f, "the file has no array {array}"),
+            Error::ArrayPickled { array } => write!(
+                f,
+                "array {array} is pickled (dtype object) and is never unpickled: save it as a plain array instead, \
+                 np.array(list({array}), dtype=str) for text, with np.savez"
+            ),
+            Error::ArrayCompressed { array } => write!(
+                f,
+                "array {array} is compressed and cannot be used in place: save the file with np.savez, not \
+                 np.savez_compressed"
+            ),
+            Error::ArrayUnsupported { array, reason, found } => write!(f, "array {array} ({found}): {reason}"),
+            Error::ArrayDtype { array, expected, actual } => {
+                write!(f, "array {array} has dtype {actual}, {expected} is needed")
+            }
+            Error::ArrayRank { array, expected, actual } => {
+                write!(f, "array {array} has {actual} dimensions, {expected} are needed")
+            }
+            Error::ArrayLength { array, dimension, expected, actual } => {
+                write!(f, "array {array} has length {actual} along dimension {dimension}, {expected} is needed")
+            }
+            Error::ArraySize { array, dimension, maximum, actual } => {
+                write!(f, "array {array} has length {actual} along dimension {dimension}, allowed are 1 to {maximum}")
+            }
+            Error::ArrayValue { array, index, reason } => write!(f, "array {array}, element {index}: {reason}"),
+            Error::ArrayChecksum { array, expected, actual } => {
+                write!(f, "array {array} is damaged: its CRC-32 is {actual:08x}, the file says {expected:08x}")
+            }
+            Error::FileMalformed { array, offset, value, reason } => {
+                if array.is_empty() {
+                    write!(f, "malformed file: {reason} (at byte {offset}, value {value})")
+                } else {
+                    write!(f, "array {array} is malformed: {reason} (at byte {offset}, value {value})")
+                }
+            }
+            Error::FileFormat { magic } => write!(
+                f,
+                "this is no weight file: neither .npz, .npy nor .safetensors begins with the bytes {magic:016x}"
+            ),
+            Error::File { operation, code } => {
+                write!(f, "cannot {operation} the file: ")?;
+                write_system_error(f, code)
+            }
+            Error::Interrupted => f.write_str("interrupted"),
         }
     }
+}
+
+#[cfg(feature = "std")]
+fn write_system_error(f: &mut fmt::Formatter<'_>, code: i32) -> fmt::Result {
+    if code == 0 {
+        return f.write_str("the system gave no reason");
+    }
+    write!(f, "{}", std::io::Error::from_raw_os_error(code))
+}
+
+#[cfg(not(feature = "std"))]
+fn write_system_error(f: &mut fmt::Formatter<'_>, code: i32) -> fmt::Result {
+    write!(f, "system error {code}")
 }
 
 impl core::error::Error for Error {}

@@ -9,13 +9,15 @@ pub mod error;
 pub mod numeric;
 pub mod rng;
 pub mod types;
+pub mod weights;
 
 #[doc(hidden)]
 pub mod kernels;
 
+pub mod logits;
+
 mod constrain;
 mod distribution;
-mod logits;
 mod selection;
 mod trace;
 
