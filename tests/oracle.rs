@@ -76,22 +76,31 @@ fn row_disagreement(case: &Case, processed: &[f32], probabilities: &[f32], kept:
     }
     let lost = case.row.len() as f64 * 2f64.powi(-40);
     for token in 0..case.row.len() {
-        let (scaled, probability) = (processed[token], probabilities[token]);
+        let probability = probabilities[token];
+        // A refused `process` has nothing to compare.
+        let scaled = processed.get(token).copied();
         let logit = f64::from(reality.adjusted.logits[token]) / temperature;
         if is_kept[token] {
             // A quotient beyond f32 has no agreed value here; the probability has.
             let in_range = logit.abs() <= f64::from(f32::MAX) && (logit == 0.0 || logit.abs() >= 2f64.powi(-126));
-            if in_range && !close(f64::from(scaled), logit, 0.0, 2.4e-7) {
-                return Some(format!("process: token {token} is {scaled:e}, {logit:e} is expected"));
+            if in_range && scaled.is_some_and(|scaled| !close(f64::from(scaled), logit, 0.0, 2.4e-7)) {
+                return Some(format!("process: token {token} is {scaled:?}, {logit:e} is expected"));
             }
             if !close(f64::from(probability), expected[token], lost + 1e-12, 2e-5) {
                 return Some(format!("probabilities: token {token} is {probability:e}, {:e} is expected", expected[token]));
             }
-        } else if scaled != f32::NEG_INFINITY || probability.to_bits() != 0 {
-            return Some(format!("token {token} is not kept, but processed {scaled:e}, probability {probability:e}"));
+        } else if scaled.is_some_and(|scaled| scaled != f32::NEG_INFINITY) || probability.to_bits() != 0 {
+            return Some(format!("token {token} is not kept, but processed {scaled:?}, probability {probability:e}"));
         }
     }
     None
+}
+
+/// `process` divides by the temperature; where that makes a logit infinite it must refuse and name the lowest token.
+fn overflow(case: &Case, reality: &Reality) -> Option<Refusal> {
+    let divided = |token: usize| reality.adjusted.logits[token] / case.settings.metric_temperature();
+    let index = (0..case.row.len()).find(|&token| divided(token) == f32::INFINITY)?;
+    Some(Refusal::InvalidLogit { index: index as u32, value: divided(index) })
 }
 
 /// One step on every level, against the judges and among themselves. Returns the path of the draw.
@@ -116,7 +125,17 @@ fn judge(case: &Case, levels: &[argpick::kernels::Kernels], label: &str) -> Opti
         }
         let mut processed = case.row.clone();
         let mut probabilities = case.row.clone();
-        decoder.process(&mut processed, case.mask.as_deref()).unwrap_or_else(|e| fail(level, format!("process: {e}")));
+        let outcome = decoder.process(&mut processed, case.mask.as_deref());
+        match (outcome, overflow(case, reality)) {
+            (Ok(()), None) => {}
+            (Err(error), Some(refusal)) if same_refusal(&error, &refusal) => {
+                if let Some(what) = report::first_row_difference(&processed, &case.row) {
+                    fail(level, format!("process was refused, but wrote {what}"));
+                }
+                processed.clear();
+            }
+            (outcome, expected) => fail(level, format!("process answers {outcome:?}, the judge {expected:?}")),
+        }
         decoder
             .probabilities(&mut probabilities, case.mask.as_deref())
             .unwrap_or_else(|e| fail(level, format!("probabilities: {e}")));
@@ -144,7 +163,7 @@ fn judge(case: &Case, levels: &[argpick::kernels::Kernels], label: &str) -> Opti
 #[test]
 fn random_steps_agree_with_both_judges_on_every_level() {
     let levels = report::levels("random_steps");
-    let rounds = if cfg!(debug_assertions) { 1_500 } else { 12_000 };
+    let rounds = if cfg!(debug_assertions) { 600 } else { 12_000 };
     let (mut greedy, mut inverse, mut envelope, mut refused) = (0, 0, 0, 0);
     for round in 0..rounds {
         let mut source = Source::new(round);
@@ -184,7 +203,7 @@ fn every_length_up_to_three_blocks() {
 fn the_envelope_is_walked_to_its_end() {
     let levels = report::levels("envelope_rounds");
     let (mut first_round, mut later_rounds, mut exhausted) = (0, 0, 0);
-    for seed in 0..160u64 {
+    for seed in 0..if cfg!(debug_assertions) { 24 } else { 160 } {
         let mut source = Source::new(seed + 90_000);
         // One spike in every block: each bound is 64 times too large, so most proposals fail.
         let blocks = 300 + source.below(200);
@@ -212,8 +231,8 @@ fn the_envelope_is_walked_to_its_end() {
 /// The library's scalar weight, the one definition the judge of bits borrows, against real arithmetic.
 #[test]
 fn the_weight_is_within_its_written_error() {
-    for step in 0..=2_000_000u32 {
-        let t = -41.0 * step as f32 / 2_000_000.0;
+    for step in 0..=400_000u32 {
+        let t = -41.0 * step as f32 / 400_000.0;
         let weight = f64::from(numeric::weight(t));
         if t < -40.0 {
             assert_eq!(weight, 0.0, "2^{t}");

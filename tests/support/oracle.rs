@@ -74,9 +74,11 @@ impl Settings {
         self.min_keep.max(1) as usize
     }
 
-    /// Whether top-k can remove anything of a vocabulary of this size.
+    /// Whether top-k can remove anything, as far as the configuration tells: `min_keep` may raise k, and only
+    /// `valid_vocab` tokens can take part. The kind of draw depends on it.
     pub fn top_k_active(&self, vocab: usize) -> bool {
-        self.top_k != 0 && (self.top_k as usize) < vocab
+        let valid = if self.valid_vocab == 0 { vocab } else { self.valid_vocab as usize };
+        self.top_k != 0 && (self.top_k as usize).max(self.floor()) < valid
     }
 }
 
@@ -184,8 +186,9 @@ pub struct Reality {
     pub entropy: f64,
     /// The fewest and the most tokens a rounded implementation may keep.
     pub kept: (usize, usize),
-    /// Of the row as given at temperature 1.
-    pub raw_logsumexp: f64,
+    /// The largest logit as given, and the logarithm of the sum of exponentials relative to it, at temperature 1. The two
+    /// are kept apart: beside a huge maximum their sum would lose the logarithm.
+    pub raw: (f64, f64),
     /// The adjusted row.
     pub adjusted: Adjusted,
 }
@@ -208,8 +211,8 @@ impl Reality {
             .sum();
         let entropy = total.ln() - expected;
         let kept = if settings.is_greedy() { (1, 1) } else { kept_range(case, &adjusted.logits, &order, &weights) };
-        let raw_logsumexp = logsumexp(&adjusted.raw);
-        Ok(Reality { order, weights, total, margin, entropy, kept, raw_logsumexp, adjusted })
+        let raw = logsumexp_parts(&adjusted.raw);
+        Ok(Reality { order, weights, total, margin, entropy, kept, raw, adjusted })
     }
 
     pub fn argmax(&self) -> u32 {
@@ -237,7 +240,7 @@ impl Reality {
     }
 
     pub fn logprob_raw(&self, token: u32) -> f64 {
-        f64::from(self.adjusted.raw[token as usize]) - self.raw_logsumexp
+        f64::from(self.adjusted.raw[token as usize]) - self.raw.0 - self.raw.1
     }
 
     pub fn kept_mass(&self, kept: usize) -> f64 {
@@ -260,11 +263,11 @@ fn sum_small_first(weights: &[f64]) -> f64 {
     weights.iter().rev().sum()
 }
 
-/// ln of the sum of exponentials of a row, negative infinities apart.
-pub fn logsumexp(row: &[f32]) -> f64 {
+/// The maximum of a row and ln of the sum of exponentials relative to it.
+pub fn logsumexp_parts(row: &[f32]) -> (f64, f64) {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = row.iter().map(|&z| (f64::from(z) - f64::from(max)).exp()).sum();
-    f64::from(max) + sum.ln()
+    (f64::from(max), sum.ln())
 }
 
 /// Top-k, then top-p over what is left, then min-p over what is left of that; each keeps the first `min_keep`.

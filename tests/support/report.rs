@@ -132,11 +132,41 @@ pub fn gemma(test: &str) -> Option<(Vec<Vec<f32>>, Vec<serde_json::Value>)> {
     Some((values.chunks_exact(vocab).map(<[f32]>::to_vec).collect(), facts))
 }
 
-/// The value a chi-square statistic exceeds with probability 1e-4 (Wilson and Hilferty; within 0.3 % from 3 degrees).
+/// The value a chi-square statistic exceeds with probability 1e-4, by bisection.
 pub fn chi_square_limit(degrees: usize) -> f64 {
-    let d = degrees as f64;
-    let z = 3.719_016_485;
-    d * (1.0 - 2.0 / (9.0 * d) + z * (2.0 / (9.0 * d)).sqrt()).powi(3)
+    let (mut low, mut high) = (0.0, 10.0 * degrees as f64 + 100.0);
+    for _ in 0..100 {
+        let middle = 0.5 * (low + high);
+        if chi_square_tail(degrees, middle) > 1e-4 { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// The probability that chi-square exceeds x: the regularised upper incomplete gamma function Q(degrees / 2, x / 2),
+/// by its finite sum (for an even number of degrees it is a Poisson tail; an odd one starts from the error function).
+pub fn chi_square_tail(degrees: usize, x: f64) -> f64 {
+    let half = 0.5 * x;
+    // Q(a + 1) = Q(a) + half^a e^-half / gamma(a + 1)
+    let (mut a, mut tail, mut term) = if degrees % 2 == 0 {
+        (1.0, (-half).exp(), (-half).exp() * half)
+    } else {
+        (0.5, error_function_complement(half.sqrt()), (-half).exp() * half.sqrt() / (0.5 * std::f64::consts::PI.sqrt()))
+    };
+    for _ in 0..(degrees - 1) / 2 {
+        tail += term;
+        a += 1.0;
+        term *= half / a;
+    }
+    tail
+}
+
+/// erfc for x >= 0, by Simpson's rule on the integral from x to x + 8 (what lies beyond is below 1e-28).
+fn error_function_complement(x: f64) -> f64 {
+    let (steps, width) = (4_000, 8.0);
+    let h = width / steps as f64;
+    let density = |i: usize| (-(x + i as f64 * h).powi(2)).exp();
+    let inner: f64 = (1..steps).map(|i| density(i) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
+    (density(0) + inner + density(steps)) * h / 3.0 * 2.0 / std::f64::consts::PI.sqrt()
 }
 
 /// Chi-square of observed counts against probabilities; cells are pooled, smallest first, until each expects ten.
