@@ -52,7 +52,8 @@ fn assert_unchanged(decoder: &mut Decoder, twin: &mut Decoder, what: &str) {
     assert_eq!(decoder.position(), twin.position(), "{what}: position");
     for step in 0..5 {
         let row = good_row(100 + step);
-        let (ours, theirs) = (decoder.decode(&row, None).expect("a valid row"), twin.decode(&row, None).expect("a valid row"));
+        let (ours, theirs) =
+            (decoder.decode(&row, None).expect("a valid row"), twin.decode(&row, None).expect("a valid row"));
         if let Some(difference) = report::first_difference(&ours, &theirs) {
             panic!("{what}: step {step} afterwards differs from the twin: {difference}");
         }
@@ -95,7 +96,10 @@ fn nan_and_infinity_are_refused_wherever_they_take_part() {
                     let process = decoder.process(&mut row, None);
                     let probabilities = decoder.probabilities(&mut row, None);
                     assert!(process.is_err() && probabilities.is_err(), "{what}");
-                    assert!(row.iter().zip(&before).all(|(z, &bits)| z.to_bits() == bits), "{what}: the row was written");
+                    assert!(
+                        row.iter().zip(&before).all(|(z, &bits)| z.to_bits() == bits),
+                        "{what}: the row was written"
+                    );
                 }
             }
             assert_unchanged(&mut decoder, &mut begun(&config, kernels), &format!("{name} on {level}"));
@@ -135,7 +139,8 @@ fn only_what_takes_part_is_checked() {
                 mask[place >> 5] &= !(1 << (place & 31));
                 let expected = clean.decode(&row, Some(&mask)).expect("a valid row");
                 row[place] = f32::NAN;
-                let actual = dirty.decode(&row, Some(&mask)).unwrap_or_else(|error| panic!("{what}: masked, but {error}"));
+                let actual =
+                    dirty.decode(&row, Some(&mask)).unwrap_or_else(|error| panic!("{what}: masked, but {error}"));
                 assert!(report::first_difference(&actual, &expected).is_none(), "{what}: the masked NaN was seen");
 
                 if place > 70 {
@@ -269,7 +274,9 @@ fn wrong_lengths_are_refused() {
     let blank = || vec![Err(Error::EverythingMasked); 2];
     let mut results: Vec<Result<Pick>> = blank();
     let rows = [Row::from(&row), Row::from(&row)];
-    for (rows, masks, count) in [(&rows[..1], &[None, None][..], 2), (&rows[..], &[None][..], 2), (&rows[..], &[None, None][..], 1)] {
+    for (rows, masks, count) in
+        [(&rows[..1], &[None, None][..], 2), (&rows[..], &[None][..], 2), (&rows[..], &[None, None][..], 1)]
+    {
         let answer = decode_batch(&mut decoders, rows, masks, &mut results[..count]);
         assert!(matches!(answer, Err(Error::WrongLength { .. })), "{answer:?}");
         assert_eq!(results, blank(), "nothing was written");

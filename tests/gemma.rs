@@ -18,15 +18,20 @@ fn the_facts_agree_on_every_level() {
     let Some((rows, facts)) = report::gemma("the_facts_agree_on_every_level") else { return };
     assert_eq!(rows.len(), 16);
     let levels = report::levels("gemma");
-    let real = |fact: &serde_json::Value, name: &str| fact[name].as_f64().unwrap_or_else(|| panic!("{name} is missing"));
-    let whole = |fact: &serde_json::Value, name: &str| fact[name].as_u64().unwrap_or_else(|| panic!("{name} is missing"));
+    let real =
+        |fact: &serde_json::Value, name: &str| fact[name].as_f64().unwrap_or_else(|| panic!("{name} is missing"));
+    let whole =
+        |fact: &serde_json::Value, name: &str| fact[name].as_u64().unwrap_or_else(|| panic!("{name} is missing"));
     let plans = [
         ("full", Settings::default()),
         ("greedy", Settings { greedy: true, ..Settings::default() }),
         ("top-p 0.90", Settings { top_p: 0.90, ..Settings::default() }),
         ("top-p 0.95", Settings { top_p: 0.95, ..Settings::default() }),
         ("min-p 0.05", Settings { min_p: 0.05, ..Settings::default() }),
-        ("top-k 40, top-p 0.95, min-p 0.05", Settings { top_k: 40, top_p: 0.95, min_p: 0.05, temperature: 0.8, ..Settings::default() }),
+        (
+            "top-k 40, top-p 0.95, min-p 0.05",
+            Settings { top_k: 40, top_p: 0.95, min_p: 0.05, temperature: 0.8, ..Settings::default() },
+        ),
     ];
     for (index, (row, fact)) in rows.iter().zip(&facts).enumerate() {
         for (name, settings) in &plans {
@@ -37,9 +42,17 @@ fn the_facts_agree_on_every_level() {
                 assert_eq!(u64::from(pick.argmax), whole(fact, "argmax"), "{place}: argmax");
                 if settings.temperature == 1.0 {
                     let entropy = real(fact, "entropy_nats_T1");
-                    assert!(close(f64::from(pick.entropy), entropy, 1e-4, 0.0), "{place}: entropy {} of {entropy}", pick.entropy);
+                    assert!(
+                        close(f64::from(pick.entropy), entropy, 1e-4, 0.0),
+                        "{place}: entropy {} of {entropy}",
+                        pick.entropy
+                    );
                     let p_max = real(fact, "p_max");
-                    assert!(close(f64::from(pick.top1_probability), p_max, 1e-4, 0.0), "{place}: {} of {p_max}", pick.top1_probability);
+                    assert!(
+                        close(f64::from(pick.top1_probability), p_max, 1e-4, 0.0),
+                        "{place}: {} of {p_max}",
+                        pick.top1_probability
+                    );
                 }
                 let logsumexp = f64::from(row[pick.token as usize]) - f64::from(pick.logprob_raw);
                 let expected = real(fact, "logsumexp");
@@ -72,7 +85,10 @@ fn the_levels_leave_the_same_rows() {
     let Some((rows, _)) = report::gemma("the_levels_leave_the_same_rows") else { return };
     let levels = report::levels("gemma_rows");
     for (index, row) in rows.iter().enumerate().step_by(5) {
-        let case = Case { settings: Settings { top_p: 0.95, temperature: 0.7, ..Settings::default() }, ..Case::new(row.clone()) };
+        let case = Case {
+            settings: Settings { top_p: 0.95, temperature: 0.7, ..Settings::default() },
+            ..Case::new(row.clone())
+        };
         let mut first: Option<(Vec<f32>, Vec<f32>)> = None;
         for &kernels in &levels {
             let mut decoder = report::decoder(&case, kernels, Metrics::NONE);

@@ -50,7 +50,10 @@ fn steps() -> Vec<(String, Element, Case)> {
     add("top-k cuts equals by id", with(vec![1.0; 12], Settings { top_k: 5, ..base() }));
     add("top-p keeps the token that crosses", with(vec![1.0; 8], Settings { top_p: 0.5, ..base() }));
     add("top-p 0 keeps one", with(row(2, Shape::Normal, 66), Settings { top_p: 0.0, ..base() }));
-    add("min-p 1 keeps the equals of the first", with(vec![1.0, 3.0, 3.0, 2.0, 3.0], Settings { min_p: 1.0, ..base() }));
+    add(
+        "min-p 1 keeps the equals of the first",
+        with(vec![1.0, 3.0, 3.0, 2.0, 3.0], Settings { min_p: 1.0, ..base() }),
+    );
     add(
         "each filter keeps min_keep",
         with(vec![9.0, 1.0, 0.5, 0.0, -1.0], Settings { top_k: 1, top_p: 0.1, min_p: 0.9, min_keep: 3, ..base() }),
@@ -104,7 +107,7 @@ fn steps() -> Vec<(String, Element, Case)> {
         add(&format!("adjusted {plan}"), case);
     }
     // Blocks with one spike each: the first of two is decided in a later round, the second after the last.
-    for (name, seed, top_p) in [("envelope, a later round", 4, 1.0), ("envelope, the end", 2, 1.0e-4)] {
+    for (name, seed, top_p) in [("envelope, a later round", 3, 1.0), ("envelope, the end", 2, 1.0e-4)] {
         let mut source = Source::new(40);
         let mut row = vec![-40.0; 300 * 64];
         for block in 0..300 {
@@ -147,7 +150,10 @@ fn unroll(runs: &Value) -> Vec<f32> {
 }
 
 fn whole(value: &Value) -> u64 {
-    value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok())).unwrap_or_else(|| panic!("{value}: a number"))
+    value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
+        .unwrap_or_else(|| panic!("{value}: a number"))
 }
 
 fn float(value: &Value) -> f32 {
@@ -291,7 +297,8 @@ fn hold_to_the_judges(name: &str, case: &Case, outcome: &Value) {
     };
     let expected = &outcome["expected"];
     assert!(expected.is_object(), "{name}: the library answers {outcome}");
-    for (field, value) in [("token", exact.token), ("argmax", exact.argmax), ("rank", exact.rank), ("kept", exact.kept)] {
+    for (field, value) in [("token", exact.token), ("argmax", exact.argmax), ("rank", exact.rank), ("kept", exact.kept)]
+    {
         assert_eq!(whole(&expected[field]), u64::from(value), "{name}: {field}");
     }
     let kept = exact.kept as usize;

@@ -88,7 +88,8 @@ fn a_step_allocates_nothing() {
                 for metrics in [Metrics::NONE, Metrics::ALL] {
                     let mut source = Source::new(9);
                     let vocab = 5_003;
-                    let case = Case { settings: settings.clone(), ..Case::new(generators::row(&mut source, shape, vocab)) };
+                    let case =
+                        Case { settings: settings.clone(), ..Case::new(generators::row(&mut source, shape, vocab)) };
                     let mask = generators::mask(&mut source, MaskKind::Runs, vocab).expect("a mask");
                     let mut decoder = report::decoder(&case, kernels, metrics);
                     let (mut row, original) = (case.row.clone(), &case.row);
@@ -129,7 +130,8 @@ fn a_batch_and_a_softmax_allocate_nothing() {
     for kernels in report::levels("a_batch_allocates_nothing") {
         for (name, settings) in plans() {
             let case = Case { settings, ..Case::new(rows[0].clone()) };
-            let mut decoders: Vec<Decoder> = rows.iter().map(|_| report::decoder(&case, kernels, Metrics::ALL)).collect();
+            let mut decoders: Vec<Decoder> =
+                rows.iter().map(|_| report::decoder(&case, kernels, Metrics::ALL)).collect();
             let views: Vec<Row> = rows.iter().map(Row::from).collect();
             let masks = vec![None; rows.len()];
             let mut results: Vec<argpick::Result<Pick>> = vec![Err(argpick::Error::EverythingMasked); rows.len()];

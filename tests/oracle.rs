@@ -67,7 +67,13 @@ fn disagreement(case: &Case, pick: &Pick, exact: &Exact, reality: &Reality) -> O
 }
 
 /// Compares what `process` and `probabilities` leave in the row with real arithmetic.
-fn row_disagreement(case: &Case, processed: &[f32], probabilities: &[f32], kept: usize, reality: &Reality) -> Option<String> {
+fn row_disagreement(
+    case: &Case,
+    processed: &[f32],
+    probabilities: &[f32],
+    kept: usize,
+    reality: &Reality,
+) -> Option<String> {
     let temperature = f64::from(case.settings.metric_temperature());
     let expected = reality.probabilities(kept);
     let mut is_kept = vec![false; case.row.len()];
@@ -87,7 +93,10 @@ fn row_disagreement(case: &Case, processed: &[f32], probabilities: &[f32], kept:
                 return Some(format!("process: token {token} is {scaled:?}, {logit:e} is expected"));
             }
             if !close(f64::from(probability), expected[token], lost + 1e-12, 2e-5) {
-                return Some(format!("probabilities: token {token} is {probability:e}, {:e} is expected", expected[token]));
+                return Some(format!(
+                    "probabilities: token {token} is {probability:e}, {:e} is expected",
+                    expected[token]
+                ));
             }
         } else if scaled.is_some_and(|scaled| scaled != f32::NEG_INFINITY) || probability.to_bits() != 0 {
             return Some(format!("token {token} is not kept, but processed {scaled:?}, probability {probability:e}"));
@@ -146,7 +155,9 @@ fn judge(case: &Case, levels: &[argpick::kernels::Kernels], label: &str) -> Opti
             None => first = Some((pick, processed, probabilities)),
             Some((first_pick, first_processed, first_probabilities)) => {
                 let difference = report::first_difference(&pick, first_pick)
-                    .or_else(|| report::first_row_difference(&processed, first_processed).map(|d| format!("process: {d}")))
+                    .or_else(|| {
+                        report::first_row_difference(&processed, first_processed).map(|d| format!("process: {d}"))
+                    })
                     .or_else(|| {
                         report::first_row_difference(&probabilities, first_probabilities)
                             .map(|d| format!("probabilities: {d}"))

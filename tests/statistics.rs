@@ -184,11 +184,8 @@ fn neighbouring_draws_are_independent() {
     let row: Vec<f32> = [0.9f32, 0.1, -0.4, 0.6, 0.0, 1.2, -0.9, 0.3].to_vec();
     let draws = draws(200_000) as u64;
     type Place = fn(u64) -> (u64, u64, u64);
-    let walks: [(&str, Place); 3] = [
-        ("positions", |n| (5, 0, n)),
-        ("streams", |n| (5, n, 0)),
-        ("seeds", |n| (n, 0, 0)),
-    ];
+    let walks: [(&str, Place); 3] =
+        [("positions", |n| (5, 0, n)), ("streams", |n| (5, n, 0)), ("seeds", |n| (n, 0, 0))];
     for (plan, top_k) in [("envelope", 0), ("inverse CDF", 7)] {
         let mut case = Case::new(row.clone());
         case.settings.top_k = top_k;
@@ -223,11 +220,20 @@ fn neighbouring_draws_are_independent() {
 #[test]
 fn the_yardstick_can_fail() {
     // Points of the published tables: degrees, point, upper tail.
-    for (degrees, point, tail) in [(1, 3.841, 0.05), (2, 9.210, 0.01), (5, 20.515, 0.001), (10, 29.588, 0.001), (99, 148.230, 0.001), (100, 149.449, 0.001)] {
+    for (degrees, point, tail) in [
+        (1, 3.841, 0.05),
+        (2, 9.210, 0.01),
+        (5, 20.515, 0.001),
+        (10, 29.588, 0.001),
+        (99, 148.230, 0.001),
+        (100, 149.449, 0.001),
+    ] {
         let actual = report::chi_square_tail(degrees, point);
         assert!((actual / tail - 1.0).abs() < 2e-3, "{degrees} degrees: tail {actual} at {point}, published {tail}");
         assert!(report::chi_square_limit(degrees) > point, "the limit lies beyond the point of 0.001");
     }
+    let (exact, approximate) = (report::chi_square_limit(200), report::chi_square_limit_of_many(200));
+    assert!((approximate / exact - 1.0).abs() < 1e-3, "the two ways to the limit meet: {exact} and {approximate}");
     let mut source = Source::new(8);
     let mut roll = |loaded: f64| {
         let mut counts = [0u64; 6];

@@ -120,7 +120,9 @@ pub fn row(source: &mut Source, shape: Shape, vocab: usize) -> Vec<f32> {
         }
         Shape::Zeros => (0..vocab).map(|_| source.pick(&[0.0, -0.0, -0.0, -1.0, -2.5])).collect(),
         Shape::Subnormal => (0..vocab)
-            .map(|_| f32::from_bits(source.below(0x0080_0000) as u32 | if source.chance(0.5) { 0x8000_0000 } else { 0 }))
+            .map(|_| {
+                f32::from_bits(source.below(0x0080_0000) as u32 | if source.chance(0.5) { 0x8000_0000 } else { 0 })
+            })
             .collect(),
         Shape::Huge => {
             (0..vocab).map(|_| source.pick(&[3.0e38, -3.0e38, f32::MAX, f32::MIN, 1.0e38, 2.9e38, 0.0])).collect()
@@ -266,16 +268,8 @@ pub fn settings(source: &mut Source, vocab: usize) -> Settings {
             let largest = source.pick(&[1, 2, 8, 40, 64, 300, 5000]);
             1 + source.below(largest) as u32
         },
-        top_p: if half(source) {
-            1.0
-        } else {
-            source.pick(&[0.05f32, 0.3, 0.5, 0.9, 0.95, 0.99, 0.999_999])
-        },
-        min_p: if half(source) {
-            0.0
-        } else {
-            source.pick(&[1e-4f32, 0.01, 0.05, 0.3, 0.9, 1.0])
-        },
+        top_p: if half(source) { 1.0 } else { source.pick(&[0.05f32, 0.3, 0.5, 0.9, 0.95, 0.99, 0.999_999]) },
+        min_p: if half(source) { 0.0 } else { source.pick(&[1e-4f32, 0.01, 0.05, 0.3, 0.9, 1.0]) },
         no_repeat_window: if half(source) { 0 } else { source.below(6) as u32 },
         min_keep: if source.chance(0.75) { 0 } else { source.below(12) as u32 },
         valid_vocab: if source.chance(0.75) { 0 } else { 1 + source.below(vocab) as u32 },

@@ -234,8 +234,8 @@ impl Reality {
 
     /// The log-probability of the token of this rank among the first `kept`, in nats.
     pub fn logprob(&self, rank: usize, kept: usize, temperature: f32) -> f64 {
-        let difference =
-            f64::from(self.adjusted.logits[self.order[rank] as usize]) - f64::from(self.adjusted.logits[self.order[0] as usize]);
+        let difference = f64::from(self.adjusted.logits[self.order[rank] as usize])
+            - f64::from(self.adjusted.logits[self.order[0] as usize]);
         difference * scale(temperature) * std::f64::consts::LN_2 - self.kept_total(kept).ln()
     }
 
@@ -309,7 +309,8 @@ fn kept_range(case: &Case, logits: &[f32], order: &[u32], weights: &[f64]) -> (u
 /// Row, temperature -> probabilities in f64; negative infinity is probability 0.
 pub fn softmax(row: &[f32], temperature: f32) -> Vec<f64> {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = row.iter().map(|&z| ((f64::from(z) - f64::from(max)) * scale(temperature)).exp2()).collect();
+    let weights: Vec<f64> =
+        row.iter().map(|&z| ((f64::from(z) - f64::from(max)) * scale(temperature)).exp2()).collect();
     let total: f64 = weights.iter().sum();
     weights.iter().map(|w| w / total).collect()
 }
