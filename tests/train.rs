@@ -1,5 +1,5 @@
-//! The trainer: what it reads, its files and their determinism, an interrupted run, bad input, the default model, and NumPy
-//! as the second opinion.
+//! The trainer: what it reads, its files and their determinism, an interrupted run, bad input, the default model, and
+//! NumPy as the second opinion.
 #![cfg(feature = "sandbox")]
 
 use argpick::kernels::{Kernels, Level};
@@ -92,7 +92,8 @@ fn a_text_becomes_contexts_and_targets() {
 
 #[test]
 fn every_kth_sentence_is_held_out() {
-    // Sentences: "a b." "a?!" "b a" (its paragraph ends) "a." "b" -> numbers 0 to 4; the second and fourth are held out.
+    // Sentences: "a b." "a?!" "b a" (its paragraph ends) "a." "b" -> numbers 0 to 4; the second and fourth are held
+    // out.
     let (words, found) = observe("a b. a?! b a\n\na. b", 5, 2);
     assert_eq!(words, ["a", "b", ".", "?", "!", "<EOS>"]);
     let targets: String =

@@ -8,15 +8,16 @@
 //! b += -lr g;   W[:, c_j] += -(lr a_j) g        for each j in order, product and sum rounded one by one
 //! ```
 //!
-//! The loss comes from the target's logit and the normaliser, so it stays finite where p(target) itself has vanished. The
-//! gradient has no such detour: a token more than 40 powers of two below the best has p = 0 exactly.
+//! The loss comes from the target's logit and the normaliser, so it stays finite where p(target) itself has vanished.
+//! The gradient has no such detour: a token more than 40 powers of two below the best has p = 0 exactly.
 //!
-//! A column that occurs twice in an example counts twice: in the logits, and in the update, which is applied once for each
-//! occurrence. Every operation is one IEEE addition, multiplication or division in a fixed order, so the trained weights
-//! have the same bits on every kernel level.
+//! A column that occurs twice in an example counts twice: in the logits, and in the update, which is applied once for
+//! each occurrence. Every operation is one IEEE addition, multiplication or division in a fixed order, so the trained
+//! weights have the same bits on every kernel level.
 //!
 //! A step is all or nothing. The updates are first computed without being stored; if one of them would leave the finite
-//! numbers, or a logit already has, nothing is changed. That costs one more read of columns which the step has just read.
+//! numbers, or a logit already has, nothing is changed. That costs one more read of columns which the step has just
+//! read.
 
 use crate::error::{Error, Result};
 use crate::kernels::{Cut, Kernels, Rewrite, Scale, with_default_environment};
@@ -121,8 +122,8 @@ fn step_in_default_environment(
     Ok(score)
 }
 
-/// Tells how a head of any element type does on one example, for held-out text. `scratch` has one element per token; after
-/// the call it holds the probabilities.
+/// Tells how a head of any element type does on one example, for held-out text. `scratch` has one element per token;
+/// after the call it holds the probabilities.
 ///
 /// # Errors
 /// As [`train_step`], but for those of the update.

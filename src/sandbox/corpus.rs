@@ -1,10 +1,10 @@
 //! A text file as training examples, read as a stream: it may be larger than the memory.
 //!
-//! A text is one or more paragraphs, separated by lines that are empty or hold only blanks. Every paragraph begins anew, with
-//! a context of three [`BEGIN`](super::features::BEGIN), and ends with the token [`END`]. A sentence goes up to `.`, `!` or `?` (with what follows
-//! before the next word: more marks, the end of the paragraph) or to the end of its paragraph. The last of every
-//! `hold_out` sentences is held out: not learned, only measured. The choice depends on the text alone, so models with
-//! different options and seeds are measured on the same sentences.
+//! A text is one or more paragraphs, separated by lines that are empty or hold only blanks. Every paragraph begins
+//! anew, with a context of three [`BEGIN`], and ends with the token [`END`]. A sentence goes up to `.`, `!` or `?`
+//! (with what follows before the next word: more marks, the end of the paragraph) or to the end of its paragraph. The
+//! last of every `hold_out` sentences is held out: not learned, only measured. The choice depends on the text alone, so
+//! models with different options and seeds are measured on the same sentences.
 //!
 //! ```text
 //! survey:   every word with how often it occurs, in the order of first appearance    (one pass; memory: distinct words)
@@ -131,8 +131,8 @@ pub struct Survey {
     tokens: u64,
 }
 
-/// Counts the words of a text file; the memory needed grows with the number of distinct words only. `progress` is called
-/// now and then with the tokens so far and may stop the pass, which then gives `None`.
+/// Counts the words of a text file; the memory needed grows with the number of distinct words only. `progress` is
+/// called now and then with the tokens so far and may stop the pass, which then gives `None`.
 ///
 /// # Errors
 /// A file that cannot be read, is not UTF-8 or has no words.

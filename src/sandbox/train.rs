@@ -10,11 +10,11 @@
 //!     measure the written model, in its element type, on the held-out sentences
 //! ```
 //!
-//! The shuffle buffer makes the order random without holding the text: it is filled first, then every new observation takes
-//! the place of a random one, which is learned; at the end of the text what is left is learned in random order. Its numbers
-//! are those of one xoshiro256++ seeded with `seed`, which runs through all epochs. Nothing else is random, and no step
-//! depends on the kernel level, the time or the order of a hash map: the same text, options and seed give the same file, bit
-//! for bit, everywhere.
+//! The shuffle buffer makes the order random without holding the text: it is filled first, then every new observation
+//! takes the place of a random one, which is learned; at the end of the text what is left is learned in random order.
+//! Its numbers are those of one xoshiro256++ seeded with `seed`, which runs through all epochs. Nothing else is random,
+//! and no step depends on the kernel level, the time or the order of a hash map: the same text, options and seed give
+//! the same file, bit for bit, everywhere.
 
 use super::corpus;
 use super::error::{Error, Result};
@@ -129,8 +129,8 @@ pub struct Report {
     pub classes: usize,
     /// Columns of W.
     pub features: usize,
-    /// The held-out perplexity of the unigram model: every class as often as in the learned sentences, with one added to
-    /// each count. `None` if nothing is held out.
+    /// The held-out perplexity of the unigram model: every class as often as in the learned sentences, with one added
+    /// to each count. `None` if nothing is held out.
     pub unigram_perplexity: Option<f64>,
     /// The whole epochs, in order. The file holds the model after the last one; if there is none, no file was written.
     pub epochs: Vec<Epoch>,
@@ -138,8 +138,9 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// Trains a model on `text` and writes it to `out` (a `.npz`) after every whole epoch, beside it first and renamed then. `progress` is
-/// called often; when it answers `Break` the run ends, and `out` holds the last whole epoch or is untouched.
+/// Trains a model on `text` and writes it to `out` (a `.npz`) after every whole epoch, beside it first and renamed
+/// then. `progress` is called often; when it answers `Break` the run ends, and `out` holds the last whole epoch or is
+/// untouched.
 ///
 /// # Errors
 /// Options out of range, a text that cannot be read or has too few words, an output that cannot be written: all found

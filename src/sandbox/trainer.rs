@@ -256,7 +256,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Writes the archive beside `out` and renames it. W comes first and column-major, so that it is used where it lies.
+    /// Writes the archive beside `out` and renames it. W comes first and column-major, so that it is used where it
+    /// lies.
     pub(super) fn write(&self, out: &Path, weights: &[u8]) -> Result<()> {
         let classes = self.bias.len();
         let integers = |values: &mut dyn Iterator<Item = usize>| -> Vec<u8> {

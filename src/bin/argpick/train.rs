@@ -1,6 +1,7 @@
 //! `argpick train`: a text file to a model of the decoder sandbox.
 //!
-//! The work is done by the library; this file has the options, the progress bar on stderr, Ctrl-C, and the report on stdout.
+//! The work is done by the library; this file has the options, the progress bar on stderr, Ctrl-C, and the report on
+//! stdout.
 
 use crate::{Failure, args, remark};
 use argpick::kernels::Level;
@@ -51,7 +52,8 @@ pub struct Args {
     /// Element type of W in the file
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     dtype: WeightType,
-    /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best); the model is the same
+    /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best); the model is the
+    /// same
     #[arg(long, value_name = "LEVEL", value_parser = args::level)]
     kernel: Option<Level>,
     /// One JSON document instead of the table
