@@ -98,6 +98,9 @@ macro_rules! for_each_kernel {
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
             sums(view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums;
             kept_masses(view: &RowView<'_>, maxima: &[f32], scale: Scale, cut: Cut, masses: &mut [u64]) -> Kept;
+            kept_and_total_mass(
+                view: &RowView<'_>, maxima: &[f32], least: f32, scale: Scale, cut: Cut
+            ) -> (u64, u64);
             kept_count(view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32;
             block_masses(view: &RowView<'_>, block: usize, scale: Scale, cut: Cut, masses: &mut [u64; BLOCK]) -> u64;
             block_bounds(maxima: &[f32], scale: Scale, bounds: &mut [u64]) -> u64;

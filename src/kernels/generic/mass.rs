@@ -5,6 +5,7 @@
 //! `low = trunc((w 2^20 - high) 2^20)` are exact, so `high 2^20 + low` is the truncated product.
 
 use super::block::{Blocks, RowView, with_elements};
+use super::maxima::find_at_least;
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{
     EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_bound, weight_to_mass,
@@ -226,6 +227,46 @@ pub fn kept_masses<L: Lanes>(
             kept.mass += *to;
         }
         kept
+    })
+}
+
+/// The mass of the tokens that a cut keeps, and of all tokens, over the blocks whose maximum is at least `least`.
+#[inline(always)]
+pub fn kept_and_total_mass<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    least: f32,
+    scale: Scale,
+    cut: Cut,
+) -> (u64, u64) {
+    with_elements!(view, row => {
+        let mut blocks = Blocks::new(row, view, 0);
+        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+        let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
+        let mut loaded = 0;
+        let mut next = find_at_least(lanes, maxima, 0, least);
+        while let Some(block) = next {
+            let quarters = blocks.load(lanes, block);
+            let block_is_kept = maxima[block] >= cut.logit;
+            for i in 0..4 {
+                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+                total.add(w);
+                if block_is_kept {
+                    let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+                    kept.add(lanes.select(keep, w, lanes.splat(0.0)));
+                }
+            }
+            loaded += 1;
+            if loaded % 256 == 0 {
+                kept.empty();
+                total.empty();
+            }
+            next = find_at_least(lanes, maxima, block + 1, least);
+        }
+        kept.empty();
+        total.empty();
+        (kept.total, total.total)
     })
 }
 
