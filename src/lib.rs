@@ -27,6 +27,9 @@ mod plan;
 
 mod decoder;
 
+#[cfg(feature = "capi")]
+pub mod capi;
+
 pub use decoder::{Decoder, Memory, decode_batch, softmax};
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
