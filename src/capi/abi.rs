@@ -109,10 +109,10 @@ macro_rules! assert_layout {
                 end += $size;
             )*
             assert!(size_of::<$type>() == end, "padding at the end");
-            let released = <$type as super::abi::Growing>::RELEASED;
+            let released = <$type as $crate::capi::abi::Growing>::RELEASED;
             let mut i = 0;
             while i < released.len() {
-                assert!(released[i] % 8 == 0 && (i == 0 || released[i] > released[i - 1]), "sizes do not grow by 8s");
+                assert!(released[i].is_multiple_of(8) && (i == 0 || released[i] > released[i - 1]), "sizes do not grow by 8s");
                 i += 1;
             }
             assert!(released[released.len() - 1] as usize == end, "a size that was not released");

@@ -352,7 +352,8 @@ pub unsafe extern "C" fn argpick_decoder_position(
     call("argpick_decoder_position", || {
         writable(position, "position")?;
         // SAFETY: the caller's part is the same; the output was checked above.
-        unsafe { enter(decoder, |decoder| Ok(position.write(decoder.position()))) }
+        unsafe { position.write(enter(decoder, |decoder| Ok(decoder.position()))?) };
+        Ok(())
     })
 }
 
@@ -367,7 +368,8 @@ pub unsafe extern "C" fn argpick_decoder_vocab(decoder: *const argpick_decoder, 
     call("argpick_decoder_vocab", || {
         writable(vocab, "vocab")?;
         // SAFETY: the caller's part is the same; the output was checked above. A vocabulary is at most 2^22.
-        unsafe { enter(decoder, |decoder| Ok(vocab.write(decoder.vocab() as u32))) }
+        unsafe { vocab.write(enter(decoder, |decoder| Ok(decoder.vocab() as u32))?) };
+        Ok(())
     })
 }
 

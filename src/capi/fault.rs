@@ -15,6 +15,7 @@ pub(super) enum Fault {
     /// The struct is of no release known here.
     StructSize { what: &'static str, given: u32, known: u32 },
     /// A reserved field or flag is set.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "flags are those of weights on the heap"))]
     Reserved { what: &'static str, value: u32 },
     /// No memory.
     OutOfMemory { bytes: usize },

@@ -11,7 +11,9 @@ use crate::error::Error;
 use crate::kernels::Kernels;
 use crate::weights::{Archive, Column, ColumnMatrix, ElementType, HeadSource, SparseHead};
 use core::cell::UnsafeCell;
-use core::ffi::{c_char, c_void};
+#[cfg(feature = "std")]
+use core::ffi::c_char;
+use core::ffi::c_void;
 use core::ptr::NonNull;
 
 /// Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
@@ -161,6 +163,7 @@ unsafe fn place(source: Source, memory: *mut c_void, size: usize, out: *mut *mut
     Ok(())
 }
 
+#[cfg(feature = "alloc")]
 fn check_flags(flags: u32, known: u32) -> Result<(), Fault> {
     if flags & !known != 0 {
         return Err(Fault::Reserved { what: "flags", value: flags });
