@@ -7,7 +7,7 @@ mod support;
 
 use argpick::{Error, Metrics, Pick, numeric};
 use support::exact::{self, Exact, Path};
-use support::generators::{self, LENGTHS, MASKS, SHAPES, Source};
+use support::generators::{self, LENGTHS, MASKS, SHAPES, Shape, Source};
 use support::oracle::{self, Case, Reality, Refusal};
 use support::report::{self, close};
 
@@ -132,6 +132,12 @@ fn judge(case: &Case, levels: &[argpick::kernels::Kernels], label: &str) -> Opti
         if let Some(what) = disagreement(case, &pick, exact, reality) {
             fail(level, what);
         }
+        // Without metrics the library may take other routes; the pick is the same.
+        let mut bare = report::decoder(case, kernels, Metrics::NONE);
+        let bare = bare.evaluate(&case.row, case.mask.as_deref()).unwrap_or_else(|e| fail(level, format!("bare: {e}")));
+        if (bare.token, bare.argmax, bare.margin.to_bits()) != (pick.token, pick.argmax, pick.margin.to_bits()) {
+            fail(level, format!("without metrics the pick is {bare:?}, with them {pick:?}"));
+        }
         let mut processed = case.row.clone();
         let mut probabilities = case.row.clone();
         let outcome = decoder.process(&mut processed, case.mask.as_deref());
@@ -237,6 +243,75 @@ fn the_envelope_is_walked_to_its_end() {
     }
     println!("first round {first_round}, later rounds {later_rounds}, exhausted {exhausted}");
     assert!(first_round > 0 && later_rounds > 0 && exhausted > 0, "every end of the envelope must have been reached");
+}
+
+/// Large vocabularies, where nearly everything is decided from bounds: many draws from one row, token for token.
+#[test]
+fn many_draws_from_large_rows_agree_token_for_token() {
+    let levels = report::levels("many_draws");
+    let rounds = if cfg!(debug_assertions) { 3 } else { 28 };
+    let draws = if cfg!(debug_assertions) { 10 } else { 80 };
+    let shapes = [Shape::Normal, Shape::Zipf, Shape::Ties, Shape::Flat, Shape::Peaked, Shape::Wide, Shape::Holes];
+    let (mut envelopes, mut exhausted) = (0, 0);
+    for round in 0..rounds {
+        let mut source = Source::new(round + 200_000);
+        let shape = shapes[round as usize % shapes.len()];
+        let vocab = source.pick(&[32_000, 50_257, 128_256, 151_936, 262_144, 300_001]);
+        let mut case = Case::new(generators::row(&mut source, shape, vocab));
+        case.settings.temperature = source.pick(&[0.6, 1.0, 1.5]);
+        case.settings.top_p = source.pick(&[1.0, 0.1, 0.5, 0.9, 0.95, 0.99]);
+        if round % 4 == 3 {
+            case.settings.top_k = source.pick(&[5, 40, 1_000, 6_000]);
+        }
+        if round % 5 == 4 {
+            case.settings.min_p = source.pick(&[0.05, 0.3]);
+        }
+        let prepared = exact::Prepared::new(&case, numeric::weight).expect("a valid row");
+        let mut decoders: Vec<_> = levels.iter().map(|&k| report::decoder(&case, k, Metrics::NONE)).collect();
+        for position in 0..draws {
+            let exact = prepared.draw(case.settings.seed, case.settings.stream, position);
+            envelopes += u32::from(matches!(exact.path, Path::Envelope { .. }));
+            exhausted += u32::from(exact.path == Path::Exhausted);
+            for decoder in &mut decoders {
+                decoder.seek(position);
+                let pick = decoder.evaluate(&case.row, None).expect("a valid row");
+                assert_eq!(
+                    pick.token,
+                    exact.token,
+                    "seed {round}, {shape:?}, vocab {vocab}, position {position}, {:?}, {}: {:?}",
+                    case.settings,
+                    decoder.kernels().level().name(),
+                    exact
+                );
+            }
+        }
+    }
+    println!("{envelopes} draws accepted by the envelope, {exhausted} not");
+    assert!(envelopes > 0, "the envelope must have drawn");
+}
+
+/// 2^22 tokens, all alike: every sum is as large as it can get, and must not overflow.
+#[test]
+fn the_largest_vocabulary_does_not_overflow() {
+    let levels = report::levels("the_largest_vocabulary");
+    let levels = if cfg!(debug_assertions) { &levels[levels.len() - 1..] } else { &levels[..] };
+    let mut case = Case::new(vec![-7.5; argpick::MAX_VOCAB]);
+    for top_p in [1.0, 0.75] {
+        case.settings.top_p = top_p;
+        let prepared = exact::Prepared::new(&case, numeric::weight).expect("a valid row");
+        for &kernels in levels {
+            let mut decoder = report::decoder(&case, kernels, Metrics::ALL);
+            for position in 0..2 {
+                let exact = prepared.draw(0, 0, position);
+                decoder.seek(position);
+                let pick = decoder.evaluate(&case.row, None).expect("a valid row");
+                let place = format!("top-p {top_p}, position {position}, {}", kernels.level().name());
+                assert_eq!((pick.token, pick.kept, pick.rank), (exact.token, exact.kept, exact.rank), "{place}");
+                assert!(close(f64::from(pick.entropy), 22.0 * std::f64::consts::LN_2, 0.0, 1e-5), "{place}: {pick:?}");
+                assert!(close(f64::from(pick.kept_mass), f64::from(top_p), 1e-6, 0.0), "{place}: {pick:?}");
+            }
+        }
+    }
 }
 
 /// The library's scalar weight, the one definition the judge of bits borrows, against real arithmetic.
