@@ -4,7 +4,7 @@ use super::storage::Scratch;
 use crate::constrain::adjust::Adjustments;
 use crate::distribution::{Room, Truncation, nucleus_cut, truncate};
 use crate::error::Result;
-use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale};
+use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source};
 use crate::logits::{Prepared, Surface, prepare};
 use crate::plan::Plan;
 use crate::rng::{Purpose, StepNumbers};
@@ -26,13 +26,13 @@ pub(crate) struct Inputs<'a, W> {
 
 /// Picks a token. Nothing but scratch memory is written.
 pub(crate) fn pick<W: Iterator<Item = TokenId>>(
-    row: Row<'_>,
+    source: Source<'_>,
     inputs: Inputs<'_, W>,
     scratch: Scratch<'_>,
 ) -> Result<Pick> {
     let Inputs { plan, kernels, mask, lists, window, position } = inputs;
     let Scratch { overrides, maxima, group_maxima, .. } = scratch;
-    let view = RowView { row, words: mask, valid: plan.valid, overrides: &[] };
+    let view = RowView { source, words: mask, valid: plan.valid, overrides: &[] };
     let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let surface = Surface {
         kernels,
@@ -96,7 +96,7 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
 ) -> Result<()> {
     let Inputs { plan, kernels, mask, lists, window, .. } = inputs;
     let Scratch { overrides, maxima, group_maxima, .. } = scratch;
-    let view = RowView { row: Row::F32(row), words: mask, valid: plan.valid, overrides: &[] };
+    let view = RowView { source: Row::F32(row).into(), words: mask, valid: plan.valid, overrides: &[] };
     let prepared: Prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let overrides = &overrides[..prepared.overrides];
     let scale = Scale { maximum: prepared.maximum, scale: plan.scale };

@@ -11,9 +11,9 @@ mod mass;
 mod maxima;
 mod write;
 
-pub use block::{Override, RowView};
+pub use block::{Override, RowView, Source};
 pub use collect::{Bracket, Collected, bracket_histogram, collect, nth_equal, runner_up};
-pub use columns::{COLUMN_TILE, ColumnType, ScaledColumn, add_columns, add_scaled, write_column};
+pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
     Cut, Kept, Scale, Sums, block_bounds, block_masses, bound_of, kept_and_total_mass, kept_count, kept_masses,
     list_masses, sums,
