@@ -123,8 +123,10 @@ fn steps() -> Vec<(String, Element, Case)> {
         }
         let mut case = with(row, Settings { top_p, ..Settings::default() });
         let prepared = exact::Prepared::new(&case, numeric::weight).expect("a valid row");
-        case.settings.seed = (0..).find(|&seed| is_there(prepared.draw(seed, 0, 0).path)).expect("a seed");
-        add(name, case);
+        for seed in (0..).filter(|&seed| is_there(prepared.draw(seed, 0, 0).path)).take(3) {
+            case.settings.seed = seed;
+            add(name, case.clone());
+        }
     }
     for (element, label, round) in [
         (Element::F16, "f16", (|z| f16::from_f32(z).to_f32()) as fn(f32) -> f32),

@@ -216,23 +216,20 @@ fn scaled(x: u64, total: u64) -> u64 {
     ((u128::from(x) * u128::from(total)) >> 64) as u64
 }
 
-/// The bound of each block of 64 tokens: 64 weights of its largest logit, with slack, or 0.
+/// The bound of each block of 64 tokens.
 fn block_bounds(logits: &[f32], max: f32, scale: f32, weight: Weight) -> Vec<u64> {
-    logits
-        .chunks(BLOCK)
-        .map(|block| {
-            let block_max = block.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            if block_max == f32::NEG_INFINITY {
-                return 0;
-            }
-            let t = exponent(block_max, max, scale);
-            if t < -40.0 {
-                return 0;
-            }
-            let e = fixed(weight(t), 46);
-            e + (e >> 18) + 64
-        })
-        .collect()
+    let block_max = |block: &[f32]| block.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.chunks(BLOCK).map(|block| block_bound(block_max(block), max, scale, weight)).collect()
+}
+
+/// 64 weights of a block's largest logit, with slack; 0 for a masked block or one below 2^-40.
+pub fn block_bound(block_max: f32, max: f32, scale: f32, weight: Weight) -> u64 {
+    let t = exponent(block_max, max, scale);
+    if block_max == f32::NEG_INFINITY || t < -40.0 {
+        return 0;
+    }
+    let e = fixed(weight(t), 46);
+    e + (e >> 18) + 64
 }
 
 /// Draw (b): block-envelope rejection.
