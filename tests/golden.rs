@@ -111,7 +111,8 @@ fn steps() -> Vec<(String, Element, Case)> {
     }
     // Blocks with one spike each, so that most proposals fail: the first of two is decided in a later round, the second,
     // whose nucleus is a few tokens of three hundred, after the last. The seeds are the first that lead there.
-    let ends: [(&str, f32, fn(Path) -> bool); 2] = [
+    type End = (&'static str, f32, fn(Path) -> bool);
+    let ends: [End; 2] = [
         (LATER_ROUND, 1.0, |path| matches!(path, Path::Envelope { proposal } if proposal >= exact::PROPOSALS)),
         (THE_END, 0.01, |path| path == Path::Exhausted),
     ];
