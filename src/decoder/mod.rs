@@ -7,7 +7,7 @@ mod batch;
 mod copy;
 mod query;
 mod saved;
-mod score;
+pub(crate) mod score;
 mod step;
 mod storage;
 
