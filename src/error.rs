@@ -86,6 +86,13 @@ pub enum Error {
         /// The number of columns.
         columns: usize,
     },
+    /// A training step would make a weight infinite or NaN: the learning rate or the weights are too large.
+    UpdateOverflow {
+        /// The column of W, or `None` for the bias.
+        column: Option<u32>,
+        /// The lowest token of that column whose weight would overflow.
+        token: TokenId,
+    },
     /// The file has no array of this name.
     ArrayMissing {
         /// The name.
@@ -266,6 +273,7 @@ impl Error {
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
             Error::DuplicateToken { .. } => 13,
+            Error::UpdateOverflow { .. } => 14,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -317,6 +325,12 @@ impl fmt::Display for Error {
             Error::DuplicateToken { token } => write!(f, "token {token} stands twice in the list"),
             Error::ColumnOutOfRange { column, columns } => {
                 write!(f, "column {column} is not in the weights, which have {columns} columns")
+            }
+            Error::UpdateOverflow { column: Some(column), token } => {
+                write!(f, "the update would make the weight of token {token} in column {column} infinite or NaN")
+            }
+            Error::UpdateOverflow { column: None, token } => {
+                write!(f, "the update would make the bias of token {token} infinite or NaN")
             }
             Error::ArrayMissing { array } => write!(f, "the file has no array {array}"),
             Error::ArrayPickled { array } => write!(

@@ -8,6 +8,8 @@ extern crate alloc;
 pub mod error;
 pub mod numeric;
 pub mod rng;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod types;
 pub mod weights;
 

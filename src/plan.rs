@@ -254,4 +254,14 @@ impl Plan {
     pub(crate) fn stages(&self) -> impl Iterator<Item = Stage> + '_ {
         self.stages.iter().flatten().copied()
     }
+
+    /// The probability of top-p if that is the only stage and nobody asks what it kept: then a draw can test the tokens it
+    /// proposes instead of finding the whole nucleus.
+    pub(crate) fn lone_nucleus(&self) -> Option<u64> {
+        let asked = self.config.metrics.intersects(Metrics::LOGPROB | Metrics::KEPT | Metrics::KEPT_MASS);
+        match self.stages {
+            [None, Some(Stage::TopP(p)), None] if self.min_keep == 1 && !asked => Some(p),
+            _ => None,
+        }
+    }
 }

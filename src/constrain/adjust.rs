@@ -22,7 +22,7 @@ pub(crate) fn build_overrides(
     first_invalid: Option<TokenId>,
     overrides: &mut [Override],
 ) -> Result<usize> {
-    let mut invalid = first_invalid.map(|token| (token, view.row.get(token as usize)));
+    let mut invalid = first_invalid.map(|token| (token, view.source.get(token as usize)));
     let mut count = 0;
     let (mut biases, mut bans) = (lists.biases.iter().peekable(), lists.bans.iter().peekable());
     loop {
@@ -34,7 +34,7 @@ pub(crate) fn build_overrides(
         if !view.is_allowed(token) {
             continue;
         }
-        let biased = view.row.get(token as usize) + bias;
+        let biased = view.source.get(token as usize) + bias;
         if (biased.is_nan() || biased == f32::INFINITY) && invalid.is_none_or(|(lowest, _)| token < lowest) {
             invalid = Some((token, biased));
         }
@@ -75,7 +75,7 @@ pub(crate) fn build_overrides(
 /// The lowest participating token whose logit is NaN or +inf: the slow way, once an error is known.
 pub(crate) fn first_invalid(view: &RowView<'_>) -> Option<TokenId> {
     (0..view.valid as TokenId).find(|&token| {
-        let logit = view.row.get(token as usize);
+        let logit = view.source.get(token as usize);
         (logit.is_nan() || logit == f32::INFINITY) && view.is_allowed(token)
     })
 }

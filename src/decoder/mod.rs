@@ -12,11 +12,13 @@ pub use batch::decode_batch;
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
 use crate::error::{Error, Result};
-use crate::kernels::{Cut, Kernels, Override, Rewrite, RowView, Scale, with_default_environment};
+use crate::kernels::{Cut, Kernels, Override, Rewrite, RowView, Scale, Source, with_default_environment};
+use crate::logits::column_sum;
 use crate::numeric::exponent_scale;
 use crate::plan::{Config, Plan};
 use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
+use crate::weights::SparseHead;
 use step::{Inputs, Output};
 use storage::Layout;
 
@@ -128,12 +130,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// [`Error::InvalidLogit`] (NaN or +inf that takes part), [`Error::EverythingMasked`], [`Error::WrongLength`],
     /// [`Error::Finished`]. Nothing has changed then.
     pub fn decode<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
-        let mut pick = self.evaluate(row, mask)?;
-        self.record(&[pick.token]);
-        if self.is_finished() {
-            pick.finish = Finish::Length;
-        }
-        Ok(pick)
+        let pick = self.evaluate(row, mask)?;
+        Ok(self.recorded(pick))
     }
 
     /// Picks a token without recording it: the next call sees the same state.
@@ -143,12 +141,44 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     pub fn evaluate<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
         let row = row.into();
         self.check_row(row.len())?;
-        with_default_environment(|| self.evaluate_checked(row, mask))
+        with_default_environment(|| self.evaluate_checked(row.into(), mask))
+    }
+
+    /// As [`Decoder::decode`] with the row that `head` makes of `columns` (see [`project`](crate::logits::project)): head
+    /// and pick in one, no row is written, and the result is that of the written row, bit for bit.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::decode`] and of `project`. Nothing has changed then.
+    pub fn decode_sparse(
+        &mut self,
+        head: &SparseHead<'_>,
+        columns: &[u32],
+        values: Option<&[f32]>,
+        mask: Option<&[u32]>,
+    ) -> Result<Pick> {
+        let pick = self.evaluate_sparse(head, columns, values, mask)?;
+        Ok(self.recorded(pick))
+    }
+
+    /// As [`Decoder::evaluate`] with the row that `head` makes of `columns`.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode_sparse`].
+    pub fn evaluate_sparse(
+        &mut self,
+        head: &SparseHead<'_>,
+        columns: &[u32],
+        values: Option<&[f32]>,
+        mask: Option<&[u32]>,
+    ) -> Result<Pick> {
+        self.check_row(head.vocab())?;
+        let sum = column_sum(head, columns, values)?;
+        with_default_environment(|| self.evaluate_checked(Source::Columns(sum), mask))
     }
 
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
-    fn evaluate_checked(&mut self, row: Row<'_>, mask: Option<&[u32]>) -> Result<Pick> {
+    fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<Pick> {
         let (lists, scratch) = self.layout.split(self.storage.as_mut());
         let inputs = Inputs {
             plan: &self.plan,
@@ -158,7 +188,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             window: self.history.window(lists.history, self.plan.no_repeat_window),
             position: self.position,
         };
-        step::pick(row, inputs, scratch)
+        step::pick(source, inputs, scratch)
     }
 
     /// Rewrites the row in place: removed tokens become -inf, kept ones their adjusted logit divided by the temperature,
@@ -312,6 +342,12 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         Ok(())
     }
 
+    fn recorded(&mut self, pick: Pick) -> Pick {
+        self.record(&[pick.token]);
+        let finish = if self.is_finished() { Finish::Length } else { Finish::None };
+        Pick { finish, ..pick }
+    }
+
     fn record(&mut self, tokens: &[TokenId]) {
         let (lists, _) = self.layout.split(self.storage.as_mut());
         self.history.push(lists.history, tokens, true);
@@ -365,7 +401,7 @@ fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Resul
     let mut maximum = f32::NEG_INFINITY;
     let mut maxima = [0.0; 16];
     for tile in row.chunks(16 * BLOCK) {
-        let view = RowView { row: Row::F32(tile), words: None, valid: tile.len(), overrides: &[] };
+        let view = RowView { source: Row::F32(tile).into(), words: None, valid: tile.len(), overrides: &[] };
         let first = kernels.block_maxima(&view, &mut maxima);
         if first.has_nan || first.maximum == f32::INFINITY {
             let bad = row.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY).unwrap_or(0);

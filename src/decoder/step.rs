@@ -2,12 +2,13 @@
 
 use super::storage::Scratch;
 use crate::constrain::adjust::Adjustments;
-use crate::distribution::{Room, Truncation, truncate};
+use crate::distribution::{Room, Truncation, nucleus_cut, truncate};
 use crate::error::Result;
-use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale};
+use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source};
 use crate::logits::{Prepared, Surface, prepare};
 use crate::plan::Plan;
 use crate::rng::{Purpose, StepNumbers};
+use crate::selection::envelope::Filter;
 use crate::selection::{Drawn, envelope, inversion};
 use crate::trace::{Pick, metrics};
 use crate::types::{Row, TokenId};
@@ -25,13 +26,13 @@ pub(crate) struct Inputs<'a, W> {
 
 /// Picks a token. Nothing but scratch memory is written.
 pub(crate) fn pick<W: Iterator<Item = TokenId>>(
-    row: Row<'_>,
+    source: Source<'_>,
     inputs: Inputs<'_, W>,
     scratch: Scratch<'_>,
 ) -> Result<Pick> {
     let Inputs { plan, kernels, mask, lists, window, position } = inputs;
     let Scratch { overrides, maxima, group_maxima, .. } = scratch;
-    let view = RowView { row, words: mask, valid: plan.valid, overrides: &[] };
+    let view = RowView { source, words: mask, valid: plan.valid, overrides: &[] };
     let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let surface = Surface {
         kernels,
@@ -44,23 +45,22 @@ pub(crate) fn pick<W: Iterator<Item = TokenId>>(
     };
     let argmax = surface.argmax();
     let sums = metrics::sums_for(&surface, plan.config.metrics);
-    let mut room = Room {
-        keys: scratch.keys,
-        work: scratch.work,
-        masses: scratch.masses,
-        logits: scratch.logits,
-        block_masses: &mut scratch.bounds[..surface.view.blocks()],
-    };
+    let mut room = Room { keys: scratch.keys, work: scratch.work, masses: scratch.masses, logits: scratch.logits };
     let (kept, drawn) = if plan.greedy {
         let kept = Truncation { cut: Cut { logit: prepared.maximum, token: argmax }, listed: None };
         (kept, Drawn { token: argmax, count: Some(1), mass: Some(1 << crate::numeric::MASS_BITS) })
     } else {
-        let kept = truncate(&surface, plan, sums.as_ref(), &mut room);
+        let lazy = plan.lone_nucleus();
+        let kept = match lazy {
+            Some(_) => Truncation { cut: Cut::ALL, listed: None },
+            None => truncate(&surface, plan, sums.as_ref(), &mut room),
+        };
         let mut numbers = StepNumbers::new(plan.config.seed, plan.config.stream, position, Purpose::Draw);
         let drawn = match kept.listed {
             Some(count) => inversion::from_list(&surface, count, numbers.next_number(), &mut room),
             None if plan.draws_by_inversion => {
-                inversion::from_row(&surface, kept.cut, numbers.next_number(), room.block_masses)
+                let block_masses = &mut scratch.bounds[..surface.view.blocks()];
+                inversion::from_row(&surface, kept.cut, numbers.next_number(), block_masses)
             }
             None => {
                 let mut envelope = envelope::Envelope {
@@ -68,7 +68,9 @@ pub(crate) fn pick<W: Iterator<Item = TokenId>>(
                     sums: scratch.bound_sums,
                     sums_of_sums: scratch.bound_sums_of_sums,
                 };
-                envelope::draw(&surface, kept.cut, &mut numbers, &mut envelope)
+                let filter = lazy.map_or(Filter::Cut(kept.cut), Filter::Nucleus);
+                let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lazy.unwrap_or(0), sums.as_ref());
+                envelope::draw(&surface, filter, &mut numbers, &mut envelope, find_cut)
             }
         };
         (kept, drawn)
@@ -94,7 +96,7 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
 ) -> Result<()> {
     let Inputs { plan, kernels, mask, lists, window, .. } = inputs;
     let Scratch { overrides, maxima, group_maxima, .. } = scratch;
-    let view = RowView { row: Row::F32(row), words: mask, valid: plan.valid, overrides: &[] };
+    let view = RowView { source: Row::F32(row).into(), words: mask, valid: plan.valid, overrides: &[] };
     let prepared: Prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let overrides = &overrides[..prepared.overrides];
     let scale = Scale { maximum: prepared.maximum, scale: plan.scale };
@@ -114,9 +116,8 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
     let cut = if plan.greedy {
         Cut { logit: prepared.maximum, token: surface.argmax() }
     } else {
-        let block_masses = &mut scratch.bounds[..surface.view.blocks()];
         let Scratch { keys, work, masses, logits, .. } = scratch;
-        truncate(&surface, plan, None, &mut Room { keys, work, masses, logits, block_masses }).cut
+        truncate(&surface, plan, None, &mut Room { keys, work, masses, logits }).cut
     };
     let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima, cut };
     match output {

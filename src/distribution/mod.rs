@@ -23,8 +23,6 @@ pub(crate) struct Room<'a> {
     pub masses: &'a mut [u64],
     /// Logits of candidates, the same capacity.
     pub logits: &'a mut [f32],
-    /// One entry per block.
-    pub block_masses: &'a mut [u64],
 }
 
 /// What the stages kept.
@@ -78,15 +76,31 @@ fn top_p(
     if let Some(count) = before.listed {
         return list::keep_mass(surface, p, min_keep, count, room);
     }
+    let cut = if before.cut == Cut::ALL {
+        nucleus_cut(surface, p, sums)
+    } else {
+        let (total, _) = surface.kernels.kept_and_total_mass(
+            &surface.view,
+            surface.maxima,
+            before.cut.logit,
+            surface.scale,
+            before.cut,
+        );
+        cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+    };
+    widen(surface, cut, min_keep, before, room)
+}
+
+/// The cut of the nucleus of the whole row: the smallest prefix whose mass reaches `p` (units of 2^-32).
+pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) -> Cut {
     let total = match sums {
-        Some(sums) if before.cut == Cut::ALL => sums.mass,
-        _ => {
-            let (view, maxima) = (&surface.view, surface.maxima);
-            surface.kernels.kept_masses(view, maxima, surface.scale, before.cut, room.block_masses).mass
+        Some(sums) => sums.mass,
+        None => {
+            let none = Cut { logit: f32::INFINITY, token: 0 };
+            surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, f32::MIN, surface.scale, none).1
         }
     };
-    let cut = cut::first_mass(surface, nucleus_target(p, total).max(1), total);
-    widen(surface, cut, min_keep, before, room)
+    cut::first_mass(surface, nucleus_target(p, total).max(1), total)
 }
 
 /// All logits from `threshold` up; at least `min_keep` tokens.

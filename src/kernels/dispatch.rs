@@ -98,6 +98,9 @@ macro_rules! for_each_kernel {
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
             sums(view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums;
             kept_masses(view: &RowView<'_>, maxima: &[f32], scale: Scale, cut: Cut, masses: &mut [u64]) -> Kept;
+            kept_and_total_mass(
+                view: &RowView<'_>, maxima: &[f32], least: f32, scale: Scale, cut: Cut
+            ) -> (u64, u64);
             kept_count(view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32;
             block_masses(view: &RowView<'_>, block: usize, scale: Scale, cut: Cut, masses: &mut [u64; BLOCK]) -> u64;
             block_bounds(maxima: &[f32], scale: Scale, bounds: &mut [u64]) -> u64;
@@ -111,8 +114,7 @@ macro_rules! for_each_kernel {
             nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
             write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();
-            write_column(kind: ColumnType, bytes: &[u8], output: &mut [f32]) -> ();
-            add_columns(kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) -> ();
+            write_sum(sum: &ColumnSum<'_>, output: &mut [f32]) -> ();
             add_scaled(y: &mut [f32], scale: f32, x: &[f32]) -> ();
         }
     };

@@ -16,7 +16,7 @@ pub mod lanes;
 
 pub use dispatch::{Kernels, Level};
 pub use generic::{
-    Bracket, COLUMN_TILE, Collected, ColumnType, Cut, FirstPass, Kept, Override, Rewrite, RowView, Scale, ScaledColumn,
-    Sums,
+    Bracket, COLUMN_TILE, Collected, ColumnSum, ColumnType, Cut, FirstPass, Kept, Override, Rewrite, RowView, Scale,
+    Source, Sums,
 };
 pub use isa::environment::with_default_environment;

@@ -7,7 +7,9 @@
 
 mod project;
 mod surface;
+pub mod train;
 
+pub(crate) use project::column_sum;
 pub use project::project;
 
 pub(crate) use surface::{Prepared, Surface, prepare};

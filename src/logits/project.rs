@@ -1,8 +1,8 @@
 //! The sparse head: from a few columns of weights to a row of logits.
 
 use crate::error::{Error, Result};
-use crate::kernels::{COLUMN_TILE, ColumnType, Kernels, ScaledColumn, with_default_environment};
-use crate::weights::tensor::{Column, ElementType, SparseHead};
+use crate::kernels::{ColumnSum, ColumnType, Kernels, with_default_environment};
+use crate::weights::{ElementType, SparseHead};
 
 /// Writes `z = b + sum_j values[j] * W[:, columns[j]]` to `logits`; without `values` each is 1.
 ///
@@ -23,6 +23,17 @@ pub fn project(
     if logits.len() != head.vocab() {
         return Err(Error::WrongLength { what: "logits", expected: head.vocab(), actual: logits.len() });
     }
+    let sum = column_sum(head, columns, values)?;
+    with_default_environment(|| kernels.write_sum(&sum, logits));
+    Ok(())
+}
+
+/// The sum of columns as a source of logits, after all of it has been checked.
+pub(crate) fn column_sum<'a>(
+    head: &SparseHead<'a>,
+    columns: &'a [u32],
+    values: Option<&'a [f32]>,
+) -> Result<ColumnSum<'a>> {
     if let Some(values) = values {
         if values.len() != columns.len() {
             return Err(Error::WrongLength { what: "values", expected: columns.len(), actual: values.len() });
@@ -34,35 +45,15 @@ pub fn project(
     if let Some(&column) = columns.iter().find(|&&column| column as usize >= head.features()) {
         return Err(Error::ColumnOutOfRange { column, columns: head.features() });
     }
-    with_default_environment(|| add_up(kernels, head, columns, values, logits));
-    Ok(())
-}
-
-#[inline(never)]
-fn add_up(kernels: Kernels, head: &SparseHead<'_>, columns: &[u32], values: Option<&[f32]>, logits: &mut [f32]) {
-    let kind = column_type(head.weights.element());
-    let bias_kind = column_type(head.bias.element);
-    for (tile, output) in logits.chunks_mut(COLUMN_TILE).enumerate() {
-        let (first, rows) = (tile * COLUMN_TILE, output.len());
-        kernels.write_column(bias_kind, part(head.bias, first, rows), output);
-        for (group, four) in columns.chunks(4).enumerate() {
-            let mut scaled = [ScaledColumn { bytes: &[], value: 1.0 }; 4];
-            for (i, (to, &column)) in scaled.iter_mut().zip(four).enumerate() {
-                // The column is in range: `project` has checked all of them.
-                if let Some(column) = head.weights.column(column as usize) {
-                    to.bytes = part(column, first, rows);
-                }
-                to.value = values.map_or(1.0, |values| values[4 * group + i]);
-            }
-            kernels.add_columns(kind, &scaled[..four.len()], output);
-        }
-    }
-}
-
-/// The bytes of `rows` elements of a column from `first` on.
-fn part(column: Column<'_>, first: usize, rows: usize) -> &[u8] {
-    let size = column.element.size();
-    &column.bytes[first * size..][..rows * size]
+    Ok(ColumnSum {
+        weights: head.weights.bytes(),
+        kind: column_type(head.weights.element()),
+        bias: head.bias.bytes,
+        bias_kind: column_type(head.bias.element),
+        rows: head.vocab(),
+        columns,
+        values,
+    })
 }
 
 /// The kernels' name of an element type; weights are floats, which their constructors check.

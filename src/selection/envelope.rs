@@ -61,8 +61,24 @@ impl Envelope<'_> {
     }
 }
 
-/// Draws a token that `cut` keeps, with probability proportional to its mass.
-pub(crate) fn draw(surface: &Surface<'_>, cut: Cut, numbers: &mut StepNumbers, envelope: &mut Envelope<'_>) -> Drawn {
+/// Which tokens may be drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Filter {
+    /// Those that a cut keeps.
+    Cut(Cut),
+    /// The nucleus of this probability (units of 2^-32), whose cut is not known: the mass before a proposed token decides.
+    Nucleus(u64),
+}
+
+/// Draws a token that passes the filter, with probability proportional to its mass. `find_cut` finds the cut of a
+/// nucleus; most draws do without it.
+pub(crate) fn draw(
+    surface: &Surface<'_>,
+    filter: Filter,
+    numbers: &mut StepNumbers,
+    envelope: &mut Envelope<'_>,
+    find_cut: impl Fn(&Surface<'_>) -> Cut,
+) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     let bounds = kernels.block_bounds(maxima, scale, envelope.bounds);
     envelope.bounds[maxima.len()..].fill(0);
@@ -81,6 +97,7 @@ pub(crate) fn draw(surface: &Surface<'_>, cut: Cut, numbers: &mut StepNumbers, e
             }
         }
     }
+    let mut filter = filter;
     for _ in 0..ROUNDS {
         let mut touched = [(0, 0); PROPOSALS];
         for slot in &mut touched {
@@ -89,7 +106,16 @@ pub(crate) fn draw(surface: &Surface<'_>, cut: Cut, numbers: &mut StepNumbers, e
             let mass = kernels.block_masses(&view, block, scale, Cut::ALL, &mut masses);
             if let Some((lane, _)) = walk(&masses, left) {
                 let token = (block * BLOCK + lane) as TokenId;
-                if cut == Cut::ALL || cut.keeps(view.logit(token), token) {
+                let logit = view.logit(token);
+                if let Filter::Nucleus(p) = filter {
+                    if is_in_nucleus(surface, p, Cut { logit, token }, masses[lane], envelope, total) {
+                        return Drawn { token, count: None, mass: None };
+                    }
+                    // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
+                    filter = Filter::Cut(find_cut(surface));
+                } else if filter == Filter::Cut(Cut::ALL)
+                    || matches!(filter, Filter::Cut(cut) if cut.keeps(logit, token))
+                {
                     return Drawn { token, count: None, mass: None };
                 }
             }
@@ -100,5 +126,40 @@ pub(crate) fn draw(surface: &Surface<'_>, cut: Cut, numbers: &mut StepNumbers, e
             total -= envelope.tighten(block, mass);
         }
     }
+    let cut = match filter {
+        Filter::Cut(cut) => cut,
+        Filter::Nucleus(_) => find_cut(surface),
+    };
     inversion::from_row(surface, cut, numbers.next_number(), &mut envelope.bounds[..view.blocks()])
+}
+
+/// Whether the token that ends `upto`, of mass `own`, lies in the nucleus: whether the mass before it is below `p` (units
+/// of 2^-32) of the whole.
+///
+/// Blocks whose bounds sum to next to nothing are left out of both masses at first; their bounds bracket what they can
+/// add. Where the bracket does not decide, they are summed as well, so the answer is always that of the exact masses.
+fn is_in_nucleus(surface: &Surface<'_>, p: u64, upto: Cut, own: u64, envelope: &Envelope<'_>, bounds: u64) -> bool {
+    let Surface { kernels, view, maxima, scale, .. } = *surface;
+    let below = |before: u64, whole: u64| (u128::from(before) << 32) < u128::from(p) * u128::from(whole);
+    for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
+        let least = scale.maximum + exponent / scale.scale;
+        let mut rest = 0;
+        for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
+            rest += if maximum < least { bound } else { 0 };
+        }
+        if rest > bounds >> 6 {
+            continue;
+        }
+        let (kept, whole) = kernels.kept_and_total_mass(&view, maxima, least, scale, upto);
+        // The token's own block may have been left out.
+        let before = kept.saturating_sub(own);
+        if below(kept + rest, whole) {
+            return true;
+        }
+        if !below(before, whole + rest) {
+            return false;
+        }
+    }
+    let (kept, whole) = kernels.kept_and_total_mass(&view, maxima, f32::MIN, scale, upto);
+    below(kept - own, whole)
 }

@@ -32,14 +32,14 @@ pub const MAX_NAME: usize = 256;
 
 /// Remembers names by one bit of their hash: says "surely new" or "perhaps seen", and the latter is looked up.
 ///
-/// A kilobyte, so that finding duplicates needs neither a heap nor a comparison of all pairs.
+/// Four kilobytes, so that finding duplicates needs neither a heap nor a comparison of all pairs.
 pub(super) struct NameFilter {
-    bits: [u64; 128],
+    bits: [u64; 512],
 }
 
 impl NameFilter {
     pub(super) const fn new() -> Self {
-        NameFilter { bits: [0; 128] }
+        NameFilter { bits: [0; 512] }
     }
 
     /// Adds a name; false if it is surely new.
@@ -49,7 +49,9 @@ impl NameFilter {
         for &byte in name.as_bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        let bit = (hash >> 51) as usize;
+        // Its last characters have not reached the upper bits yet: multiply once more, by 2^64 over the golden ratio.
+        hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bit = (hash >> 49) as usize;
         let seen = self.bits[bit / 64] >> (bit % 64) & 1 == 1;
         self.bits[bit / 64] |= 1 << (bit % 64);
         seen

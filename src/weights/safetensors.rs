@@ -22,9 +22,12 @@ pub const MAX_HEADER: usize = 4 << 20;
 /// The longest `__metadata__` object in which the dtypes of text are looked up, in bytes.
 pub const MAX_METADATA: usize = 256 << 10;
 
-/// The most header bytes that are read again, to bring unordered tensors into order and to tell names apart: about a
-/// second. Files that writers make need a few kilobytes of it.
-const MAX_WORK: usize = 1 << 30;
+/// The most header bytes that are read again to tell names apart that look alike. Files that writers make need a few
+/// kilobytes of it.
+const MAX_WORK: usize = 256 << 20;
+
+/// How many tensors are brought into order at a time: two kilobytes of stack.
+const WINDOW: usize = 128;
 
 pub(super) const METADATA: &str = "__metadata__";
 
@@ -146,24 +149,42 @@ impl<'a> Safetensors<'a> {
         if total < length {
             return wrong(0, total, "the tensors leave a hole, or something follows them");
         }
-        // One round if the header lists the tensors as they lie, as writers do.
-        let (mut covered, mut work) = (0, 0);
-        while covered < length {
-            let before = covered;
-            for tensor in self.tensors() {
-                if tensor.begin == covered {
-                    covered = tensor.end;
-                }
+        // Usually the header lists the tensors as they lie, and this is all.
+        let mut covered = 0;
+        for tensor in self.tensors() {
+            if tensor.begin == covered {
+                covered = tensor.end;
             }
-            work += self.header.len();
-            if covered == before {
+        }
+        while covered < length {
+            let (window, count) = self.next_ranges(covered);
+            if count == 0 {
                 return wrong(covered, total, "the tensors overlap");
             }
-            if work > MAX_WORK {
-                return wrong(covered, self.count as u64, "the tensors lie in too wild an order");
+            for &(begin, end) in &window[..count] {
+                if begin != covered {
+                    return wrong(covered, begin, "the tensors overlap");
+                }
+                covered = end;
             }
         }
         Ok(())
+    }
+
+    /// The first ranges that begin at `from` or later, in order; those of empty tensors left out.
+    fn next_ranges(&self, from: u64) -> ([(u64, u64); WINDOW], usize) {
+        let mut window = [(0, 0); WINDOW];
+        let mut count = 0;
+        for tensor in self.tensors().filter(|tensor| tensor.begin >= from && tensor.begin < tensor.end) {
+            let range = (tensor.begin, tensor.end);
+            let place = window[..count].partition_point(|other| *other <= range);
+            if place < WINDOW {
+                count = (count + 1).min(WINDOW);
+                window.copy_within(place..count - 1, place + 1);
+                window[place] = range;
+            }
+        }
+        (window, count)
     }
 
     /// The number of tensors.

@@ -423,3 +423,49 @@ fn tensors_header(specs: &[ArraySpec]) -> Result<Vec<u8>> {
     header.resize(8 + length, b' ');
     Ok(header)
 }
+
+#[cfg(all(test, unix, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+    use crate::weights::Archive;
+    use crate::weights::map::Bytes;
+
+    #[test]
+    fn zip64_past_four_gigabytes() {
+        // Holes instead of data: the file is 5 GB long and takes a few kilobytes of disk.
+        let long = 5usize << 30;
+        let spec = |name: &str, length| ArraySpec {
+            name: name.to_string(),
+            element: ElementType::U8,
+            shape: Shape::new(&[length]).expect("it fits"),
+            order: Order::RowMajor,
+        };
+        let path = std::env::temp_dir().join(format!("argpick-zip64-{}.npz", std::process::id()));
+        let file = PendingFile::create(&path).expect("the folder is writable");
+        let specs = vec![spec("short", 3), spec("long", long), spec("last", 5)];
+        let mut writer = ArchiveWriter::new(file, Format::Npz, specs).expect("the specs are sound");
+        writer.write(&[1, 2, 3]).expect("the disk is not full");
+        writer.position += long as u64;
+        writer.output.seek(SeekFrom::Start(writer.position)).expect("files can be this long");
+        writer.left = 0;
+        writer
+            .end()
+            .and_then(|()| {
+                writer.current += 1;
+                writer.begin()
+            })
+            .expect("the disk is not full");
+        writer.write(&[4, 5, 6, 7, 8]).expect("the disk is not full");
+        writer.finish().and_then(PendingFile::finish).expect("the disk is not full");
+        let opened = Bytes::map(&path);
+        std::fs::remove_file(&path).expect("it is ours");
+        let (bytes, state) = opened.expect("the address space is large enough");
+        assert!(state.length > long as u64);
+        let archive = Archive::parse(&bytes).expect("our own files are sound");
+        assert_eq!(archive.find("long").expect("it is there").bytes().len(), long);
+        assert_eq!(archive.find("last").expect("it is there").bytes(), [4, 5, 6, 7, 8]);
+        let last = archive.entry("last").expect("it is there");
+        assert!(last.offset() > long && last.offset() % ALIGNMENT == 0);
+        assert_eq!(last.verify(), Ok(true));
+    }
+}

@@ -1,1 +1,111 @@
-fn main() {}
+//! argpick, the command line: decode text with a small model, train one, look into files and at the processor.
+//!
+//! Standard output carries results, standard error everything else. Exit codes: 0 done, 1 failed, 2 bad usage.
+
+mod args;
+mod decode;
+mod document;
+mod inspect;
+mod kernels;
+mod pack;
+mod plot;
+mod report;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// An embeddable token decoder: logits in, token out.
+#[derive(Debug, Parser)]
+#[command(name = "argpick", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// A command is one line here and one in `run`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Continue texts and show every step: the choices, the pick, and how sure it was
+    Decode(decode::Args),
+    /// Train a small model on a text file
+    Train(train::Args),
+    /// Turn a weight file into one that is used in place, without a copy
+    Pack(pack::Args),
+    /// List what is in a weight file, and what is wrong with it
+    Inspect(inspect::Args),
+    /// What the processor offers, which kernels are compiled, which are used and why
+    Kernels(kernels::Args),
+}
+
+fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        Command::Decode(args) => decode::run(args, out),
+        Command::Train(args) => train::run(args, out),
+        Command::Pack(args) => pack::run(args, out),
+        Command::Inspect(args) => inspect::run(args, out),
+        Command::Kernels(args) => kernels::run(args, out),
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// One line for standard error.
+    Message(String),
+    /// Standard output could not be written.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Output(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Failure::Message(message)
+    }
+}
+
+impl From<argpick::sandbox::Error> for Failure {
+    fn from(error: argpick::sandbox::Error) -> Self {
+        Failure::Message(error.to_string())
+    }
+}
+
+impl From<argpick::Error> for Failure {
+    fn from(error: argpick::Error) -> Self {
+        Failure::Message(error.to_string())
+    }
+}
+
+/// A remark on standard error; nobody may be listening, which is no failure.
+fn remark(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "argpick: {line}");
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let done = run(cli.command, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // The reader has seen enough (`| head`). What is still buffered has nowhere to go.
+            drop(out.into_parts());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            // Results that were reached before the failure come first.
+            let _ = out.flush();
+            match failure {
+                Failure::Message(message) => remark(message),
+                Failure::Output(error) => remark(format_args!("cannot write to standard output: {error}")),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

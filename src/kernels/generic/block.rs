@@ -3,6 +3,7 @@
 //! Every kernel reads the row through [`Blocks::load`], so a bias, a ban or a bitmask is applied wherever the row is read
 //! and never written anywhere. A lane that takes no part is -inf.
 
+use super::columns::ColumnSum;
 use crate::kernels::lanes::{Element, Lanes};
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::{Pod, Zeroable};
@@ -17,11 +18,36 @@ pub struct Override {
     pub logit: f32,
 }
 
+/// Where logits come from: a row in memory, or columns of weights that are added up wherever the row is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// A row in memory.
+    Row(Row<'a>),
+    /// The sparse head; no row is ever written.
+    Columns(ColumnSum<'a>),
+}
+
+impl Source<'_> {
+    /// One logit as given.
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Source::Row(row) => row.get(index),
+            Source::Columns(columns) => columns.get(index),
+        }
+    }
+}
+
+impl<'a> From<Row<'a>> for Source<'a> {
+    fn from(row: Row<'a>) -> Self {
+        Source::Row(row)
+    }
+}
+
 /// A row with everything that decides which tokens take part and with which logit.
 #[derive(Clone, Copy, Debug)]
 pub struct RowView<'a> {
     /// The logits as given; at least `valid` of them.
-    pub row: Row<'a>,
+    pub source: Source<'a>,
     /// Allowed tokens, one bit each; words past the end are 0. `None` allows all.
     pub words: Option<&'a [u32]>,
     /// Tokens from here on take no part.
@@ -50,7 +76,7 @@ impl<'a> RowView<'a> {
         }
         match self.overrides.binary_search_by_key(&token, |entry| entry.token) {
             Ok(at) => self.overrides[at].logit,
-            Err(_) => self.row.get(token as usize),
+            Err(_) => self.source.get(token as usize),
         }
     }
 
@@ -60,42 +86,54 @@ impl<'a> RowView<'a> {
     }
 }
 
-/// Where a typed kernel stands: the elements, the rest of the view, and a cursor into the overrides.
-pub(super) struct Blocks<'a, E> {
-    row: &'a [E],
+/// A source of one type: how a block of 64 logits is read from it, -inf from `valid` on.
+pub(super) trait Tokens: Copy {
+    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4];
+}
+
+impl<E: Element> Tokens for &[E] {
+    #[inline(always)]
+    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
+        load_elements(lanes, &self[block * BLOCK..valid])
+    }
+}
+
+impl Tokens for ColumnSum<'_> {
+    #[inline(always)]
+    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
+        let mut logits = [f32::NEG_INFINITY; BLOCK];
+        let rows = BLOCK.min(valid - block * BLOCK);
+        self.write(lanes, block * BLOCK, &mut logits[..rows]);
+        load_whole(lanes, &logits)
+    }
+}
+
+/// Where a typed kernel stands: the source, the rest of the view, and a cursor into the overrides.
+pub(super) struct Blocks<'a, T> {
+    tokens: T,
+    valid: usize,
     words: Option<&'a [u32]>,
     overrides: &'a [Override],
     cursor: usize,
 }
 
-impl<'a, E: Element> Blocks<'a, E> {
-    /// Starts reading `row` (its participating part) at `first_block`; blocks are then loaded in ascending order.
+impl<'a, T: Tokens> Blocks<'a, T> {
+    /// Starts reading at `first_block`; blocks are then loaded in ascending order.
     #[inline(always)]
-    pub(super) fn new(row: &'a [E], view: &RowView<'a>, first_block: usize) -> Self {
+    pub(super) fn new(tokens: T, view: &RowView<'a>, first_block: usize) -> Self {
         let overrides = view.overrides;
         let cursor = if first_block == 0 || overrides.is_empty() {
             0
         } else {
             overrides.partition_point(|entry| (entry.token as usize) < first_block * BLOCK)
         };
-        Blocks { row: &row[..view.valid], words: view.words, overrides, cursor }
-    }
-
-    #[inline(always)]
-    pub(super) fn words(&self) -> Option<&'a [u32]> {
-        self.words
-    }
-
-    /// The row's elements from the block on.
-    #[inline(always)]
-    pub(super) fn rest(&self, block: usize) -> &'a [E] {
-        &self.row[block * BLOCK..]
+        Blocks { tokens, valid: view.valid, words: view.words, overrides, cursor }
     }
 
     /// Loads one block; blocks must be asked for in ascending order.
     #[inline(always)]
     pub(super) fn load<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {
-        let mut quarters = load_elements(lanes, self.rest(block));
+        let mut quarters = self.tokens.load_block(lanes, block, self.valid);
         if self.cursor < self.overrides.len() {
             quarters = self.adjust(lanes, block, quarters);
         }
@@ -172,14 +210,15 @@ pub(super) fn mask_block<L: Lanes>(lanes: L, words: &[u32], block: usize, quarte
     ]
 }
 
-/// Runs a typed kernel on whatever element type the row has.
-macro_rules! with_elements {
-    ($view:expr, $row:ident => $body:expr) => {
-        match $view.row {
-            crate::types::Row::F32($row) => $body,
-            crate::types::Row::F16($row) => $body,
-            crate::types::Row::Bf16($row) => $body,
+/// Runs a typed kernel on whatever source the view has.
+macro_rules! with_tokens {
+    ($view:expr, $tokens:ident => $body:expr) => {
+        match $view.source {
+            crate::kernels::generic::Source::Row(crate::types::Row::F32($tokens)) => $body,
+            crate::kernels::generic::Source::Row(crate::types::Row::F16($tokens)) => $body,
+            crate::kernels::generic::Source::Row(crate::types::Row::Bf16($tokens)) => $body,
+            crate::kernels::generic::Source::Columns($tokens) => $body,
         }
     };
 }
-pub(super) use with_elements;
+pub(super) use with_tokens;

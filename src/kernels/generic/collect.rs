@@ -1,9 +1,9 @@
 //! From block maxima to tokens: candidates above a threshold, histograms of a bracket, one token among equals.
 
-use super::block::{Blocks, RowView, with_elements};
+use super::block::{Blocks, RowView, Tokens, with_tokens};
 use super::mass::{Scale, exponents_and_weights};
 use super::maxima::find_at_least;
-use crate::kernels::lanes::{Element, Lanes};
+use crate::kernels::lanes::Lanes;
 use crate::numeric::{key_to_logit, ordered_key, rank_key, weight_to_mass};
 use crate::types::{BLOCK, TokenId};
 
@@ -29,22 +29,22 @@ pub fn collect<L: Lanes>(
     from: Collected,
     keys: &mut [u64],
 ) -> Collected {
-    with_elements!(view, row => typed_collect(lanes, view, row, maxima, threshold, strictly, from, keys))
+    with_tokens!(view, tokens => typed_collect(lanes, view, tokens, maxima, threshold, strictly, from, keys))
 }
 
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one row, one threshold, one buffer; a struct would only rename them")]
-fn typed_collect<L: Lanes, E: Element>(
+fn typed_collect<L: Lanes, T: Tokens>(
     lanes: L,
     view: &RowView<'_>,
-    row: &[E],
+    tokens: T,
     maxima: &[f32],
     threshold: f32,
     strictly: bool,
     from: Collected,
     keys: &mut [u64],
 ) -> Collected {
-    let mut blocks = Blocks::new(row, view, from.next_block);
+    let mut blocks = Blocks::new(tokens, view, from.next_block);
     let mut filled = from.filled;
     let limit = if threshold > f32::MIN { threshold } else { f32::MIN };
     let lowest = lanes.splat(limit);
@@ -96,8 +96,8 @@ pub fn bracket_histogram<L: Lanes>(
     bracket: Bracket,
     bins: &mut [u64; 256],
 ) {
-    with_elements!(view, row => {
-        let mut blocks = Blocks::new(row, view, 0);
+    with_tokens!(view, tokens => {
+        let mut blocks = Blocks::new(tokens, view, 0);
         let low = key_to_logit(bracket.low);
         let high = key_to_logit(bracket.high - 1);
         let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
@@ -131,8 +131,8 @@ pub fn bracket_histogram<L: Lanes>(
 /// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
 #[inline(always)]
 pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {
-    with_elements!(view, row => {
-        let mut blocks = Blocks::new(row, view, 0);
+    with_tokens!(view, tokens => {
+        let mut blocks = Blocks::new(tokens, view, 0);
         let wanted = lanes.splat(logit);
         let mut left = n;
         let mut next = find_at_least(lanes, maxima, 0, logit);
@@ -160,10 +160,10 @@ pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: 
 /// The largest logit of a block other than that of `token`, which lies in it; -inf if there is none.
 #[inline(always)]
 pub fn runner_up<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, token: TokenId) -> f32 {
-    with_elements!(view, row => {
+    with_tokens!(view, tokens => {
         let masked = lanes.splat(f32::NEG_INFINITY);
         let mut largest = masked;
-        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
         for i in 0..4 {
             let logits = quarters[i];
             let first = block * BLOCK + 16 * i;

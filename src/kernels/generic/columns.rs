@@ -68,16 +68,75 @@ fn padded<'a, const N: usize>(whole: &'a mut [u8; N], bytes: &[u8]) -> &'a [u8; 
 
 /// One column with its activation.
 #[derive(Clone, Copy, Debug)]
-pub struct ScaledColumn<'a> {
+struct ScaledColumn<'a> {
     /// `rows * kind.size()` bytes.
-    pub bytes: &'a [u8],
+    bytes: &'a [u8],
     /// The activation; 1 adds the column as it is.
-    pub value: f32,
+    value: f32,
+}
+
+/// `z = b + sum_j a_j W[:, c_j]` as a source of logits: the columns are added up wherever a block is read.
+#[derive(Clone, Copy, Debug)]
+pub struct ColumnSum<'a> {
+    /// The weights, column after column, `rows` elements each.
+    pub weights: &'a [u8],
+    /// Their type.
+    pub kind: ColumnType,
+    /// The bias, `rows` elements.
+    pub bias: &'a [u8],
+    /// Its type.
+    pub bias_kind: ColumnType,
+    /// The number of logits.
+    pub rows: usize,
+    /// The columns, in the order in which they are added; all in range.
+    pub columns: &'a [u32],
+    /// Their activations, as many; `None` is 1 everywhere.
+    pub values: Option<&'a [f32]>,
+}
+
+impl<'a> ColumnSum<'a> {
+    /// Writes the logits of the rows from `first` on to `output`, each from its bias on in the order of the columns.
+    #[inline(always)]
+    pub(super) fn write<L: Lanes>(&self, lanes: L, first: usize, output: &mut [f32]) {
+        let rows = output.len();
+        write_column(lanes, self.bias_kind, part(self.bias, self.bias_kind, first, rows), output);
+        let stride = self.rows * self.kind.size();
+        let mut group = [ScaledColumn { bytes: &[], value: 1.0 }; 4];
+        for (i, four) in self.columns.chunks(4).enumerate() {
+            for (j, &column) in four.iter().enumerate() {
+                let bytes = &self.weights[column as usize * stride..][..stride];
+                let value = self.values.map_or(1.0, |values| values[4 * i + j]);
+                group[j] = ScaledColumn { bytes: part(bytes, self.kind, first, rows), value };
+            }
+            add_columns(lanes, self.kind, &group[..four.len()], output);
+        }
+    }
+
+    /// One logit.
+    pub fn get(&self, index: usize) -> f32 {
+        let mut logit = [0.0];
+        self.write(crate::kernels::isa::scalar::Scalar, index, &mut logit);
+        logit[0]
+    }
+}
+
+/// The bytes of `rows` elements from `first` on.
+#[inline(always)]
+fn part(bytes: &[u8], kind: ColumnType, first: usize, rows: usize) -> &[u8] {
+    &bytes[first * kind.size()..][..rows * kind.size()]
+}
+
+/// Adds the columns of the sum up to `output`, which is as long as it has rows.
+#[inline(always)]
+pub fn write_sum<L: Lanes>(lanes: L, sum: &ColumnSum<'_>, output: &mut [f32]) {
+    for (tile, output) in output.chunks_mut(COLUMN_TILE).enumerate() {
+        sum.write(lanes, tile * COLUMN_TILE, output);
+    }
 }
 
 /// Writes the column to `output`, widened.
 #[inline(always)]
-pub fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
+fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
     by_kind(kind, |kind| {
         let size = kind.size();
         for (i, to) in output.chunks_mut(16).enumerate() {
@@ -91,7 +150,7 @@ pub fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: 
 
 /// Adds up to four columns to `output`, for each element in the order of the columns.
 #[inline(always)]
-pub fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
     by_kind(kind, |kind| match columns {
         [a] => add_group(lanes, kind, [*a], output),
         [a, b] => add_group(lanes, kind, [*a, *b], output),

@@ -4,8 +4,9 @@
 //! summed in two halves of 20 bits, because every machine has 32-bit lanes: `high = trunc(w 2^20)` and
 //! `low = trunc((w 2^20 - high) 2^20)` are exact, so `high 2^20 + low` is the truncated product.
 
-use super::block::{Blocks, RowView, with_elements};
-use crate::kernels::lanes::{Element, Lanes};
+use super::block::{Blocks, RowView, Tokens, with_tokens};
+use super::maxima::find_at_least;
+use crate::kernels::lanes::Lanes;
 use crate::numeric::{
     EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_bound, weight_to_mass,
 };
@@ -157,12 +158,12 @@ impl<L: Lanes> MassLanes<L> {
 /// row (a block too light to weigh anything is not read) or empty (all blocks are read).
 #[inline(always)]
 pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums {
-    with_elements!(view, row => typed_sums(lanes, view, row, maxima, scale))
+    with_tokens!(view, tokens => typed_sums(lanes, view, tokens, maxima, scale))
 }
 
 #[inline(always)]
-fn typed_sums<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &[f32], scale: Scale) -> Sums {
-    let mut blocks = Blocks::new(row, view, 0);
+fn typed_sums<L: Lanes, T: Tokens>(lanes: L, view: &RowView<'_>, tokens: T, maxima: &[f32], scale: Scale) -> Sums {
+    let mut blocks = Blocks::new(tokens, view, 0);
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let count = view.blocks();
     let mut sums = Sums::default();
@@ -204,9 +205,9 @@ pub fn kept_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64],
 ) -> Kept {
-    with_elements!(view, row => {
+    with_tokens!(view, tokens => {
         let mut kept = Kept::default();
-        let mut blocks = Blocks::new(row, view, 0);
+        let mut blocks = Blocks::new(tokens, view, 0);
         let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
         for (block, (to, &block_maximum)) in masses.iter_mut().zip(maxima).enumerate() {
             *to = 0;
@@ -229,12 +230,52 @@ pub fn kept_masses<L: Lanes>(
     })
 }
 
+/// The mass of the tokens that a cut keeps, and of all tokens, over the blocks whose maximum is at least `least`.
+#[inline(always)]
+pub fn kept_and_total_mass<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    least: f32,
+    scale: Scale,
+    cut: Cut,
+) -> (u64, u64) {
+    with_tokens!(view, tokens => {
+        let mut blocks = Blocks::new(tokens, view, 0);
+        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+        let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
+        let mut loaded = 0;
+        let mut next = find_at_least(lanes, maxima, 0, least);
+        while let Some(block) = next {
+            let quarters = blocks.load(lanes, block);
+            let block_is_kept = maxima[block] >= cut.logit;
+            for i in 0..4 {
+                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+                total.add(w);
+                if block_is_kept {
+                    let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+                    kept.add(lanes.select(keep, w, lanes.splat(0.0)));
+                }
+            }
+            loaded += 1;
+            if loaded % 256 == 0 {
+                kept.empty();
+                total.empty();
+            }
+            next = find_at_least(lanes, maxima, block + 1, least);
+        }
+        kept.empty();
+        total.empty();
+        (kept.total, total.total)
+    })
+}
+
 /// Number of tokens that a cut keeps.
 #[inline(always)]
 pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32 {
-    with_elements!(view, row => {
+    with_tokens!(view, tokens => {
         let mut count = 0;
-        let mut blocks = Blocks::new(row, view, 0);
+        let mut blocks = Blocks::new(tokens, view, 0);
         for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
             if block_maximum < cut.logit {
                 continue;
@@ -259,11 +300,11 @@ pub fn block_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64; BLOCK],
 ) -> u64 {
-    with_elements!(view, row => {
+    with_tokens!(view, tokens => {
         let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
         let (outputs, _) = masses.as_chunks_mut::<16>();
         let mut total = 0;
-        let quarters = Blocks::new(row, view, block).load(lanes, block);
+        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
         for i in 0..4 {
             let logits = quarters[i];
             let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);

@@ -4,10 +4,11 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, block_bits, load_elements, load_whole, mask_block, with_elements};
+use super::block::{Blocks, RowView, Source, block_bits, load_elements, load_whole, mask_block, with_tokens};
+use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
-use crate::types::BLOCK;
+use crate::types::{BLOCK, Row};
 
 /// What the first pass found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,12 +23,42 @@ pub struct FirstPass {
 /// found even where it is banned. `maxima` is a multiple of 16 long and covers all blocks; entries past them become -inf.
 #[inline(always)]
 pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) -> FirstPass {
-    with_elements!(view, row => typed_block_maxima(lanes, view, row, maxima))
+    match view.source {
+        Source::Row(Row::F32(row)) => row_maxima(lanes, view, row, maxima),
+        Source::Row(Row::F16(row)) => row_maxima(lanes, view, row, maxima),
+        Source::Row(Row::Bf16(row)) => row_maxima(lanes, view, row, maxima),
+        Source::Columns(columns) => column_maxima(lanes, view, columns, maxima),
+    }
+}
+
+/// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten.
+#[inline(always)]
+fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
+    let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
+    let mut tile = [0.0; COLUMN_TILE];
+    maxima.fill(f32::NEG_INFINITY);
+    for (i, maxima) in maxima.chunks_mut(16).enumerate() {
+        let first = i * COLUMN_TILE;
+        if first >= view.valid {
+            break;
+        }
+        let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
+        if words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0)) {
+            continue;
+        }
+        let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
+        columns.write(lanes, first, logits);
+        let part = RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[] };
+        let pass = row_maxima(lanes, &part, logits, maxima);
+        found.has_nan |= pass.has_nan;
+        found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };
+    }
+    found
 }
 
 #[inline(always)]
-fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
-    let blocks = Blocks::new(row, view, 0);
+fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
+    let row = &row[..view.valid];
     let count = view.blocks();
     debug_assert!(maxima.len() % 16 == 0 && maxima.len() >= count, "{} maxima for {count} blocks", maxima.len());
     let masked = lanes.splat(f32::NEG_INFINITY);
@@ -36,9 +67,9 @@ fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &
     let (groups, _) = maxima.as_chunks_mut::<16>();
     for (group, to) in groups.iter_mut().enumerate() {
         let first = group * 16;
-        let whole = if first + 16 <= count { blocks.rest(first).first_chunk::<1024>() } else { None };
+        let whole = if first + 16 <= count { row[first * BLOCK..].first_chunk::<1024>() } else { None };
         let mut folded = [masked; 16];
-        match (whole, blocks.words()) {
+        match (whole, view.words) {
             (Some(tile), None) => {
                 let (whole_blocks, _) = tile.as_chunks::<BLOCK>();
                 for i in 0..16 {
@@ -54,7 +85,7 @@ fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &
                     if block >= count || words.is_some_and(|words| block_bits(words, block) == 0) {
                         continue;
                     }
-                    let mut quarters = load_elements(lanes, blocks.rest(block));
+                    let mut quarters = load_elements(lanes, &row[block * BLOCK..]);
                     if let Some(words) = words {
                         quarters = mask_block(lanes, words, block, quarters);
                     }
@@ -75,8 +106,8 @@ fn typed_block_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &
 /// The maximum of one block after adjustments.
 #[inline(always)]
 pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
-    with_elements!(view, row => {
-        let [a, b, c, d] = Blocks::new(row, view, block).load(lanes, block);
+    with_tokens!(view, tokens => {
+        let [a, b, c, d] = Blocks::new(tokens, view, block).load(lanes, block);
         largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
     })
 }

@@ -1,5 +1,9 @@
 //! The algorithms, each written once over sixteen lanes, without `unsafe`.
 
+// Lanes are kept in small arrays and walked by index: an iterator that holds vector registers compiles to closures without
+// the level's instructions.
+#![allow(clippy::needless_range_loop, reason = "see above")]
+
 mod block;
 mod collect;
 mod columns;
@@ -7,11 +11,12 @@ mod mass;
 mod maxima;
 mod write;
 
-pub use block::{Override, RowView};
+pub use block::{Override, RowView, Source};
 pub use collect::{Bracket, Collected, bracket_histogram, collect, nth_equal, runner_up};
-pub use columns::{COLUMN_TILE, ColumnType, ScaledColumn, add_columns, add_scaled, write_column};
+pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
-    Cut, Kept, Scale, Sums, block_bounds, block_masses, bound_of, kept_count, kept_masses, list_masses, sums,
+    Cut, Kept, Scale, Sums, block_bounds, block_masses, bound_of, kept_and_total_mass, kept_count, kept_masses,
+    list_masses, sums,
 };
 pub use maxima::{
     FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,

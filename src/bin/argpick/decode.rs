@@ -1,0 +1,230 @@
+//! `argpick decode`: continue texts with an additive n-gram model and show every step.
+
+use crate::{Failure, args, document, plot, remark, report};
+use argpick::sandbox::default::CONTEXTS;
+use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
+use argpick::sandbox::session::{Options, Session, Stop, Transcript};
+use argpick::sandbox::{Model, contexts, default_model, trace};
+use argpick::{Level, Mode};
+use clap::ValueEnum;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Most logits per step that `--top` accepts.
+const MOST_TOP: i64 = 1000;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModeName {
+    /// Always the best token
+    Greedy,
+    /// A draw from the distribution
+    Sample,
+}
+
+/// The options of `argpick decode`. Names of two words are accepted with underscores too.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model: an .npz or .safetensors file [default: the small model inside argpick]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    weights: Option<PathBuf>,
+    /// Prompts: a JSON file ({"contexts": [...]} or [...]) or plain text, one per line [default: prompts for the
+    /// model inside argpick]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    contexts: Option<PathBuf>,
+    /// A prompt; may be given again, also beside --contexts
+    #[arg(long, value_name = "TEXT", help_heading = "Input")]
+    context: Vec<String>,
+
+    /// At most so many tokens per text
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Decoding")]
+    steps: u32,
+    /// How to pick
+    #[arg(long, value_enum, default_value = "greedy", help_heading = "Decoding")]
+    mode: ModeName,
+    /// Temperature; 0 is greedy. In greedy mode, that of the reported probabilities
+    #[arg(long, visible_alias = "temperature", value_name = "T", default_value = "1", value_parser = args::temperature,
+          help_heading = "Decoding")]
+    temp: f64,
+    /// Sample among the K best; 0 = all
+    #[arg(long, alias = "top-k", alias = "top_k", value_name = "K", default_value_t = 0, help_heading = "Decoding")]
+    topk: u32,
+    /// Sample among the best that together have this probability; 1 = all
+    #[arg(long, alias = "top_p", value_name = "P", default_value = "1", value_parser = args::probability,
+          help_heading = "Decoding")]
+    top_p: f32,
+    /// Sample among those with at least this share of the best one's probability; 0 = all
+    #[arg(long, alias = "min_p", value_name = "P", default_value = "0", value_parser = args::probability,
+          help_heading = "Decoding")]
+    min_p: f32,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Decoding")]
+    seed: u64,
+    /// Stream of the first text; each later text takes the next one
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Decoding")]
+    stream: u64,
+    /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
+    #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
+    kernel: Option<Level>,
+
+    /// No text ends before this step
+    #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
+    min_steps: u32,
+    /// A ".", "!" or "?" ends the text
+    #[arg(long, alias = "stop_punct", value_name = "0|1", default_value = "1", num_args = 0..=1,
+          default_missing_value = "1", value_parser = args::flag, help_heading = "Rules")]
+    stop_punct: bool,
+    /// Words never to pick, with commas between
+    #[arg(long, value_name = "WORDS", help_heading = "Rules")]
+    ban: Vec<String>,
+    /// Never the same token twice in a row
+    #[arg(long, alias = "no_repeat", value_name = "0|1", default_value = "0", num_args = 0..=1,
+          default_missing_value = "1", value_parser = args::flag, help_heading = "Rules")]
+    no_repeat: bool,
+    /// None of the last N generated tokens again; 0 = off
+    #[arg(long, alias = "no_repeat_window", value_name = "N", default_value_t = 0, help_heading = "Rules")]
+    no_repeat_window: u32,
+    /// No text ends after an article, a preposition and the like
+    #[arg(long, alias = "no_dangling", value_name = "0|1", default_value = "1", num_args = 0..=1,
+          default_missing_value = "1", value_parser = args::flag, help_heading = "Rules")]
+    no_dangling: bool,
+    /// After "a" and "an" only what English allows
+    #[arg(long, alias = "det_a_an", value_name = "0|1", default_value = "0", num_args = 0..=1,
+          default_missing_value = "1", value_parser = args::flag, help_heading = "Rules")]
+    det_a_an: bool,
+    /// Only the prompt's words and --topic-keep
+    #[arg(long, alias = "topic_lock", value_name = "0|1", default_value = "0", num_args = 0..=1,
+          default_missing_value = "1", value_parser = args::flag, help_heading = "Rules")]
+    topic_lock: bool,
+    /// Words that --topic-lock leaves besides, with commas between [default: is,a,an,of,in,and,has,are,the]
+    #[arg(long, alias = "topic_keep", value_name = "WORDS", help_heading = "Rules")]
+    topic_keep: Option<String>,
+    /// With --topic-lock, only the N best; 0 = all
+    #[arg(long, alias = "topic_topn", value_name = "N", default_value_t = 24, help_heading = "Rules")]
+    topic_topn: u32,
+
+    /// Best logits to report per step [default: 8, of which 5 are printed]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=MOST_TOP), help_heading = "Output")]
+    top: Option<u32>,
+    /// Write a trace, one JSON record per step
+    #[arg(long, alias = "trace_out", value_name = "FILE", help_heading = "Output")]
+    trace_out: Option<PathBuf>,
+    /// Write the curves of margin, top-1 probability and entropy as CSV
+    #[arg(long, alias = "csv_out", value_name = "FILE", help_heading = "Output")]
+    csv_out: Option<PathBuf>,
+    /// Draw the same curves, per text
+    #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
+    plot: Option<PathBuf>,
+    /// One JSON document instead of the report
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Only the texts and the summary, no steps
+    #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
+    quiet: bool,
+    /// Every step, also those of a loop that repeat earlier ones number for number
+    #[arg(long, alias = "all_steps", conflicts_with_all = ["json", "quiet"], help_heading = "Output")]
+    all_steps: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let kernels = args::choose(args.kernel)?;
+    let outputs = [&args.trace_out, &args.csv_out, &args.plot];
+    for path in outputs.into_iter().flatten() {
+        trace::check_writable(path)?;
+    }
+    let model = match &args.weights {
+        Some(path) => Model::open(path)?,
+        None => default_model()?,
+    };
+    let mut prompts = match &args.contexts {
+        Some(path) => contexts::read(path)?,
+        None => Vec::new(),
+    };
+    prompts.extend(args.context.iter().cloned());
+    if prompts.is_empty() && args.weights.is_none() {
+        prompts.extend(CONTEXTS.map(String::from));
+    }
+    if prompts.is_empty() {
+        return Err(Failure::Message("give a prompt: --context TEXT or --contexts FILE".to_owned()));
+    }
+    let options = options(&args, &model);
+    let mut session = Session::new(&model, options.clone(), kernels)?;
+    let texts: Vec<Transcript> = prompts.iter().map(|prompt| session.run(prompt)).collect::<Result<_, _>>()?;
+    let shown = report::Shown { model: &model, kernels, options: &options, texts: &texts };
+
+    let refused = texts.iter().find_map(|text| match &text.stop {
+        Stop::Refused(error) => Some((text, error)),
+        _ => None,
+    });
+    if refused.is_none() {
+        // A trace of a run that failed would look like one of a run that ended.
+        if let Some(path) = &args.trace_out {
+            trace::write_file(path, |file| trace::write_jsonl(file, &model, &options, &texts))?;
+        }
+        if let Some(path) = &args.csv_out {
+            trace::write_file(path, |file| trace::write_csv(file, &model, &options, &texts))?;
+        }
+        if let Some(path) = &args.plot {
+            let drawing = plot::draw(&shown)?;
+            trace::write_file(path, |file| file.write_all(drawing.as_bytes()))?;
+        }
+    }
+    if args.json {
+        document::write(out, &shown)?;
+    } else {
+        let detail = match (args.quiet, args.all_steps) {
+            (true, _) => report::Detail::Texts,
+            (_, true) => report::Detail::AllSteps,
+            _ => report::Detail::Steps,
+        };
+        report::print(out, &shown, detail, args.top.unwrap_or(5) as usize)?;
+    }
+    match refused {
+        Some((text, error)) => Err(Failure::Message(format!("{:?}, step {}: {error}", text.context, text.steps.len()))),
+        None => Ok(()),
+    }
+}
+
+/// The options in force, with a remark on each word that cannot have an effect.
+fn options(args: &Args, model: &Model) -> Options {
+    let known = |option: &str, list: Vec<String>| -> Vec<String> {
+        list.into_iter()
+            .map(|word| if model.class(&word).is_some() { word } else { word.to_lowercase() })
+            .inspect(|word| {
+                if model.class(word).is_none() {
+                    remark(format_args!("{option}: the model has no word {word:?}, so this has no effect"));
+                }
+            })
+            .collect()
+    };
+    let topic_keep = match &args.topic_keep {
+        Some(list) => known("--topic-keep", args::word_list(list)),
+        None => TOPIC_KEEP.map(String::from).to_vec(),
+    };
+    Options {
+        steps: args.steps,
+        mode: match args.mode {
+            ModeName::Greedy => Mode::Greedy,
+            ModeName::Sample => Mode::Sample,
+        },
+        temperature: args.temp,
+        top_k: args.topk,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        seed: args.seed,
+        stream: args.stream,
+        top: args.top.unwrap_or(8) as usize,
+        rules: Rules {
+            min_steps: args.min_steps,
+            ban: known("--ban", args.ban.iter().flat_map(|list| args::word_list(list)).collect()),
+            no_repeat: args.no_repeat,
+            no_repeat_window: args.no_repeat_window,
+            det_a_an: args.det_a_an,
+            topic_lock: args.topic_lock,
+            topic_keep,
+            topic_topn: args.topic_topn,
+            no_dangling: args.no_dangling,
+            stop_punct: args.stop_punct,
+        },
+    }
+}

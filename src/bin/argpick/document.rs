@@ -1,0 +1,98 @@
+//! `argpick decode --json`: the report as one JSON document, for programs.
+
+use crate::report::{Findings, Shown};
+use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
+use argpick::sandbox::session::{Stop, Transcript};
+use argpick::sandbox::trace::mode_name;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Writes the report as one JSON document. Numbers that JSON lacks are null.
+pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
+    let Findings { cliffs, loops, attractors, .. } = shown.findings();
+    let word = |class: u32| shown.model.words()[class as usize].as_str();
+    let options = shown.options;
+    let rules = &options.rules;
+    let texts: Vec<Value> = shown.texts.iter().zip(&loops).map(|(text, found)| text_json(shown, text, found)).collect();
+    let document = json!({
+        "model": {
+            "origin": shown.model.origin(),
+            "vocab": shown.model.vocab(),
+            "columns": shown.model.space().dimension(),
+            "notes": shown.model.weights().notes(),
+        },
+        "kernel": shown.kernels.level().name(),
+        "parameters": {
+            "mode": mode_name(options.mode),
+            "temp": options.temperature,
+            "steps": options.steps,
+            "topk": options.top_k,
+            "top_p": options.top_p,
+            "min_p": options.min_p,
+            "seed": options.seed,
+            "stream": options.stream,
+            "min_steps": rules.min_steps,
+            "stop_punct": rules.stop_punct,
+            "ban": rules.ban,
+            "no_repeat": rules.no_repeat,
+            "no_repeat_window": rules.repeat_window(),
+            "no_dangling": rules.no_dangling,
+            "det_a_an": rules.det_a_an,
+            "topic_lock": rules.topic_lock,
+            "topic_keep": rules.topic_keep,
+            "topic_topn": rules.topic_topn,
+        },
+        "texts": texts,
+        "summary": {
+            "cliff_margin": CLIFF_MARGIN,
+            "cliffs": cliffs.iter().map(|cliff| json!({
+                "text": cliff.text, "step": cliff.step, "best": word(cliff.best), "second": word(cliff.second),
+                "margin": cliff.margin,
+            })).collect::<Vec<_>>(),
+            "attractors": attractors.iter().map(|attractor| json!({
+                "tokens": attractor.tokens.iter().map(|&class| word(class)).collect::<Vec<_>>(),
+                "texts": attractor.texts,
+            })).collect::<Vec<_>>(),
+        },
+    });
+    serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
+    writeln!(out)
+}
+
+fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Value {
+    let word = |class: u32| shown.model.words()[class as usize].as_str();
+    let steps: Vec<Value> = text
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "step": step.step,
+                "picked": word(step.class),
+                "margin": step.margin,
+                "p_top1": step.top1_probability,
+                "entropy": step.entropy,
+                "logprob": step.logprob,
+                "rank": step.rank,
+                "allowed": step.allowed,
+                "top": step.top.iter().map(|&(class, logit)| json!([word(class), logit])).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "context_start": text.context,
+        "continuation": text.continuation(shown.model),
+        "input_tokens": text.prompt.len(),
+        "unknown_tokens": text.unknown,
+        "output_tokens": text.generated().count(),
+        "stop": text.stop.name(),
+        "error": match &text.stop {
+            Stop::Refused(error) => Some(error.to_string()),
+            _ => None,
+        },
+        "stream": text.stream,
+        "loop": found.as_ref().map(|found| json!({
+            "start": found.start, "period": found.period, "length": found.length,
+        })),
+        "steps": steps,
+    })
+}

@@ -1,0 +1,292 @@
+//! One text after another: prompt in, tokens out, until something stops it.
+//!
+//! ```text
+//! recent = the last three tokens of the prompt
+//! repeat:
+//!     step = steps            -> stop: Steps
+//!     row  = model(recent);  mask = rules(...)
+//!     mask empty              -> stop: Exhausted
+//!     pick = decoder.decode(row, mask)                refused -> stop: Refused
+//!     record the step
+//!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text)
+//!     the text grows by pick
+//!     pick is . ! ?           -> stop: Punctuation    (with stop_punct)
+//! ```
+
+use super::error::{Error, Result};
+use super::features::shift;
+use super::model::Model;
+use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
+use super::text::tokens;
+use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick};
+
+/// What is asked of a session.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// At most so many tokens per text.
+    pub steps: u32,
+    /// Greedy or sampled.
+    pub mode: Mode,
+    /// The temperature: 1 = as is, 0 = greedy. In f64 so that traces show what was asked for; the decoder takes f32.
+    pub temperature: f64,
+    /// The k best only; 0 = off.
+    pub top_k: u32,
+    /// The smallest set of this mass; 1 = off.
+    pub top_p: f32,
+    /// What has at least this share of the best one's probability; 0 = off.
+    pub min_p: f32,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// The stream of the first text; each later text takes the next one, so that texts differ under one seed.
+    pub stream: u64,
+    /// The rules of the text game.
+    pub rules: Rules,
+    /// How many of the best logits each step reports.
+    pub top: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            steps: 20,
+            mode: Mode::Greedy,
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            seed: 0,
+            stream: 0,
+            rules: Rules::default(),
+            top: 8,
+        }
+    }
+}
+
+/// One step: what was picked, how sure it was, what else there was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The number of tokens generated before.
+    pub step: u32,
+    /// The class picked.
+    pub class: u32,
+    /// Top-1 minus top-2 logit of what the mask leaves, before temperature; +inf if it leaves one.
+    pub margin: f32,
+    /// The probability of the best class at the temperature, before truncation.
+    pub top1_probability: f32,
+    /// The entropy at the temperature, before truncation, in nats.
+    pub entropy: f32,
+    /// The natural logarithm of the probability the pick was drawn with.
+    pub logprob: f32,
+    /// 0 if the best class was picked, 1 for the second, and so on.
+    pub rank: u32,
+    /// The number of classes the rules left.
+    pub allowed: u32,
+    /// The best classes that the mask leaves and their logits, best first.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Why a text ended.
+#[derive(Debug)]
+pub enum Stop {
+    /// The model picked the end of the text.
+    EndToken,
+    /// A `.`, `!` or `?`.
+    Punctuation,
+    /// The number of steps asked for.
+    Steps,
+    /// The rules left nothing to pick.
+    Exhausted,
+    /// The decoder refused the row.
+    Refused(Error),
+}
+
+impl Stop {
+    /// A short name: `end token`, `punctuation`, `steps`, `mask exhausted`, `error`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Stop::EndToken => "end token",
+            Stop::Punctuation => "punctuation",
+            Stop::Steps => "steps",
+            Stop::Exhausted => "mask exhausted",
+            Stop::Refused(_) => "error",
+        }
+    }
+}
+
+/// One text: the prompt, what was generated, and why it ended.
+#[derive(Debug)]
+pub struct Transcript {
+    /// The prompt as given.
+    pub context: String,
+    /// Its tokens.
+    pub prompt: Vec<String>,
+    /// How many of them the input vocabulary lacks.
+    pub unknown: usize,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// The stream of random numbers it used.
+    pub stream: u64,
+}
+
+impl Transcript {
+    /// The classes generated; the end token is not one of them.
+    pub fn generated(&self) -> impl Iterator<Item = u32> + '_ {
+        let ended = usize::from(matches!(self.stop, Stop::EndToken));
+        self.steps[..self.steps.len() - ended].iter().map(|step| step.class)
+    }
+
+    /// What was generated as running text: words apart, punctuation close to the word before.
+    pub fn continuation(&self, model: &Model) -> String {
+        join(self.generated().map(|class| model.words()[class as usize].as_str()))
+    }
+}
+
+/// Words to running text: a space before each but the first, none before punctuation.
+pub fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for word in words {
+        if !text.is_empty() && !PUNCTUATION.contains(&word) {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text
+}
+
+/// A decoder set up to continue texts with one model.
+#[derive(Debug)]
+pub struct Session<'m> {
+    model: &'m Model,
+    kernels: Kernels,
+    options: Options,
+    config: Config,
+    decoder: Decoder,
+    rules: RuleSets,
+    row: Vec<f32>,
+    allowed: ClassSet,
+    order: Vec<u32>,
+    texts: u64,
+}
+
+impl<'m> Session<'m> {
+    /// Sets up a session.
+    ///
+    /// # Errors
+    /// An option outside its range, by the core's name for it.
+    pub fn new(model: &'m Model, options: Options, kernels: Kernels) -> Result<Self> {
+        let temperature = options.temperature as f32;
+        if temperature == 0.0 && options.temperature != 0.0 {
+            // Rounding must not turn a sampling run into a greedy one.
+            return Err(Error::Option { name: "temperature", reason: format!("{} is 0 in f32", options.temperature) });
+        }
+        let config = Config {
+            seed: options.seed,
+            stream: options.stream,
+            mode: options.mode,
+            temperature,
+            top_k: options.top_k,
+            top_p: options.top_p,
+            min_p: options.min_p,
+            metrics: Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
+            ..Config::default()
+        };
+        let decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        Ok(Session {
+            rules: RuleSets::new(options.rules.clone(), model),
+            row: vec![0.0; model.vocab()],
+            allowed: ClassSet::empty(model.vocab()),
+            order: Vec::with_capacity(model.vocab()),
+            texts: 0,
+            model,
+            kernels,
+            options,
+            config,
+            decoder,
+        })
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Continues one text. A step that the decoder refuses ends it with [`Stop::Refused`]; the steps before remain.
+    ///
+    /// # Errors
+    /// Only those of resetting the decoder, which [`Session::new`] has already proved possible.
+    pub fn run(&mut self, context: &str) -> Result<Transcript> {
+        let prompt: Vec<String> = tokens(context).collect();
+        let space = self.model.space();
+        let mut recent = prompt.iter().fold(space.start(), |recent, token| shift(recent, space.id(token)));
+        let unknown = prompt.iter().filter(|token| !space.contains(token)).count();
+        let topic = self.rules.topic(&prompt, self.model);
+        let mut generated: Vec<u32> = Vec::new();
+        let mut steps = Vec::new();
+
+        self.config.stream = self.options.stream.wrapping_add(self.texts);
+        self.texts += 1;
+        self.decoder.reset(Some(&self.config))?;
+
+        let stop = loop {
+            let step = steps.len() as u32;
+            if step >= self.options.steps {
+                break Stop::Steps;
+            }
+            if let Err(error) = self.model.logits(self.kernels, recent, &mut self.row) {
+                break Stop::Refused(error);
+            }
+            let newest = match generated.last() {
+                Some(&class) => Some(self.model.words()[class as usize].as_str()),
+                None => prompt.last().map(String::as_str),
+            };
+            let situation = Situation { step, generated: &generated, newest, topic: &topic };
+            self.rules.apply(situation, &self.row, &mut self.allowed);
+            if self.allowed.is_empty() {
+                break Stop::Exhausted;
+            }
+            let pick = match self.decoder.decode(&self.row, Some(self.allowed.words())) {
+                Ok(pick) => pick,
+                // Logits of negative infinity mask as the rules do.
+                Err(crate::Error::EverythingMasked) => break Stop::Exhausted,
+                Err(error) => break Stop::Refused(error.into()),
+            };
+            steps.push(self.record(step, &pick));
+            let word = self.model.words()[pick.token as usize].as_str();
+            if word == END {
+                break Stop::EndToken;
+            }
+            generated.push(pick.token);
+            recent = shift(recent, space.id(word));
+            if self.options.rules.stop_punct && PUNCTUATION.contains(&word) {
+                break Stop::Punctuation;
+            }
+        };
+        Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream: self.config.stream })
+    }
+
+    fn record(&mut self, step: u32, pick: &Pick) -> Step {
+        let row = &self.row;
+        self.order.clear();
+        self.order.extend(self.allowed.iter().filter(|&class| row[class as usize] > f32::NEG_INFINITY));
+        let allowed = self.order.len() as u32;
+        let top = self.options.top.min(self.order.len());
+        if top > 0 && top < self.order.len() {
+            self.order.select_nth_unstable_by(top - 1, |&left, &right| before(row, left, right));
+        }
+        self.order.truncate(top);
+        self.order.sort_unstable_by(|&left, &right| before(row, left, right));
+        Step {
+            step,
+            class: pick.token,
+            margin: pick.margin,
+            top1_probability: pick.top1_probability,
+            entropy: pick.entropy,
+            logprob: pick.logprob,
+            rank: pick.rank,
+            allowed,
+            top: self.order.iter().map(|&class| (class, row[class as usize])).collect(),
+        }
+    }
+}

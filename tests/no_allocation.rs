@@ -1,0 +1,165 @@
+//! A step allocates nothing: a counting allocator watches everything a host calls while it generates.
+
+mod support;
+
+use argpick::{Decoder, Metrics, Pick, Row, decode_batch};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use support::generators::{self, MaskKind, Shape, Source};
+use support::oracle::{Case, Settings};
+use support::report;
+
+/// The system's allocator, counting the calls of each thread by itself, so that the test harness does not disturb.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is being torn down has no counter any more; it runs no test either.
+    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+}
+
+// SAFETY: every call is handed on unchanged to the system's allocator, which keeps the contract of `GlobalAlloc`;
+// counting touches a thread-local `Cell` without a destructor and allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise about `layout` is the one `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise about `layout` is the one `System` asks for.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `pointer` came from `System` through the functions above, with this layout.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: `pointer` came from `System` through the functions above, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs something and answers how often it called the allocator.
+fn calls_during<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = CALLS.with(Cell::get);
+    let result = work();
+    (CALLS.with(Cell::get) - before, result)
+}
+
+#[test]
+fn the_counter_counts() {
+    let (calls, vector) = calls_during(|| std::hint::black_box(Vec::<u8>::with_capacity(100)));
+    assert_eq!(calls, 1);
+    assert_eq!(calls_during(|| drop(vector)).0, 1);
+    assert_eq!(calls_during(|| std::hint::black_box(1 + 1)).0, 0);
+}
+
+fn plans() -> Vec<(&'static str, Settings)> {
+    let base = Settings { seed: 1, no_repeat_window: 4, ..Settings::default() };
+    vec![
+        ("full", base.clone()),
+        ("greedy", Settings { greedy: true, ..base.clone() }),
+        ("top-k", Settings { top_k: 40, ..base.clone() }),
+        ("large top-k", Settings { top_k: 3_000, ..base.clone() }),
+        ("top-p", Settings { top_p: 0.95, ..base.clone() }),
+        ("min-p", Settings { min_p: 0.05, ..base.clone() }),
+        ("all", Settings { top_k: 40, top_p: 0.95, min_p: 0.05, temperature: 0.8, min_keep: 3, ..base }),
+    ]
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    for kernels in report::levels("a_step_allocates_nothing") {
+        for (name, settings) in plans() {
+            for shape in [Shape::Normal, Shape::Flat, Shape::Peaked, Shape::AllEqual, Shape::Holes] {
+                for metrics in [Metrics::NONE, Metrics::ALL] {
+                    let mut source = Source::new(9);
+                    let vocab = 5_003;
+                    let case =
+                        Case { settings: settings.clone(), ..Case::new(generators::row(&mut source, shape, vocab)) };
+                    let mask = generators::mask(&mut source, MaskKind::Runs, vocab).expect("a mask");
+                    let mut decoder = report::decoder(&case, kernels, metrics);
+                    let (mut row, original) = (case.row.clone(), &case.row);
+                    let half: Vec<half::bf16> = original.iter().map(|&z| half::bf16::from_f32(z)).collect();
+                    let (calls, ()) = calls_during(|| {
+                        decoder.prompt(&[1, 2, 3]).expect("a prompt");
+                        decoder.set_bias(&[(7, 1.0), (4_000, -2.0)]).expect("biases");
+                        decoder.set_bans(&[9, 10]).expect("bans");
+                        for _ in 0..3 {
+                            decoder.decode(original, None).expect("a step");
+                            decoder.decode(&half[..], None).expect("a step");
+                            // With a random mask a row of holes may have nothing left; a refusal allocates nothing either.
+                            let _ = decoder.evaluate(original, Some(&mask));
+                            row.copy_from_slice(original);
+                            decoder.process(&mut row, None).expect("a step");
+                            row.copy_from_slice(original);
+                            decoder.probabilities(&mut row, None).expect("a step");
+                            decoder.accept(&[3, 4, 5]).expect("tokens");
+                            decoder.undo(2).expect("tokens to undo");
+                        }
+                        row.copy_from_slice(original);
+                        row[5] = f32::NAN;
+                        decoder.decode(&row, None).expect_err("NaN is refused");
+                        decoder.seek(100);
+                        decoder.reset(None).expect("a reset");
+                    });
+                    assert_eq!(calls, 0, "{name}, {shape:?}, {}", kernels.level().name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_and_a_softmax_allocate_nothing() {
+    let mut source = Source::new(10);
+    let rows: Vec<Vec<f32>> = (0..6).map(|_| generators::row(&mut source, Shape::Normal, 1_025)).collect();
+    for kernels in report::levels("a_batch_allocates_nothing") {
+        for (name, settings) in plans() {
+            let case = Case { settings, ..Case::new(rows[0].clone()) };
+            let mut decoders: Vec<Decoder> =
+                rows.iter().map(|_| report::decoder(&case, kernels, Metrics::ALL)).collect();
+            let views: Vec<Row> = rows.iter().map(Row::from).collect();
+            let masks = vec![None; rows.len()];
+            let mut results: Vec<argpick::Result<Pick>> = vec![Err(argpick::Error::EverythingMasked); rows.len()];
+            let (calls, outcome) = calls_during(|| decode_batch(&mut decoders, &views, &masks, &mut results));
+            outcome.expect("a batch");
+            assert!(results.iter().all(Result::is_ok));
+            assert_eq!(calls, 0, "{name}, {}", kernels.level().name());
+        }
+    }
+    let mut row = rows[0].clone();
+    assert_eq!(calls_during(|| argpick::softmax(&mut row, 0.7).expect("a row")).0, 0);
+}
+
+/// A decoder in the caller's memory allocates nothing even to be made.
+#[test]
+fn a_decoder_in_given_memory_allocates_nothing_at_all() {
+    let mut source = Source::new(12);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    for kernels in report::levels("a_decoder_in_given_memory") {
+        let config = report::config(&Settings { top_p: 0.9, no_repeat_window: 3, ..Settings::default() }, Metrics::ALL);
+        let words = Decoder::<Vec<u64>>::storage_words(&config, row.len()).expect("a size");
+        let mut storage = vec![0u64; words];
+        let (calls, pick) = calls_during(|| {
+            let mut decoder = Decoder::new_in(&config, row.len(), kernels, &mut storage[..]).expect("enough memory");
+            decoder.decode(&row, None).expect("a step")
+        });
+        let mut owned = Decoder::new_with_kernels(&config, row.len(), kernels).expect("a decoder");
+        assert!(report::first_difference(&pick, &owned.decode(&row, None).expect("a step")).is_none());
+        assert_eq!(calls, 0, "{}", kernels.level().name());
+    }
+}
