@@ -1,6 +1,6 @@
 //! Every kernel on every level against the scalar level, bit for bit; and the scalar level against plain loops.
 //!
-//! A case is a row with a bitmask, overrides and an element type; all lengths stand on or beside a boundary of lanes (16),
+//! A case is a row of any element type, or a sum of columns, with a bitmask and overrides; all lengths stand on or beside a boundary of lanes (16),
 //! blocks (64), groups (16 blocks) or run past two groups. `inputs` makes the cases, `checks` says for each kernel how it is called,
 //! `naive` is the second opinion. A level that this processor lacks is printed as skipped; a level that it has must run.
 //! Failures print the seed and the recipe of the case, the level and the first place that differs.
@@ -12,12 +12,10 @@ mod inputs;
 #[path = "differential/naive.rs"]
 mod naive;
 
-use argpick::kernels::Kernels;
-use argpick::{Dtype, Level, Row};
+use argpick::kernels::{ColumnSum, ColumnType, Kernels};
+use argpick::{Level, Row};
 use checks::{COLUMN_CHECKS, Check, ROW_CHECKS, Said};
-use inputs::{Adjusted, Case, LONG, Mask, Recipe, SHORT, Shape, Source};
-
-const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
+use inputs::{Adjusted, Case, LONG, Mask, Origin, Recipe, SHORT, Shape, Source};
 
 /// The levels beside the scalar one that can run here.
 fn levels() -> Vec<Kernels> {
@@ -58,15 +56,15 @@ fn compare(checks: &[(&str, Check)], case: &Case, levels: &[Kernels], spoken: &m
 }
 
 /// One in `of` of all shapes with all bitmasks and all sets of overrides at each length: over the lengths, all pairs occur.
-fn recipes(lengths: &[usize], dtype: Dtype, of: usize) -> Vec<Recipe> {
-    let mut source = Source(dtype.size() as u64 * 1000 + dtype as u64);
+fn recipes(lengths: &[usize], origin: Origin, of: usize) -> Vec<Recipe> {
+    let mut source = Source(1000 + origin as u64);
     let mut recipes = Vec::new();
     for &length in lengths {
         for shape in Shape::ALL {
             for mask in Mask::ALL {
                 for adjusted in Adjusted::ALL {
                     if source.below(of) == 0 {
-                        recipes.push(Recipe { seed: source.next(), length, dtype, shape, mask, adjusted });
+                        recipes.push(Recipe { seed: source.next(), length, origin, shape, mask, adjusted });
                     }
                 }
             }
@@ -82,7 +80,7 @@ fn sweep(checks: &[(&str, Check)], recipes: &[Recipe]) {
     }
     for (&(kernel, _), words) in checks.iter().zip(spoken) {
         // Rows are rewritten in place as f32 only.
-        let silent = ["write_logits", "write_probabilities"].contains(&kernel) && recipes[0].dtype != Dtype::F32;
+        let silent = ["write_logits", "write_probabilities"].contains(&kernel) && recipes[0].origin != Origin::F32;
         assert_eq!(words == 0, silent, "{kernel} said {words} words");
     }
 }
@@ -145,7 +143,7 @@ fn columns_of_every_length() {
     let recipe = Recipe {
         seed: 1,
         length: 1,
-        dtype: Dtype::F32,
+        origin: Origin::F32,
         shape: Shape::Equal,
         mask: Mask::Absent,
         adjusted: Adjusted::None,
@@ -157,32 +155,42 @@ fn columns_of_every_length() {
 
 #[test]
 fn short_rows_of_f32() {
-    sweep(ROW_CHECKS, &recipes(&SHORT, Dtype::F32, 5));
+    sweep(ROW_CHECKS, &recipes(&SHORT, Origin::F32, 5));
 }
 
 #[test]
 fn short_rows_of_f16() {
-    sweep(ROW_CHECKS, &recipes(&SHORT, Dtype::F16, 5));
+    sweep(ROW_CHECKS, &recipes(&SHORT, Origin::F16, 5));
 }
 
 #[test]
 fn short_rows_of_bf16() {
-    sweep(ROW_CHECKS, &recipes(&SHORT, Dtype::Bf16, 5));
+    sweep(ROW_CHECKS, &recipes(&SHORT, Origin::Bf16, 5));
+}
+
+#[test]
+fn short_sums_of_columns() {
+    sweep(ROW_CHECKS, &recipes(&SHORT, Origin::Columns, 12));
+}
+
+#[test]
+fn long_sums_of_columns() {
+    sweep(ROW_CHECKS, &recipes(&LONG, Origin::Columns, 72));
 }
 
 #[test]
 fn long_rows_of_f32() {
-    sweep(ROW_CHECKS, &recipes(&LONG, Dtype::F32, 36));
+    sweep(ROW_CHECKS, &recipes(&LONG, Origin::F32, 36));
 }
 
 #[test]
 fn long_rows_of_f16() {
-    sweep(ROW_CHECKS, &recipes(&LONG, Dtype::F16, 36));
+    sweep(ROW_CHECKS, &recipes(&LONG, Origin::F16, 36));
 }
 
 #[test]
 fn long_rows_of_bf16() {
-    sweep(ROW_CHECKS, &recipes(&LONG, Dtype::Bf16, 36));
+    sweep(ROW_CHECKS, &recipes(&LONG, Origin::Bf16, 36));
 }
 
 /// The first pass finds a NaN wherever it stands, and names +inf as the maximum, on every level.
@@ -190,11 +198,17 @@ fn long_rows_of_bf16() {
 fn invalid_logits_are_found() {
     let mut source = Source(11);
     let levels: Vec<Kernels> = levels().into_iter().chain([scalar()]).collect();
-    for dtype in DTYPES {
+    for origin in Origin::ALL {
         for mask in [Mask::Absent, Mask::Everything, Mask::Random, Mask::Runs] {
             for length in [1, 16, 65, 129, 1025, 2771] {
-                let recipe =
-                    Recipe { seed: source.next(), length, dtype, shape: Shape::Normal, mask, adjusted: Adjusted::None };
+                let recipe = Recipe {
+                    seed: source.next(),
+                    length,
+                    origin,
+                    shape: Shape::Normal,
+                    mask,
+                    adjusted: Adjusted::None,
+                };
                 let case = Case::new(recipe);
                 for token in [0, 1, 15, 16, 63, 64, 127, 1023, 1024, length / 2, length - 1] {
                     if token >= length {
@@ -222,8 +236,8 @@ fn invalid_logits_are_found() {
 
 #[test]
 fn the_scalar_level_agrees_with_plain_loops() {
-    for dtype in DTYPES {
-        for (i, recipe) in recipes(&[1, 17, 65, 129, 1025, 2771], dtype, 12).into_iter().enumerate() {
+    for origin in Origin::ALL {
+        for (i, recipe) in recipes(&[1, 17, 65, 129, 1025, 2771], origin, 12).into_iter().enumerate() {
             // The long ones are slow without optimisation: a third of them.
             if recipe.length < 200 || i % 3 == 0 {
                 naive::check(&Case::new(recipe));
@@ -244,13 +258,19 @@ fn all_half_precision_patterns_widen_alike() {
         let bf16s: Vec<half::bf16> = patterns.iter().map(|&bits| half::bf16::from_bits(bits)).collect();
         for kernels in levels().into_iter().chain([scalar()]) {
             for row in [Row::F16(&f16s), Row::Bf16(&bf16s)] {
-                let kind = match row {
-                    Row::F16(_) => argpick::kernels::ColumnType::F16,
-                    _ => argpick::kernels::ColumnType::Bf16,
-                };
+                let kind = if let Row::F16(_) = row { ColumnType::F16 } else { ColumnType::Bf16 };
                 let bytes: Vec<u8> = patterns.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+                let sum = ColumnSum {
+                    weights: &[],
+                    kind,
+                    bias: &bytes,
+                    bias_kind: kind,
+                    rows: 64,
+                    columns: &[],
+                    values: None,
+                };
                 let mut widened = [0.0f32; 64];
-                kernels.write_column(kind, &bytes, &mut widened);
+                kernels.write_sum(&sum, &mut widened);
                 for (i, value) in widened.iter().enumerate() {
                     let expected = row.get(i);
                     let same = value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan();

@@ -2,9 +2,9 @@
 //!
 //! Outputs are filled with a pattern before the call, so that an entry that one level leaves unwritten is a difference.
 
-use super::inputs::{Case, Source};
-use argpick::kernels::{Bracket, Collected, ColumnType, Kernels, Rewrite, ScaledColumn};
-use argpick::{Row, numeric};
+use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes};
+use argpick::kernels::{Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite};
+use argpick::numeric;
 
 /// Everything that a kernel said.
 #[derive(Default)]
@@ -43,6 +43,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("runner_up", runner_up),
     ("sums", sums),
     ("kept_masses", kept_masses),
+    ("kept_and_total_mass", kept_and_total_mass),
     ("kept_count", kept_count),
     ("block_masses", block_masses),
     ("block_bounds", block_bounds),
@@ -55,8 +56,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
 ];
 
 /// Likewise of each kernel that takes no more from a case than its length.
-pub const COLUMN_CHECKS: &[(&str, Check)] =
-    &[("write_column", write_column), ("add_columns", add_columns), ("add_scaled", add_scaled)];
+pub const COLUMN_CHECKS: &[(&str, Check)] = &[("write_sum", write_sum), ("add_scaled", add_scaled)];
 
 fn block_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
     // Exactly enough maxima, and sixteen more.
@@ -155,6 +155,16 @@ fn kept_masses(kernels: Kernels, case: &Case, said: &mut Said) {
     }
 }
 
+fn kept_and_total_mass(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for &cut in &case.cuts {
+        for least in [f32::NEG_INFINITY, cut.logit, scale.maximum] {
+            let (kept, total) = kernels.kept_and_total_mass(&case.view(), &case.maxima, least, scale, cut);
+            said.0.extend([kept, total]);
+        }
+    }
+}
+
 fn kept_count(kernels: Kernels, case: &Case, said: &mut Said) {
     for &cut in &case.cuts {
         said.0.push(kernels.kept_count(&case.view(), &case.maxima, cut).into());
@@ -240,7 +250,7 @@ fn nth_equal(kernels: Kernels, case: &Case, said: &mut Said) {
 
 /// Calls `each` with an f32 copy of the row as given and every way to rewrite it.
 fn rewrites(case: &Case, mut each: impl FnMut(&mut [f32], &Rewrite<'_>)) {
-    let Row::F32(given) = case.row() else { return };
+    let Some(given) = case.row() else { return };
     for &cut in &case.cuts {
         for maxima in [&case.maxima[..], &[]] {
             let mut row = given.to_vec();
@@ -271,54 +281,34 @@ fn write_probabilities(kernels: Kernels, case: &Case, said: &mut Said) {
     });
 }
 
-const KINDS: [ColumnType; 4] = [ColumnType::F64, ColumnType::F32, ColumnType::F16, ColumnType::Bf16];
-
-/// Columns of finite weights as bytes that begin at `offset`: any alignment.
-pub fn column_bytes(source: &mut Source, kind: ColumnType, rows: usize, offset: usize) -> Vec<u8> {
-    let mut bytes = vec![0xee; offset];
-    for _ in 0..rows {
-        let weight = source.normal(1.0) * source.pick(&[1.0, 1.0, 1e-6, 100.0]);
-        match kind {
-            // More digits than an f32 has, so that the rounding shows.
-            ColumnType::F64 => bytes.extend((f64::from(weight) * 1.000_000_03).to_le_bytes()),
-            ColumnType::F32 => bytes.extend(weight.to_le_bytes()),
-            ColumnType::F16 => bytes.extend(half::f16::from_f32(weight).to_le_bytes()),
-            ColumnType::Bf16 => bytes.extend(half::bf16::from_f32(weight).to_le_bytes()),
-        }
-    }
-    bytes
-}
-
-fn write_column(kernels: Kernels, case: &Case, said: &mut Said) {
-    let rows = case.logits.len().min(1100);
+fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
+    let rows = case.logits.len();
     let mut source = Source(rows as u64);
-    for kind in KINDS {
-        for offset in [0, 1, 7] {
-            let bytes = column_bytes(&mut source, kind, rows, offset);
-            let mut output = vec![PAINT_FLOAT; rows];
-            kernels.write_column(kind, &bytes[offset..], &mut output);
-            said.floats(&output);
-        }
-    }
-}
-
-fn add_columns(kernels: Kernels, case: &Case, said: &mut Said) {
-    let rows = case.logits.len().min(1100);
-    let mut source = Source(1 + rows as u64);
-    for kind in KINDS {
-        for count in 0..=4 {
-            let offsets = [0, 1, 3, 6];
-            let columns: Vec<_> =
-                offsets[..count].iter().map(|&at| column_bytes(&mut source, kind, rows, at)).collect();
-            for values in [[1.0; 4], [1.0, -0.37, 2.0, 1.5e-3]] {
-                let scaled: Vec<_> = columns
-                    .iter()
-                    .zip(offsets.into_iter().zip(values))
-                    .map(|(bytes, (at, value))| ScaledColumn { bytes: &bytes[at..], value })
-                    .collect();
-                let mut output: Vec<f32> = (0..rows).map(|row| (row % 251) as f32 * 0.01).collect();
-                kernels.add_columns(kind, &scaled, &mut output);
-                said.floats(&output);
+    let features = 9;
+    for kind in COLUMN_TYPES {
+        // Any type of bias, any alignment.
+        for (bias_kind, offset) in [(kind, 0), (ColumnType::F32, 1), (ColumnType::F16, 6)] {
+            let mut weights = |count: usize| -> Vec<f32> {
+                (0..count).map(|_| source.normal(1.0) * source.pick(&[1.0, 1.0, 1e-6, 100.0])).collect()
+            };
+            let bias = column_bytes(bias_kind, offset, weights(rows).into_iter());
+            let matrix = column_bytes(kind, offset, weights(rows * features).into_iter());
+            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0];
+            for count in [0, 1, 2, 3, 4, 7] {
+                for values in [None, Some(&values[..count])] {
+                    let sum = ColumnSum {
+                        weights: &matrix[offset..],
+                        kind,
+                        bias: &bias[offset..],
+                        bias_kind,
+                        rows,
+                        columns: &[8, 0, 3, 3, 1, 7, 5][..count],
+                        values,
+                    };
+                    let mut output = vec![PAINT_FLOAT; rows];
+                    kernels.write_sum(&sum, &mut output);
+                    said.floats(&output);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Rows to try the kernels on: every shape, bitmask and set of overrides, from a seed that a failure prints.
 
-use argpick::kernels::{Cut, Override, RowView, Scale};
-use argpick::{Dtype, Row, numeric};
+use argpick::kernels::{self, ColumnSum, ColumnType, Cut, Override, RowView, Scale};
+use argpick::{Row, numeric};
 use half::{bf16, f16};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and independent of the library's own numbers.
@@ -161,12 +161,34 @@ impl Adjusted {
     }
 }
 
+/// Where the logits of a case come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    F32,
+    F16,
+    Bf16,
+    /// Columns of a sparse head, added up where they are read.
+    Columns,
+}
+
+impl Origin {
+    pub const ALL: [Origin; 4] = [Origin::F32, Origin::F16, Origin::Bf16, Origin::Columns];
+}
+
 /// The elements of a row, starting at any offset in their memory.
 #[derive(Clone)]
-pub enum Elements {
+enum Elements {
     F32(Vec<f32>),
     F16(Vec<f16>),
     Bf16(Vec<bf16>),
+    /// The bias is the row, f32; the columns add small multiples of 1/16 to it.
+    Columns {
+        bias: Vec<u8>,
+        weights: Vec<u8>,
+        kind: ColumnType,
+        columns: Vec<u32>,
+        values: Option<Vec<f32>>,
+    },
 }
 
 /// One row with everything a kernel may ask for. All derived values are computed here by plain loops, so that each
@@ -192,7 +214,7 @@ pub struct Case {
 pub struct Recipe {
     pub seed: u64,
     pub length: usize,
-    pub dtype: Dtype,
+    pub origin: Origin,
     pub shape: Shape,
     pub mask: Mask,
     pub adjusted: Adjusted,
@@ -200,7 +222,7 @@ pub struct Recipe {
 
 impl Case {
     pub fn new(recipe: Recipe) -> Case {
-        let Recipe { seed, length, dtype, shape, mask, adjusted } = recipe;
+        let Recipe { seed, length, origin, shape, mask, adjusted } = recipe;
         let mut source = Source(seed);
         let offset = source.below(5);
         // Every fourth row is longer than its vocabulary.
@@ -217,8 +239,8 @@ impl Case {
                 *logit = source.pick(&[*logit, f32::NAN, f32::INFINITY, -f32::NAN]);
             }
         }
-        let elements = Elements::new(&mut source, dtype, shape, offset, &given, allowed);
-        let given: Vec<f32> = (0..length).map(|i| elements.row(offset).get(i)).collect();
+        let elements = Elements::new(&mut source, origin, shape, offset, &given, allowed);
+        let given: Vec<f32> = (0..length).map(|i| elements.get(offset, i)).collect();
         let mut overrides = Vec::new();
         let mut logits = given.clone();
         for token in 0..length {
@@ -257,12 +279,21 @@ impl Case {
         Case { name, elements, offset, words, valid, overrides, logits, maxima, scale, cuts }
     }
 
-    pub fn row(&self) -> Row<'_> {
-        self.elements.row(self.offset)
+    /// The row as given, if it is one of f32.
+    pub fn row(&self) -> Option<&[f32]> {
+        match &self.elements {
+            Elements::F32(all) => Some(&all[self.offset..]),
+            _ => None,
+        }
     }
 
     pub fn view(&self) -> RowView<'_> {
-        RowView { row: self.row(), words: self.words.as_deref(), valid: self.valid, overrides: &self.overrides }
+        RowView {
+            source: self.elements.source(self.offset),
+            words: self.words.as_deref(),
+            valid: self.valid,
+            overrides: &self.overrides,
+        }
     }
 
     pub fn blocks(&self) -> usize {
@@ -277,6 +308,9 @@ impl Case {
             Elements::F32(all) => all[at] = logit,
             Elements::F16(all) => all[at] = f16::from_f32(logit),
             Elements::Bf16(all) => all[at] = bf16::from_f32(logit),
+            Elements::Columns { bias, .. } => {
+                bias[self.offset + 4 * token..][..4].copy_from_slice(&logit.to_le_bytes())
+            }
         }
         Case {
             name: format!("{}, logit {logit} at {token}", self.name),
@@ -294,22 +328,22 @@ impl Case {
 impl Elements {
     fn new(
         source: &mut Source,
-        dtype: Dtype,
+        origin: Origin,
         shape: Shape,
         offset: usize,
         given: &[f32],
         allowed: impl Fn(usize) -> bool,
     ) -> Elements {
         let padded = std::iter::repeat_n(-1.0, offset).chain(given.iter().copied());
-        match dtype {
-            Dtype::F32 => Elements::F32(padded.collect()),
-            Dtype::Bf16 => {
+        match origin {
+            Origin::F32 => Elements::F32(padded.collect()),
+            Origin::Bf16 => {
                 // The largest f32 round up to infinity in bfloat16, which may not take part.
                 let narrow =
                     |x: f32| if x.is_finite() { bf16::from_f32(x.clamp(-3.3e38, 3.3e38)) } else { bf16::from_f32(x) };
                 Elements::Bf16(padded.map(narrow).collect())
             }
-            Dtype::F16 => {
+            Origin::F16 => {
                 let narrow = |x: f32| {
                     if x.is_finite() { f16::from_f32(x.clamp(-65_504.0, 65_504.0)) } else { f16::from_f32(x) }
                 };
@@ -322,14 +356,81 @@ impl Elements {
                 }
                 Elements::F16(all)
             }
+            Origin::Columns => {
+                let bias = column_bytes(ColumnType::F32, offset, given.iter().copied());
+                let kind = source.pick(&COLUMN_TYPES);
+                let features = 6;
+                let weights = (0..features * given.len()).map(|_| source.below(9) as f32 * 0.0625 - 0.25);
+                let weights = column_bytes(kind, offset, weights.collect::<Vec<_>>().into_iter());
+                let count = source.below(7);
+                let columns = (0..count).map(|_| source.below(features) as u32).collect();
+                let values = [-0.5, 1.0, 2.0, 0.1];
+                let values = (source.below(2) == 0).then(|| (0..count).map(|_| source.pick(&values)).collect());
+                Elements::Columns { bias, weights, kind, columns, values }
+            }
         }
     }
 
-    fn row(&self, offset: usize) -> Row<'_> {
+    /// One logit as given, by a plain conversion or a plain sum.
+    fn get(&self, offset: usize, token: usize) -> f32 {
         match self {
-            Elements::F32(all) => Row::F32(&all[offset..]),
-            Elements::F16(all) => Row::F16(&all[offset..]),
-            Elements::Bf16(all) => Row::Bf16(&all[offset..]),
+            Elements::F32(all) => all[offset + token],
+            Elements::F16(all) => all[offset + token].to_f32(),
+            Elements::Bf16(all) => all[offset + token].to_f32(),
+            Elements::Columns { bias, weights, kind, columns, values } => {
+                let rows = (bias.len() - offset) / 4;
+                let mut logit = column_element(ColumnType::F32, &bias[offset..], token);
+                for (i, &column) in columns.iter().enumerate() {
+                    let weight = column_element(*kind, &weights[offset..], column as usize * rows + token);
+                    logit += values.as_ref().map_or(1.0, |values| values[i]) * weight;
+                }
+                logit
+            }
         }
+    }
+
+    fn source(&self, offset: usize) -> kernels::Source<'_> {
+        match self {
+            Elements::F32(all) => Row::F32(&all[offset..]).into(),
+            Elements::F16(all) => Row::F16(&all[offset..]).into(),
+            Elements::Bf16(all) => Row::Bf16(&all[offset..]).into(),
+            Elements::Columns { bias, weights, kind, columns, values } => kernels::Source::Columns(ColumnSum {
+                weights: &weights[offset..],
+                kind: *kind,
+                bias: &bias[offset..],
+                bias_kind: ColumnType::F32,
+                rows: (bias.len() - offset) / 4,
+                columns,
+                values: values.as_deref(),
+            }),
+        }
+    }
+}
+
+pub const COLUMN_TYPES: [ColumnType; 4] = [ColumnType::F64, ColumnType::F32, ColumnType::F16, ColumnType::Bf16];
+
+/// Finite weights as bytes that begin at `offset`: any alignment.
+pub fn column_bytes(kind: ColumnType, offset: usize, weights: impl Iterator<Item = f32>) -> Vec<u8> {
+    let mut bytes = vec![0xee; offset];
+    for weight in weights {
+        match kind {
+            // More digits than an f32 has, so that the rounding shows.
+            ColumnType::F64 => bytes.extend((f64::from(weight) * 1.000_000_03).to_le_bytes()),
+            ColumnType::F32 => bytes.extend(weight.to_le_bytes()),
+            ColumnType::F16 => bytes.extend(f16::from_f32(weight).to_le_bytes()),
+            ColumnType::Bf16 => bytes.extend(bf16::from_f32(weight).to_le_bytes()),
+        }
+    }
+    bytes
+}
+
+/// One of them.
+pub fn column_element(kind: ColumnType, bytes: &[u8], index: usize) -> f32 {
+    match *&bytes[index * kind.size()..][..kind.size()] {
+        [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
+        [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
+        [a, b] if kind == ColumnType::F16 => f16::from_le_bytes([a, b]).to_f32(),
+        [a, b] => bf16::from_le_bytes([a, b]).to_f32(),
+        _ => unreachable!("elements have 2, 4 or 8 bytes"),
     }
 }

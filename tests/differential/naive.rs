@@ -1,11 +1,10 @@
 //! The scalar level against plain loops over tokens: what `argpick::numeric` and the contracts of the kernels say, written
 //! a second time without lanes, blocks or maxima to steer by.
 
-use super::checks::column_bytes;
-use super::inputs::{Case, Source};
-use argpick::kernels::{Bracket, Collected, ColumnType, Cut, Kernels, Rewrite, Scale, ScaledColumn};
+use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes, column_element};
+use argpick::Level;
+use argpick::kernels::{Bracket, Collected, ColumnSum, Cut, Kernels, Rewrite, Scale};
 use argpick::numeric::{self, exponent, ordered_key, rank_key, weight, weight_to_bound, weight_to_mass};
-use argpick::{Level, Row};
 
 const MASKED: f32 = f32::NEG_INFINITY;
 
@@ -144,6 +143,15 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
         let mut by_block = vec![7; case.blocks()];
         let said = kernels.kept_masses(&view, &case.maxima, scale, cut, &mut by_block);
         assert_eq!((said.count, said.mass), (count, kept.iter().sum()), "{cut:?}: {name}");
+        for least in [MASKED, cut.logit, scale.maximum] {
+            let read = |block: usize| case.maxima[block] >= least && case.maxima[block] > MASKED;
+            let over = |masses: &[u64]| -> u64 {
+                masses.chunks(64).enumerate().filter(|&(block, _)| read(block)).flat_map(|(_, masses)| masses).sum()
+            };
+            let all: Vec<u64> = logits.iter().map(|&logit| mass_of(logit, scale)).collect();
+            let said = kernels.kept_and_total_mass(&view, &case.maxima, least, scale, cut);
+            assert_eq!(said, (over(&kept), over(&all)), "{cut:?}, {least}: {name}");
+        }
         for (block, masses) in kept.chunks(64).enumerate() {
             assert_eq!(by_block[block], masses.iter().sum::<u64>(), "block {block}, {cut:?}: {name}");
             let mut each = [7; 64];
@@ -196,7 +204,7 @@ fn candidates(kernels: Kernels, case: &Case, scale: Scale) {
 }
 
 fn rewritten(kernels: Kernels, case: &Case, scale: Scale) {
-    let Row::F32(given) = case.row() else { return };
+    let Some(given) = case.row() else { return };
     for &cut in &case.cuts {
         let kept: Vec<bool> = (0..given.len()).map(|token| keeps(cut, case.logits[token], token)).collect();
         let with = |wanted: &dyn Fn(usize) -> f32, removed: f32| -> Vec<f32> {
@@ -228,40 +236,34 @@ fn rewritten(kernels: Kernels, case: &Case, scale: Scale) {
 pub fn check_columns(rows: usize, seed: u64) {
     let kernels = Kernels::new(Level::Scalar).expect("the scalar level is everywhere");
     let mut source = Source(seed);
-    for kind in [ColumnType::F64, ColumnType::F32, ColumnType::F16, ColumnType::Bf16] {
-        let columns: Vec<Vec<u8>> = (0..4).map(|offset| column_bytes(&mut source, kind, rows, offset)).collect();
-        let element = |column: usize, row: usize| {
-            let at = column + row * kind.size();
-            let bytes = &columns[column][at..at + kind.size()];
-            match kind {
-                ColumnType::F64 => f64::from_le_bytes(bytes.try_into().unwrap()) as f32,
-                ColumnType::F32 => f32::from_le_bytes(bytes.try_into().unwrap()),
-                ColumnType::F16 => half::f16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-                ColumnType::Bf16 => half::bf16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-            }
-        };
-        let mut output = vec![9.0; rows];
-        kernels.write_column(kind, &columns[0], &mut output);
-        let mut expected: Vec<f32> = (0..rows).map(|row| element(0, row)).collect();
-        assert_eq!(bits(&output), bits(&expected), "{kind:?}, {rows} rows, seed {seed}");
-        for values in [[1.0; 4], [0.5, 1.0, -3.0, 1e-3]] {
-            for count in 1..=4 {
-                let scaled: Vec<_> =
-                    (0..count).map(|i| ScaledColumn { bytes: &columns[i][i..], value: values[i] }).collect();
-                kernels.add_columns(kind, &scaled, &mut output);
-                for (row, sum) in expected.iter_mut().enumerate() {
-                    for (i, value) in values.iter().enumerate().take(count) {
-                        *sum += value * element(i, row);
-                    }
-                }
+    for kind in COLUMN_TYPES {
+        let mut weights = |count: usize| (0..count).map(|_| source.normal(1.0)).collect::<Vec<_>>().into_iter();
+        let (bias, matrix) = (column_bytes(kind, 1, weights(rows)), column_bytes(kind, 3, weights(5 * rows)));
+        let (bias, matrix) = (&bias[1..], &matrix[3..]);
+        let columns = [4, 0, 2, 2, 1, 3];
+        let activations = [0.5, 1.0, -3.0, 1e-3, 1.0, 2.0];
+        for count in 0..=columns.len() {
+            for values in [None, Some(&activations[..count])] {
+                let columns = &columns[..count];
+                let sum = ColumnSum { weights: matrix, kind, bias, bias_kind: kind, rows, columns, values };
+                let mut output = vec![9.0; rows];
+                kernels.write_sum(&sum, &mut output);
+                let expected: Vec<f32> = (0..rows)
+                    .map(|row| {
+                        let terms = columns.iter().enumerate().map(|(i, &column)| {
+                            values.map_or(1.0, |values| values[i])
+                                * column_element(kind, matrix, column as usize * rows + row)
+                        });
+                        terms.fold(column_element(kind, bias, row), |sum, term| sum + term)
+                    })
+                    .collect();
                 assert_eq!(bits(&output), bits(&expected), "{count} of {kind:?}, {rows} rows, seed {seed}");
             }
         }
-        let mut y = output.clone();
-        kernels.add_scaled(&mut y, -0.3, &expected);
-        for (value, x) in output.iter_mut().zip(&expected) {
-            *value += -0.3 * x;
-        }
-        assert_eq!(bits(&y), bits(&output), "{kind:?}, {rows} rows, seed {seed}");
     }
+    let x: Vec<f32> = (0..rows).map(|_| source.normal(1.0)).collect();
+    let mut y: Vec<f32> = (0..rows).map(|_| source.normal(1.0)).collect();
+    let expected: Vec<f32> = y.iter().zip(&x).map(|(y, x)| y + -0.3 * x).collect();
+    kernels.add_scaled(&mut y, -0.3, &x);
+    assert_eq!(bits(&y), bits(&expected), "{rows} rows, seed {seed}");
 }
