@@ -12,7 +12,7 @@ mod inputs;
 #[path = "differential/naive.rs"]
 mod naive;
 
-use argpick::kernels::{ColumnSum, ColumnType, Kernels};
+use argpick::kernels::{ColumnSum, ColumnType, Cut, Kernels, RowView, Scale};
 use argpick::{Level, Row};
 use checks::{COLUMN_CHECKS, Check, ROW_CHECKS, Said};
 use inputs::{Adjusted, Case, LONG, Mask, Origin, Recipe, SHORT, Shape, Source};
@@ -278,5 +278,22 @@ fn all_half_precision_patterns_widen_alike() {
                 }
             }
         }
+    }
+}
+
+/// Masses are summed in 32-bit lanes that must be emptied in time: a long row of the heaviest weights.
+#[test]
+fn masses_of_long_rows_do_not_overflow() {
+    let row = vec![1.25f32; 150_001];
+    let view = RowView { source: Row::F32(&row).into(), words: None, valid: row.len(), overrides: &[] };
+    let mut maxima = vec![1.25; row.len().div_ceil(64)];
+    maxima.resize(maxima.len().next_multiple_of(16), f32::NEG_INFINITY);
+    let scale = Scale { maximum: 1.25, scale: 1.0 };
+    let whole = (row.len() as u64) << 40;
+    for kernels in levels().into_iter().chain([scalar()]) {
+        let sums = kernels.sums(&view, &maxima, scale);
+        assert_eq!((sums.mass, sums.weight), (whole, row.len() as f64), "{}", kernels.level());
+        let both = kernels.kept_and_total_mass(&view, &maxima, 0.0, scale, Cut::ALL);
+        assert_eq!(both, (whole, whole), "{}", kernels.level());
     }
 }
