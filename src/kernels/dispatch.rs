@@ -6,6 +6,7 @@
 use super::generic::{self, *};
 use crate::error::{Error, Result};
 use crate::types::{BLOCK, TokenId};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// An instruction set that kernels are compiled for. All levels give the same bits; they differ in speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,15 @@ impl Level {
         Level::ALL.into_iter().find(|level| level.name() == name)
     }
 
+    /// The level that the environment names, else the best one there is.
+    fn wanted() -> Result<Level> {
+        #[cfg(feature = "std")]
+        if let Some(name) = std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
+            return name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel);
+        }
+        Ok(Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar))
+    }
+
     /// Whether this build contains the level at all.
     pub const fn is_compiled(self) -> bool {
         matches!(self, Level::Scalar | Level::Portable) || cfg!(target_arch = "x86_64")
@@ -68,7 +78,6 @@ impl core::fmt::Display for Level {
 /// What the processor offers, asked once: bit 2 says that it was asked, bits 0 and 1 are the answers.
 #[cfg(target_arch = "x86_64")]
 fn features() -> super::isa::x86::Features {
-    use core::sync::atomic::{AtomicU8, Ordering};
     static ASKED: AtomicU8 = AtomicU8::new(0);
     let mut known = ASKED.load(Ordering::Relaxed);
     if known == 0 {
@@ -229,17 +238,19 @@ impl Kernels {
     }
 
     /// The fastest kernels of this processor, or those that the environment variable `ARGPICK_KERNEL` names (with `std`).
+    /// The choice is made once in a process.
     ///
     /// # Errors
     /// [`Error::UnknownKernel`] or [`Error::KernelUnavailable`] if the variable asks for what is not there. Never silently
     /// less than was asked for.
     pub fn detect() -> Result<Kernels> {
-        #[cfg(feature = "std")]
-        if let Some(name) = std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
-            return Kernels::new(name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel)?);
+        static CHOSEN: AtomicU8 = AtomicU8::new(0);
+        if let Some(&level) = Level::ALL.get(usize::from(CHOSEN.load(Ordering::Relaxed)).wrapping_sub(1)) {
+            return Kernels::new(level);
         }
-        let best = Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar);
-        Kernels::new(best)
+        let kernels = Kernels::new(Level::wanted()?)?;
+        CHOSEN.store(kernels.level() as u8 + 1, Ordering::Relaxed);
+        Ok(kernels)
     }
 
     /// The level of these kernels.
