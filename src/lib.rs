@@ -33,7 +33,7 @@
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
-//! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`]: the conductors |
+//! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
@@ -89,7 +89,7 @@ pub mod sandbox;
 
 pub mod docs;
 
-pub use decoder::{Decoder, Memory, decode_batch, softmax};
+pub use decoder::{Candidate, Decoder, Memory, RowScore, decode_batch, score, softmax};
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mode};

@@ -4,10 +4,12 @@
 //! `Box`), and allocates nothing in a step. A call that fails changes nothing.
 
 mod batch;
+mod query;
 mod step;
 mod storage;
 
 pub use batch::decode_batch;
+pub use query::{Candidate, RowScore, score};
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
@@ -20,7 +22,7 @@ use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
 use step::{Inputs, Output};
-use storage::Layout;
+use storage::{Layout, Scratch};
 
 /// A sequence being decoded: a configuration, a position, a history, biases and bans.
 ///
@@ -179,6 +181,15 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<Pick> {
+        let (inputs, scratch) = self.inputs(mask);
+        Ok(step::pick(step::open(source, inputs, scratch)?))
+    }
+
+    /// What a step reads beside its row, and the memory it may scribble on.
+    fn inputs<'a>(
+        &'a mut self,
+        mask: Option<&'a [u32]>,
+    ) -> (Inputs<'a, impl Iterator<Item = TokenId> + 'a>, Scratch<'a>) {
         let (lists, scratch) = self.layout.split(self.storage.as_mut());
         let inputs = Inputs {
             plan: &self.plan,
@@ -188,7 +199,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             window: self.history.window(lists.history, self.plan.no_repeat_window),
             position: self.position,
         };
-        step::pick(source, inputs, scratch)
+        (inputs, scratch)
     }
 
     /// Rewrites the row in place: removed tokens become -inf, kept ones their adjusted logit divided by the temperature,
@@ -215,15 +226,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 
     #[inline(never)]
     fn rewrite_checked(&mut self, row: &mut [f32], mask: Option<&[u32]>, output: Output) -> Result<()> {
-        let (lists, scratch) = self.layout.split(self.storage.as_mut());
-        let inputs = Inputs {
-            plan: &self.plan,
-            kernels: self.kernels,
-            mask,
-            lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
-            window: self.history.window(lists.history, self.plan.no_repeat_window),
-            position: self.position,
-        };
+        let (inputs, scratch) = self.inputs(mask);
         step::rewrite(row, output, inputs, scratch)
     }
 
