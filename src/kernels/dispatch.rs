@@ -41,15 +41,6 @@ impl Level {
         Level::ALL.into_iter().find(|level| level.name() == name)
     }
 
-    /// The level that the environment names, else the best one there is.
-    fn wanted() -> Result<Level> {
-        #[cfg(feature = "std")]
-        if let Some(name) = std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
-            return name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel);
-        }
-        Ok(Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar))
-    }
-
     /// Whether this build contains the level at all.
     pub const fn is_compiled(self) -> bool {
         matches!(self, Level::Scalar | Level::Portable) || cfg!(target_arch = "x86_64")
@@ -238,19 +229,27 @@ impl Kernels {
     }
 
     /// The fastest kernels of this processor, or those that the environment variable `ARGPICK_KERNEL` names (with `std`).
-    /// The choice is made once in a process.
+    /// The variable is read once, at the first call: later calls cost next to nothing and allocate nothing.
     ///
     /// # Errors
     /// [`Error::UnknownKernel`] or [`Error::KernelUnavailable`] if the variable asks for what is not there. Never silently
     /// less than was asked for.
     pub fn detect() -> Result<Kernels> {
-        static CHOSEN: AtomicU8 = AtomicU8::new(0);
-        if let Some(&level) = Level::ALL.get(usize::from(CHOSEN.load(Ordering::Relaxed)).wrapping_sub(1)) {
-            return Kernels::new(level);
+        #[cfg(feature = "std")]
+        {
+            static FOUND: std::sync::OnceLock<Result<Kernels>> = std::sync::OnceLock::new();
+            *FOUND.get_or_init(|| match std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
+                Some(name) => Kernels::new(name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel)?),
+                None => Kernels::best(),
+            })
         }
-        let kernels = Kernels::new(Level::wanted()?)?;
-        CHOSEN.store(kernels.level() as u8 + 1, Ordering::Relaxed);
-        Ok(kernels)
+        #[cfg(not(feature = "std"))]
+        Kernels::best()
+    }
+
+    fn best() -> Result<Kernels> {
+        let best = Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar);
+        Kernels::new(best)
     }
 
     /// The level of these kernels.

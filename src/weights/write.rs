@@ -465,7 +465,7 @@ mod tests {
         assert_eq!(archive.find("long").expect("it is there").bytes().len(), long);
         assert_eq!(archive.find("last").expect("it is there").bytes(), [4, 5, 6, 7, 8]);
         let last = archive.entry("last").expect("it is there");
-        assert!(last.offset() > long && last.offset() % ALIGNMENT == 0);
+        assert!(last.offset() > long && last.offset().is_multiple_of(ALIGNMENT));
         assert_eq!(last.verify(), Ok(true));
     }
 }
