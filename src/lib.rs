@@ -89,7 +89,10 @@ pub mod sandbox;
 
 pub mod docs;
 
-pub use decoder::{Candidate, Decoder, Memory, RowScore, decode_batch, score, softmax};
+pub use decoder::{
+    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
+    softmax,
+};
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mode};

@@ -4,7 +4,10 @@ mod support;
 
 use argpick::logits::project;
 use argpick::weights::{ColumnMatrix, ElementType, SparseHead, tensor::Column};
-use argpick::{Candidate, Config, Decoder, Error, Kernels, Level, Metrics, Mode, score};
+use argpick::{
+    Candidate, Config, Decoder, DiagnosisLimits, Error, Kernels, Level, Metrics, Mode, Row, RowDiagnosis, Verdict,
+    score,
+};
 use support::generators::Source;
 
 fn levels() -> Vec<Kernels> {
@@ -180,5 +183,85 @@ fn the_sparse_head_decodes_as_its_written_row_does() {
             );
             assert_eq!(decoder.position(), 0);
         }
+    }
+}
+
+#[test]
+fn a_saved_decoder_goes_on_where_it_was() {
+    let row: Vec<f32> = (0..500).map(|i| ((i * 37 % 101) as f32) * 0.05).collect();
+    let config = Config { seed: 5, no_repeat_window: 3, history_capacity: 7, max_tokens: 40, ..Config::default() };
+    let mut one = Decoder::new(&config, 500).unwrap();
+    one.prompt(&[1, 2, 3]).unwrap();
+    one.set_bias(&[(7, 1.5), (3, f32::NEG_INFINITY)]).unwrap();
+    one.set_bans(&[9, 4, 9]).unwrap();
+    let mut other = Decoder::new(&config, 500).unwrap();
+    for round in 0..3 {
+        for _ in 0..5 {
+            one.decode(&row, None).unwrap();
+        }
+        one.undo(round).unwrap();
+        let mut bytes = vec![0; one.saved_size()];
+        let short = bytes.len() - 1;
+        assert!(matches!(one.save(&mut bytes[..short]), Err(Error::WrongLength { .. })));
+        assert_eq!(one.save(&mut bytes).unwrap(), bytes.len());
+        other.load(&bytes).unwrap();
+        assert_eq!(other.position(), one.position());
+        let mut twin = one.clone();
+        for _ in 0..4 {
+            assert_eq!(format!("{:?}", twin.decode(&row, None)), format!("{:?}", other.decode(&row, None)));
+        }
+        // Bytes from outside: no prefix and no changed byte may panic, and a refusal changes nothing.
+        for length in 0..bytes.len() {
+            assert!(other.load(&bytes[..length]).is_err(), "{length} bytes");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x81;
+            let before = format!("{:?}", other.evaluate(&row, None));
+            if other.load(&changed).is_err() {
+                assert_eq!(format!("{:?}", other.evaluate(&row, None)), before, "byte {at}");
+            } else {
+                other.load(&bytes).unwrap();
+            }
+        }
+    }
+    let mut smaller = Decoder::new(&Config { history_capacity: 3, adjustment_capacity: 1, ..config }, 400).unwrap();
+    let mut bytes = vec![0; one.saved_size()];
+    one.save(&mut bytes).unwrap();
+    assert!(matches!(smaller.load(&bytes), Err(Error::BadState { .. })), "another vocabulary");
+}
+
+#[test]
+fn a_diagnosis_tells_flat_from_saturated_and_greedy_from_sampled() {
+    let flat = vec![0.25f32; 1000];
+    let mut saturated = vec![0.0f32; 1000];
+    saturated[3] = 30.0;
+    let healthy: Vec<f32> = (0..1000).map(|i| -(i as f32) * 0.7).collect();
+    let rows = [&flat, &saturated, &healthy, &healthy].map(Row::from);
+    let targets = [5, 3, 0, 2];
+    let config = Config { temperature: 1.0, top_k: 2, ..Config::default() };
+    for kernels in levels() {
+        let mut decoder = Decoder::new_with_kernels(&config, 1000, kernels).unwrap();
+        let mut each = [RowDiagnosis::default(); 4];
+        let limits = DiagnosisLimits::default();
+        let total = decoder.diagnose(&rows, &targets, &limits, &mut each).unwrap();
+        assert_eq!(
+            each.map(|row| row.verdict),
+            [Verdict::Flat, Verdict::Saturated, Verdict::Healthy, Verdict::Healthy]
+        );
+        assert_eq!((total.rows, total.flat, total.saturated, total.healthy), (4, 0.25, 0.25, 0.5));
+        assert_eq!(total.greedy_accuracy, 0.5);
+        // Ranks 5, 0, 0 and 2: the first five ids of the flat row stand before its target.
+        assert_eq!(total.top_k_accuracy, 0.75);
+        // The flat row keeps ids 0 and 1, the third keeps ranks 0 and 1 with odds e^0.7.
+        let third = 1.0 / (1.0 + (-0.7f64).exp());
+        assert!((f64::from(total.expected_accuracy) - (1.0 + third) / 4.0).abs() < 1e-6);
+        assert!((each[0].score.entropy - 1000f32.ln()).abs() < 1e-5 && each[1].score.entropy < 1e-6);
+        let mean = each.iter().map(|row| f64::from(row.score.loss)).sum::<f64>() / 4.0;
+        assert!((f64::from(total.loss) - mean).abs() < 1e-6);
+        let mut short = [RowDiagnosis::default(); 3];
+        let refused = decoder.diagnose(&rows, &targets, &limits, &mut short);
+        assert_eq!(refused, Err(Error::WrongLength { what: "results", expected: 4, actual: 3 }));
+        assert_eq!(decoder.diagnose(&[], &[], &limits, &mut []).unwrap().rows, 0);
     }
 }

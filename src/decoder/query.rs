@@ -1,13 +1,12 @@
-//! Questions about a row that no token is picked for: the best tokens, the kept ones, the probability or score of one.
+//! Questions about a row that no token is picked for: the best tokens, the kept ones, the probability of one.
 
 use super::Decoder;
 use super::step::{Opened, open};
 use crate::distribution::first_tokens;
-use crate::error::{Error, Result};
-use crate::kernels::{Cut, Kernels, RowView, Scale, with_default_environment};
-use crate::numeric::{exponent_scale, natural_logarithm};
+use crate::error::Result;
+use crate::kernels::{Cut, with_default_environment};
 use crate::trace::metrics::{logprob_among, mass_kept};
-use crate::types::{BLOCK, MAX_VOCAB, Row, TokenId};
+use crate::types::{BLOCK, Row, TokenId};
 
 /// A token of a row, with its logit and its probability among some of the row's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,7 +59,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// 1 or 0.
     ///
     /// # Errors
-    /// As [`Decoder::evaluate`], and [`Error::TokenOutOfRange`].
+    /// As [`Decoder::evaluate`], and [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange).
     pub fn probability_of<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, token: TokenId) -> Result<f32> {
         self.check_tokens(&[token])?;
         self.with_row(row.into(), mask, |opened| {
@@ -117,83 +116,4 @@ fn list_kept(opened: &Opened<'_>, cut: Cut, mass: u64, list: &mut [Candidate]) -
         next = surface.kernels.find_at_least(surface.maxima, block + 1, cut.logit);
     }
     count
-}
-
-/// How a row did on a target.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowScore {
-    /// -ln of the target's probability at temperature 1, in nats; +inf for a masked target.
-    pub loss: f32,
-    /// How many tokens stand before the target in the order of logits; 0 if it is the argmax.
-    pub rank: u32,
-    /// The highest logit's token, the lowest id among equals.
-    pub argmax: TokenId,
-}
-
-/// Scores a row of logits against its target: loss from the target's probability, rank, and the greedy pick. It needs no
-/// decoder and no memory; the loss is `-logprob_raw` of a decoder that picked the target, bit for bit.
-///
-/// # Errors
-/// [`Error::InvalidLogit`], [`Error::EverythingMasked`], [`Error::TokenOutOfRange`], [`Error::InvalidParameter`] (`vocab`:
-/// an empty or too long row).
-pub fn score<'r>(kernels: Kernels, row: impl Into<Row<'r>>, target: TokenId) -> Result<RowScore> {
-    let row = row.into();
-    if row.is_empty() || row.len() > MAX_VOCAB {
-        return Err(Error::InvalidParameter { name: "vocab", value: row.len() as f64 });
-    }
-    if target as usize >= row.len() {
-        return Err(Error::TokenOutOfRange { token: target, vocab: row.len() });
-    }
-    with_default_environment(|| score_checked(kernels, row, target))
-}
-
-/// Tokens that are looked at together: 16 blocks, one tile of the float sums.
-const TILE: usize = 16 * BLOCK;
-
-#[inline(never)]
-fn score_checked(kernels: Kernels, row: Row<'_>, target: TokenId) -> Result<RowScore> {
-    let mut maximum = f32::NEG_INFINITY;
-    let mut best_tile = 0;
-    let mut maxima = [0.0; 16];
-    for first in (0..row.len()).step_by(TILE) {
-        let found = kernels.block_maxima(&tile(row, first), &mut maxima);
-        if found.has_nan || found.maximum == f32::INFINITY {
-            let bad = |&i: &usize| row.get(i).is_nan() || row.get(i) == f32::INFINITY;
-            let index = (first..row.len()).find(bad).unwrap_or(first);
-            return Err(Error::InvalidLogit { index: index as TokenId, value: row.get(index) });
-        }
-        if found.maximum > maximum {
-            (maximum, best_tile) = (found.maximum, first);
-        }
-    }
-    if maximum == f32::NEG_INFINITY {
-        return Err(Error::EverythingMasked);
-    }
-    let argmax = (best_tile..row.len()).find(|&i| row.get(i) == maximum).unwrap_or(best_tile) as TokenId;
-    let scale = Scale { maximum, scale: exponent_scale(1.0) };
-    let logit = row.get(target as usize);
-    let (mut normaliser, mut rank) = (0.0, 0);
-    for first in (0..row.len()).step_by(TILE) {
-        let view = tile(row, first);
-        normaliser += kernels.sums(&view, &[], scale).weight;
-        // Ahead of the target are higher logits, and equal ones up to its id: all of an earlier tile, none of a later one.
-        let ahead = match (target as usize).checked_sub(first) {
-            Some(within) => Cut { logit, token: within as TokenId },
-            None => Cut { logit: logit.next_up(), token: TokenId::MAX },
-        };
-        rank += kernels.kept_count(&view, &[f32::MAX; 16], ahead);
-    }
-    let distance = f64::from(logit) - f64::from(maximum);
-    let loss = (natural_logarithm(normaliser) - distance) as f32;
-    Ok(RowScore { loss: if loss > 0.0 { loss } else { 0.0 }, rank: rank - 1, argmax })
-}
-
-fn tile(row: Row<'_>, first: usize) -> RowView<'_> {
-    let end = row.len().min(first + TILE);
-    let part = match row {
-        Row::F32(row) => Row::F32(&row[first..end]),
-        Row::F16(row) => Row::F16(&row[first..end]),
-        Row::Bf16(row) => Row::Bf16(&row[first..end]),
-    };
-    RowView { source: part.into(), words: None, valid: end - first, overrides: &[] }
 }

@@ -52,9 +52,7 @@ pub(crate) fn describe(
         && let Some(sums) = sums
     {
         pick.top1_probability = (1.0 / sums.weight) as f32;
-        // H = ln Z - sum(w ln w) / Z; rounding may leave a peaked row a hair below zero.
-        let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
-        pick.entropy = if entropy > 0.0 { entropy as f32 } else { 0.0 };
+        pick.entropy = entropy(sums);
     }
     let logit = view.logit(drawn.token);
     if wanted.contains(Metrics::RANK) {
@@ -81,6 +79,12 @@ pub(crate) fn describe(
         pick.logprob_raw = raw_logprob(surface, sums, drawn.token);
     }
     pick
+}
+
+/// Entropy in nats: H = ln Z - sum(w ln w) / Z. Rounding may leave a peaked row a hair below zero.
+pub(crate) fn entropy(sums: &Sums) -> f32 {
+    let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
+    if entropy > 0.0 { entropy as f32 } else { 0.0 }
 }
 
 /// The mass a cut keeps.
