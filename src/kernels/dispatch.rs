@@ -6,6 +6,7 @@
 use super::generic::{self, *};
 use crate::error::{Error, Result};
 use crate::types::{BLOCK, TokenId};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// An instruction set that kernels are compiled for. All levels give the same bits; they differ in speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +69,6 @@ impl core::fmt::Display for Level {
 /// What the processor offers, asked once: bit 2 says that it was asked, bits 0 and 1 are the answers.
 #[cfg(target_arch = "x86_64")]
 fn features() -> super::isa::x86::Features {
-    use core::sync::atomic::{AtomicU8, Ordering};
     static ASKED: AtomicU8 = AtomicU8::new(0);
     let mut known = ASKED.load(Ordering::Relaxed);
     if known == 0 {
