@@ -32,8 +32,8 @@ use support::subject::{Reader, Subject, dtype_suffix};
 /// Timed rounds of one line of the table, hot.
 const ROUNDS: usize = 300;
 
-/// Real rows: name, and number in the file. Entropies 0.05 and 6.3 nats or thereabouts.
-const REAL_ROWS: [(&str, usize); 2] = [("gemma0", 0), ("gemma9", 9)];
+/// Real rows: name, and number in the file. Entropies 0.76 and 6.34 nats; the nucleus of 0.95 holds 12 and 2,326 tokens.
+const REAL_ROWS: [(&str, usize); 2] = [("gemma0", 0), ("gemma13", 13)];
 
 struct NamedRow {
     name: &'static str,
