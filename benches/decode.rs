@@ -4,7 +4,7 @@
 //! cargo bench                          the default subset: fastest level, 32,000 and 262,144 tokens; below five minutes
 //! cargo bench -- greedy/               everything whose identifier matches, of all levels, vocabularies and rows
 //! ARGPICK_BENCH=all cargo bench        everything (about an hour)
-//! cargo bench -- --test                each benchmark once, nothing measured: only the checks
+//! cargo test --release --bench decode  each benchmark of the subset once, nothing measured: only the checks
 //! ```
 //!
 //! Identifiers are `room/stage/level/vocabulary`, as in `decode/greedy/avx512/262144`; a stage on a real row is
@@ -109,7 +109,9 @@ fn run(
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let only_test = arguments.iter().any(|argument| argument == "--test" || argument == "--list");
+    // As criterion sees it: only `cargo bench` says --bench.
+    let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+    let only_test = !has("--bench") || has("--test") || has("--list");
     // An argument that is no option filters; whoever filters chooses from everything.
     let filtered = arguments.iter().any(|argument| !argument.starts_with('-'));
     let everything = filtered || std::env::var_os("ARGPICK_BENCH").is_some_and(|value| value == "all");
