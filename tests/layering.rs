@@ -38,6 +38,8 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
     ),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace"]]),
+    // The rim: it knows the whole library, and nothing knows it.
+    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace"]]),
     ("docs", &[]),
 ];
 

@@ -4,9 +4,10 @@
 //! `Box`), and allocates nothing in a step. A call that fails changes nothing.
 
 mod batch;
+mod copy;
 mod query;
 mod saved;
-mod score;
+pub(crate) mod score;
 mod step;
 mod storage;
 
@@ -107,6 +108,11 @@ impl<S> Decoder<S> {
     /// Generated tokens recorded, the prompt excluded, unless it was set by [`Decoder::seek`].
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The memory it works in.
+    pub fn storage(&self) -> &S {
+        &self.storage
     }
 
     /// Sets the position that the next draw takes its random numbers from; the history stays.
@@ -301,27 +307,32 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// [`Error::TokenOutOfRange`], [`Error::DuplicateToken`], [`Error::InvalidParameter`] (a bias that is NaN or +inf),
     /// [`Error::CapacityExceeded`]. The old biases stay then.
     pub fn set_bias(&mut self, biases: &[(TokenId, f32)]) -> Result<()> {
+        self.set_bias_by(biases.len(), |i| biases[i])
+    }
+
+    /// The same with the pair of each index below `count`: for callers whose pairs lie elsewhere.
+    pub(crate) fn set_bias_by(&mut self, count: usize, bias_at: impl Fn(usize) -> (TokenId, f32)) -> Result<()> {
         let capacity = self.plan.adjustment_capacity;
-        if biases.len() > capacity {
-            return Err(Error::CapacityExceeded { what: "biases", capacity, actual: biases.len() });
+        if count > capacity {
+            return Err(Error::CapacityExceeded { what: "biases", capacity, actual: count });
         }
-        for &(token, bias) in biases {
+        for (token, bias) in (0..count).map(&bias_at) {
             self.check_tokens(&[token])?;
             if bias.is_nan() || bias == f32::INFINITY {
                 return Err(Error::InvalidParameter { name: "bias", value: bias.into() });
             }
         }
         let (lists, scratch) = self.layout.split(self.storage.as_mut());
-        let sorted = &mut scratch.overrides[..biases.len()];
-        for (to, &(token, logit)) in sorted.iter_mut().zip(biases) {
+        let sorted = &mut scratch.overrides[..count];
+        for (to, (token, logit)) in sorted.iter_mut().zip((0..count).map(bias_at)) {
             *to = Override { token, logit };
         }
         sorted.sort_unstable_by_key(|entry| entry.token);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].token == pair[1].token) {
             return Err(Error::DuplicateToken { token: pair[0].token });
         }
-        lists.biases[..biases.len()].copy_from_slice(sorted);
-        self.biases = biases.len();
+        lists.biases[..count].copy_from_slice(sorted);
+        self.biases = count;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::types::{BLOCK, Row, TokenId};
 
 /// A token of a row, with its logit and its probability among some of the row's tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
 pub struct Candidate {
     /// The token.
     pub token: TokenId,

@@ -141,6 +141,20 @@ impl Default for DiagnosisLimits {
     }
 }
 
+impl DiagnosisLimits {
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, value) in [("flat_entropy", self.flat_entropy), ("saturated_top1", self.saturated_top1)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::InvalidParameter { name, value: value.into() });
+            }
+        }
+        if self.top_k == 0 {
+            return Err(Error::InvalidParameter { name: "top_k", value: 0.0 });
+        }
+        Ok(())
+    }
+}
+
 /// One row of a diagnosis.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowDiagnosis {
@@ -196,21 +210,21 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
                 return Err(Error::WrongLength { what, expected: rows.len(), actual });
             }
         }
-        for (name, value) in [("flat_entropy", limits.flat_entropy), ("saturated_top1", limits.saturated_top1)] {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(Error::InvalidParameter { name, value: value.into() });
-            }
-        }
-        if limits.top_k == 0 {
-            return Err(Error::InvalidParameter { name: "top_k", value: 0.0 });
-        }
+        limits.check()?;
+        let mut totals = Totals::default();
         for ((&row, &target), result) in rows.iter().zip(targets).zip(results.iter_mut()) {
             *result = self.diagnose_row(row, target, limits)?;
+            totals.add(result, limits);
         }
-        Ok(summarise(results, limits))
+        Ok(totals.means())
     }
 
-    fn diagnose_row(&mut self, row: Row<'_>, target: TokenId, limits: &DiagnosisLimits) -> Result<RowDiagnosis> {
+    pub(crate) fn diagnose_row(
+        &mut self,
+        row: Row<'_>,
+        target: TokenId,
+        limits: &DiagnosisLimits,
+    ) -> Result<RowDiagnosis> {
         let expected_accuracy = self.probability_of(row, None, target)?;
         let score = score(self.kernels(), row, target)?;
         let largest = natural_logarithm(f64::from(score.tokens));
@@ -225,22 +239,47 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     }
 }
 
-fn summarise(rows: &[RowDiagnosis], limits: &DiagnosisLimits) -> Diagnosis {
-    let mean = |value: &dyn Fn(&RowDiagnosis) -> f64| {
-        let sum = rows.iter().fold(0.0, |sum, row| sum + value(row));
-        if rows.is_empty() { 0.0 } else { (sum / rows.len() as f64) as f32 }
-    };
-    let fraction = |holds: &dyn Fn(&RowDiagnosis) -> bool| mean(&|row| if holds(row) { 1.0 } else { 0.0 });
-    Diagnosis {
-        rows: rows.len() as u64,
-        flat: fraction(&|row| row.verdict == Verdict::Flat),
-        saturated: fraction(&|row| row.verdict == Verdict::Saturated),
-        healthy: fraction(&|row| row.verdict == Verdict::Healthy),
-        loss: mean(&|row| row.score.loss.into()),
-        entropy: mean(&|row| row.score.entropy.into()),
-        top1_probability: mean(&|row| row.score.top1_probability.into()),
-        greedy_accuracy: fraction(&|row| row.score.rank == 0),
-        top_k_accuracy: fraction(&|row| row.score.rank < limits.top_k),
-        expected_accuracy: mean(&|row| row.expected_accuracy.into()),
+/// Sums over diagnosed rows, in their order, for hosts that cannot list them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    rows: u64,
+    flat: u64,
+    saturated: u64,
+    greedy: u64,
+    top_k: u64,
+    loss: f64,
+    entropy: f64,
+    top1_probability: f64,
+    expected_accuracy: f64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, row: &RowDiagnosis, limits: &DiagnosisLimits) {
+        self.rows += 1;
+        self.flat += u64::from(row.verdict == Verdict::Flat);
+        self.saturated += u64::from(row.verdict == Verdict::Saturated);
+        self.greedy += u64::from(row.score.rank == 0);
+        self.top_k += u64::from(row.score.rank < limits.top_k);
+        self.loss += f64::from(row.score.loss);
+        self.entropy += f64::from(row.score.entropy);
+        self.top1_probability += f64::from(row.score.top1_probability);
+        self.expected_accuracy += f64::from(row.expected_accuracy);
+    }
+
+    pub(crate) fn means(&self) -> Diagnosis {
+        let mean = |sum: f64| if self.rows == 0 { 0.0 } else { (sum / self.rows as f64) as f32 };
+        let fraction = |count: u64| mean(count as f64);
+        Diagnosis {
+            rows: self.rows,
+            flat: fraction(self.flat),
+            saturated: fraction(self.saturated),
+            healthy: fraction(self.rows - self.flat - self.saturated),
+            loss: mean(self.loss),
+            entropy: mean(self.entropy),
+            top1_probability: mean(self.top1_probability),
+            greedy_accuracy: fraction(self.greedy),
+            top_k_accuracy: fraction(self.top_k),
+            expected_accuracy: mean(self.expected_accuracy),
+        }
     }
 }

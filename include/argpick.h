@@ -1,0 +1,1108 @@
+/*
+ * argpick: an embeddable token decoder. Logits in, token out.
+ *
+ *   argpick_config config;
+ *   argpick_decoder *decoder;
+ *   argpick_pick pick = {0};
+ *   pick.struct_size = sizeof pick;
+ *   argpick_config_init(&config, sizeof config);
+ *   config.temperature = 0.8f;
+ *   config.top_p = 0.95f;
+ *   if (argpick_decoder_new(&config, vocab, &decoder) != ARGPICK_OK) puts(argpick_last_error());
+ *   while (pick.finish == ARGPICK_FINISH_NONE && next_row(row, pick.token) &&
+ *          argpick_decode(decoder, row, ARGPICK_F32, vocab, NULL, 0, &pick) == ARGPICK_OK) emit(pick.token);
+ *   argpick_decoder_free(decoder);
+ *
+ * Rules that hold for every function:
+ *
+ * - It returns ARGPICK_OK or the number of an error, unless it cannot fail. argpick_last_error tells the rest.
+ *   After an error the handle is as if the call had not been made, and outputs have not been written.
+ * - NULL, a misaligned pointer or an impossible count is an error, not a crash. Only where it says so may a
+ *   pointer be NULL. "Safety" lists what the library cannot check.
+ * - Pointers are borrowed for the call. Only what a function says it makes has to be freed, by its _free.
+ * - A handle is for one thread at a time: a second one gets ARGPICK_ERR_BUSY. Weights may be read by many.
+ * - Structs begin with struct_size, so that they can grow: set it to sizeof the struct. That of an older release
+ *   works; that of a newer one is refused.
+ * - Text is UTF-8. Numbers of statuses, flags and choices are permanent.
+ * - A step allocates nothing and makes no system call. The same row, configuration, seed, stream and position give
+ *   the same token and the same bits on every processor.
+ *
+ * Generated from src/capi by cbindgen; `UPDATE=1 cargo test --test header` writes it anew.
+ */
+
+
+#ifndef ARGPICK_H
+#define ARGPICK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The version of this header, and the same as one number: major * 65536 + minor * 256 + patch. */
+#define ARGPICK_VERSION_STRING "0.1.0"
+#define ARGPICK_VERSION \
+  (ARGPICK_VERSION_MAJOR * 65536 + ARGPICK_VERSION_MINOR * 256 + ARGPICK_VERSION_PATCH)
+
+
+// The first number of the version of this header, to be compared with argpick_version.
+#define ARGPICK_VERSION_MAJOR 0
+
+// The second number of the version of this header.
+#define ARGPICK_VERSION_MINOR 1
+
+// The third number of the version of this header.
+#define ARGPICK_VERSION_PATCH 0
+
+// The ABI this header describes. A library with another one must not be used with it; it has another SONAME, too.
+#define ARGPICK_ABI_VERSION 0
+
+// The numerics this header was released with: the tokens of a seed are the same as long as this number is.
+#define ARGPICK_NUMERICS_VERSION 0
+
+// Memory for argpick_decoder_init and argpick_weights_init is aligned to this many bytes.
+#define ARGPICK_MEMORY_ALIGNMENT 16
+
+// The order and the rules of the stages: bias, bans and masks, temperature, top-k, top-p, min-p, draw.
+#define ARGPICK_PROFILE_CANON 0
+
+// Pick by a random draw from what the filters keep.
+#define ARGPICK_MODE_SAMPLE 0
+
+// Pick the highest logit, the lowest id among equals; filters do not run.
+#define ARGPICK_MODE_GREEDY 1
+
+// Report top1_probability and entropy.
+#define ARGPICK_METRIC_CONFIDENCE 1
+
+// Report logprob.
+#define ARGPICK_METRIC_LOGPROB 2
+
+// Report logprob_raw.
+#define ARGPICK_METRIC_LOGPROB_RAW 4
+
+// Report rank.
+#define ARGPICK_METRIC_RANK 8
+
+// Report kept.
+#define ARGPICK_METRIC_KEPT 16
+
+// Report kept_mass.
+#define ARGPICK_METRIC_KEPT_MASS 32
+
+// Report everything.
+#define ARGPICK_METRIC_ALL 63
+
+// The sequence goes on.
+#define ARGPICK_FINISH_NONE 0
+
+// The sequence ends with this token: max_tokens was reached.
+#define ARGPICK_FINISH_LENGTH 1
+
+// Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
+// the file while the weights are open (a mapped file that shrinks ends the process by a signal).
+#define ARGPICK_WEIGHTS_COPY 1
+
+// Read everything once and compare the checksums of the arrays (only .npz has them).
+#define ARGPICK_WEIGHTS_VERIFY 2
+
+// A NumPy archive, W column-major.
+#define ARGPICK_FORMAT_NPZ 0
+
+// safetensors, the transposed weights as W.T.
+#define ARGPICK_FORMAT_SAFETENSORS 1
+
+// A row is neither flat nor saturated.
+#define ARGPICK_VERDICT_HEALTHY 0
+
+// Nearly all tokens are equally likely.
+#define ARGPICK_VERDICT_FLAT 1
+
+// One token has nearly all the probability.
+#define ARGPICK_VERDICT_SATURATED 2
+
+// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
+// gets ARGPICK_ERR_BUSY.
+typedef struct argpick_decoder argpick_decoder;
+
+// A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
+//
+// Any number of threads may read the same weights at once. Training changes them and needs them alone: whoever comes
+// meanwhile gets ARGPICK_ERR_BUSY.
+typedef struct argpick_weights argpick_weights;
+
+// What a call answers: ARGPICK_OK, or the positive number of an error. Numbers are permanent.
+typedef int32_t argpick_status;
+
+// Everything that decides what a decoder does with a row. Fill it by argpick_config_init, then set what you want.
+typedef struct argpick_config {
+  // sizeof(argpick_config), set by argpick_config_init.
+  uint32_t struct_size;
+  // The order and rules of the stages: ARGPICK_PROFILE_CANON.
+  uint32_t profile;
+  // Seed of the random numbers.
+  uint64_t seed;
+  // Stream of the random numbers: one for each sequence that shares a seed.
+  uint64_t stream;
+  // ARGPICK_MODE_SAMPLE or ARGPICK_MODE_GREEDY.
+  uint32_t mode;
+  // Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1.
+  float temperature;
+  // Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off.
+  uint32_t top_k;
+  // Keeps the smallest prefix of the order with this much probability, 0 to 1; the token that crosses stays. 1: off.
+  float top_p;
+  // Keeps what is at least this likely relative to the likeliest, 0 to 1. 0: off.
+  float min_p;
+  // Tokens that the history holds, up to 2^24; past it the oldest leave. 0: 4096.
+  uint32_t history_capacity;
+  // Masks the last so many generated tokens, up to history_capacity. 0: off.
+  uint32_t no_repeat_window;
+  // Ends the sequence after so many generated tokens. 0: no limit.
+  uint32_t max_tokens;
+  // Each filter keeps at least so many, the first of its order. 0: 1.
+  uint32_t min_keep;
+  // Only ids below this take part, up to the vocabulary; the row may be longer. 0: all.
+  uint32_t valid_vocab;
+  // What to report beside token, argmax, margin and finish: ARGPICK_METRIC_ flags. Each costs up to a pass of the row.
+  uint32_t metrics;
+  // Room for so many biases, and as many bans, up to 2^22. 0: 1024.
+  uint32_t adjustment_capacity;
+} argpick_config;
+
+// The element type of a row: ARGPICK_F32, ARGPICK_F16 or ARGPICK_BF16.
+typedef uint32_t argpick_dtype;
+
+// The token picked, and how sure the row was. Set struct_size = sizeof(argpick_pick) before the call.
+//
+// What metrics did not ask for is NaN, or UINT32_MAX. margin, top1_probability and entropy describe the row after biases
+// and masks and before truncation; probabilities are at the configured temperature.
+typedef struct argpick_pick {
+  // sizeof(argpick_pick); the caller sets it.
+  uint32_t struct_size;
+  // The token picked.
+  uint32_t token;
+  // The token with the highest logit, the lowest id among equals.
+  uint32_t argmax;
+  // How many tokens stand before the picked one in the order of logits; 0 is the argmax. ARGPICK_METRIC_RANK.
+  uint32_t rank;
+  // How many tokens the filters kept; 1 in greedy mode. ARGPICK_METRIC_KEPT.
+  uint32_t kept;
+  // Whether the sequence ends here, and why: ARGPICK_FINISH_NONE, ARGPICK_FINISH_LENGTH.
+  uint32_t finish;
+  // Highest logit minus second highest, before temperature; +inf if only one token takes part.
+  float margin;
+  // Probability of the argmax. ARGPICK_METRIC_CONFIDENCE.
+  float top1_probability;
+  // Entropy in nats. ARGPICK_METRIC_CONFIDENCE.
+  float entropy;
+  // ln of the picked token's probability in the row as given, at temperature 1. ARGPICK_METRIC_LOGPROB_RAW.
+  float logprob_raw;
+  // ln of the picked token's probability among the tokens kept. ARGPICK_METRIC_LOGPROB.
+  float logprob;
+  // Probability of the tokens kept, together. ARGPICK_METRIC_KEPT_MASS.
+  float kept_mass;
+} argpick_pick;
+
+// A token of a row. The element of an array, so it never grows.
+typedef struct argpick_candidate {
+  // The token.
+  uint32_t token;
+  // Its logit after biases and masks, before temperature.
+  float logit;
+  // ln of its probability at the configured temperature.
+  float logprob;
+} argpick_candidate;
+
+// Where flat and saturated begin, and the k of top-k accuracy. Set struct_size = sizeof(argpick_diagnosis_limits).
+typedef struct argpick_diagnosis_limits {
+  // sizeof(argpick_diagnosis_limits); the caller sets it.
+  uint32_t struct_size;
+  // A row is flat from this fraction of the largest possible entropy, ln(tokens), on; 0 to 1. By default 0.9.
+  float flat_entropy;
+  // A row is saturated from this probability of its argmax on; 0 to 1. By default 0.999.
+  float saturated_top1;
+  // A target within so many tokens of the order counts as a top-k hit; at least 1. By default 5.
+  uint32_t top_k;
+} argpick_diagnosis_limits;
+
+// What a batch of rows looks like to a trainer; each figure is the mean over its rows, 0 for an empty batch.
+typedef struct argpick_diagnosis {
+  // sizeof(argpick_diagnosis); the caller sets it.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved0;
+  // Rows looked at.
+  uint64_t rows;
+  // Fraction of flat rows.
+  float flat;
+  // Fraction of saturated rows.
+  float saturated;
+  // Fraction of the rest.
+  float healthy;
+  // Mean loss, in nats.
+  float loss;
+  // Mean entropy at temperature 1, in nats.
+  float entropy;
+  // Mean probability of the argmax at temperature 1.
+  float top1_probability;
+  // Fraction of rows whose argmax is the target.
+  float greedy_accuracy;
+  // Fraction of rows whose target is among the first k.
+  float top_k_accuracy;
+  // The accuracy that draws as configured would have on average.
+  float expected_accuracy;
+  // 0.
+  uint32_t reserved1;
+} argpick_diagnosis;
+
+// Done.
+#define ARGPICK_OK 0
+
+// A logit that takes part is NaN or +inf, as given or after an adjustment. Detail: index = the token, value = its logit.
+#define ARGPICK_ERR_INVALID_LOGIT 1
+
+// No token is left: all are excluded by the mask, banned or at -inf.
+#define ARGPICK_ERR_EVERYTHING_MASKED 2
+
+// A row, list or output has the wrong number of elements. Detail: index = elements needed, value = elements given.
+#define ARGPICK_ERR_WRONG_LENGTH 3
+
+// A parameter is outside its range. Detail: value = the parameter; its name is in argpick_last_error.
+#define ARGPICK_ERR_INVALID_PARAMETER 4
+
+// A token id is not below the vocabulary. Detail: index = the token, value = the vocabulary.
+#define ARGPICK_ERR_TOKEN_OUT_OF_RANGE 5
+
+// A list is longer than its capacity. Detail: index = entries there is room for, value = entries given.
+#define ARGPICK_ERR_CAPACITY_EXCEEDED 6
+
+// The memory given is too small. Detail: index = bytes needed, value = bytes given.
+#define ARGPICK_ERR_STORAGE_TOO_SMALL 7
+
+// The kernel level asked for (ARGPICK_KERNEL) is not to be had on this processor or in this build.
+#define ARGPICK_ERR_KERNEL_UNAVAILABLE 8
+
+// ARGPICK_KERNEL names no kernel level.
+#define ARGPICK_ERR_UNKNOWN_KERNEL 9
+
+// The sequence has ended (max_tokens); argpick_decoder_reset starts anew.
+#define ARGPICK_ERR_FINISHED 10
+
+// More tokens are to be undone than the history holds. Detail: index = tokens that can be undone, value = asked for.
+#define ARGPICK_ERR_UNDO_TOO_FAR 11
+
+// A column is not in the weights. Detail: index = the column, value = the number of columns.
+#define ARGPICK_ERR_COLUMN_OUT_OF_RANGE 12
+
+// A token stands twice in a list that takes each once. Detail: index = the token.
+#define ARGPICK_ERR_DUPLICATE_TOKEN 13
+
+// A training step would make a weight infinite or NaN. Detail: index = the token, value = the column, NaN for the bias.
+#define ARGPICK_ERR_UPDATE_OVERFLOW 14
+
+// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
+#define ARGPICK_ERR_BAD_STATE 15
+
+// The file has no array of this name.
+#define ARGPICK_ERR_ARRAY_MISSING 100
+
+// The array is pickled; nothing is ever unpickled.
+#define ARGPICK_ERR_ARRAY_PICKLED 101
+
+// The array is compressed, so it cannot be used where it lies.
+#define ARGPICK_ERR_ARRAY_COMPRESSED 102
+
+// The array is stored in a way that is not read here.
+#define ARGPICK_ERR_ARRAY_UNSUPPORTED 103
+
+// The array has the wrong element type.
+#define ARGPICK_ERR_ARRAY_DTYPE 104
+
+// The array has the wrong number of dimensions. Detail: index = dimensions needed, value = dimensions found.
+#define ARGPICK_ERR_ARRAY_RANK 105
+
+// The array does not fit the arrays it belongs to. Detail: index = length needed, value = length found.
+#define ARGPICK_ERR_ARRAY_LENGTH 106
+
+// The array is empty or too long. Detail: index = the greatest length allowed, value = length found.
+#define ARGPICK_ERR_ARRAY_SIZE 107
+
+// An element of the array cannot be used. Detail: index = the element, in row-major order.
+#define ARGPICK_ERR_ARRAY_VALUE 108
+
+// The data of the array does not have the checksum that the file gives.
+#define ARGPICK_ERR_ARRAY_CHECKSUM 109
+
+// The file contradicts itself or its format. Detail: index = the place in bytes, value = the bad value.
+#define ARGPICK_ERR_FILE_MALFORMED 110
+
+// The file is neither a NumPy archive or array nor safetensors.
+#define ARGPICK_ERR_FILE_FORMAT 111
+
+// The system refused a file operation. Detail: value = the system's error number, 0 if it gave none.
+#define ARGPICK_ERR_FILE 112
+
+// The caller asked for a stop.
+#define ARGPICK_ERR_INTERRUPTED 113
+
+// A pointer is NULL that must not be.
+#define ARGPICK_ERR_NULL 200
+
+// Something inside the library broke; the call had no effect that can be relied on, and its handle is poisoned.
+#define ARGPICK_ERR_PANIC 201
+
+// An earlier call on this handle broke (ARGPICK_ERR_PANIC); it can only be freed.
+#define ARGPICK_ERR_POISONED 202
+
+// Another thread is in a call on this handle. Nothing has happened; call again later.
+#define ARGPICK_ERR_BUSY 203
+
+// A pointer is not aligned to its element. Detail: index = the alignment needed, value = the address modulo it.
+#define ARGPICK_ERR_ALIGNMENT 204
+
+// struct_size is no size of a release up to this one. Detail: index = this release's size, value = the size given.
+#define ARGPICK_ERR_STRUCT_SIZE 205
+
+// A reserved field or flag is not 0. Detail: value = what it is.
+#define ARGPICK_ERR_RESERVED 206
+
+// There is no memory for it. Detail: index = bytes asked for.
+#define ARGPICK_ERR_OUT_OF_MEMORY 207
+
+// These weights are read-only.
+#define ARGPICK_ERR_READ_ONLY 208
+
+// A text is not UTF-8. Detail: index = the first byte that is not.
+#define ARGPICK_ERR_TEXT 209
+
+// IEEE 754 binary32.
+#define ARGPICK_F32 0
+
+// IEEE 754 binary16, widened exactly.
+#define ARGPICK_F16 1
+
+// bfloat16, the upper half of a binary32, widened exactly.
+#define ARGPICK_BF16 2
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The ABI of the library in use; compare it with ARGPICK_ABI_VERSION after loading one at run time.
+uint32_t argpick_abi_version(void);
+
+// The numerics of the library in use. Two libraries with the same number pick the same tokens for the same seed.
+uint32_t argpick_numerics_version(void);
+
+// The version of the library in use: major * 65536 + minor * 256 + patch, as ARGPICK_VERSION is of the header.
+uint32_t argpick_version(void);
+
+// What a status means, in one sentence without particulars (those are in argpick_last_error).
+//
+// Never NULL; static UTF-8 text, nothing to free. A number that is no status gets a text that says so.
+const char *argpick_status_message(argpick_status status);
+
+// This thread's last error in full: which function, what, where and the bad value.
+//
+// Never NULL; UTF-8 text, "" before the first error. It stands until the next call that fails on this thread; a call that
+// succeeds does not clear it. In a library built without the standard library the program has one such text, so a program
+// with several threads or interrupt handlers should go by the status and copy the text at once.
+const char *argpick_last_error(void);
+
+// The particulars of this thread's last error, as numbers.
+//
+// Each status says what its index and value are. Without an index it is UINT64_MAX, without a value NaN. Before the first
+// error the status is ARGPICK_OK.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT (neither becomes the last error); in a library without the standard
+// library ARGPICK_ERR_BUSY.
+//
+// Safety:
+// - status, index and value point to memory that can be written.
+argpick_status argpick_error_detail(argpick_status *status,
+                                    uint64_t *index,
+                                    double *value);
+
+// The kernel level in use: "scalar", "portable", "avx2", "avx512", ...
+//
+// It is the fastest that this processor has, or the one that the environment variable ARGPICK_KERNEL names. All levels
+// give the same bits. Where that variable asks for what is not there the answer is "" and argpick_last_error says why;
+// argpick_decoder_new fails then, too. Never NULL; static text.
+const char *argpick_kernel(void);
+
+// Fills a configuration with "off" everywhere: draw from the softmax of the row as it is.
+//
+// struct_size is sizeof(argpick_config) as the caller's header has it; a smaller size of an earlier release works.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE.
+//
+// Safety:
+// - config points to struct_size bytes that can be written.
+argpick_status argpick_config_init(struct argpick_config *config,
+                                   uint32_t struct_size);
+
+// Makes a decoder on the heap for rows of vocab logits, 1 to 2^22. It is freed by argpick_decoder_free.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_INVALID_PARAMETER (name and
+// value in argpick_last_error), ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and ARGPICK_ERR_UNKNOWN_KERNEL
+// (see argpick_kernel). Not in a library without a heap.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; out can be written.
+argpick_status argpick_decoder_new(const struct argpick_config *config,
+                                   uint32_t vocab,
+                                   struct argpick_decoder **out);
+
+// Ends a decoder; NULL is allowed and does nothing. The memory of one made by argpick_decoder_init is the caller's again.
+//
+// A decoder that another thread is using is not freed: it leaks, and argpick_last_error says so (ARGPICK_ERR_BUSY).
+//
+// Safety:
+// - decoder is NULL or a live decoder; it is not used after this call.
+void argpick_decoder_free(struct argpick_decoder *decoder);
+
+// The memory in bytes that argpick_decoder_init needs for this configuration and vocabulary.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_INVALID_PARAMETER.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; size can be written.
+argpick_status argpick_decoder_size(const struct argpick_config *config, uint32_t vocab, size_t *size);
+
+// Makes a decoder in memory of the caller's: no heap is used, then or later.
+//
+// memory is aligned to ARGPICK_MEMORY_ALIGNMENT and has size bytes, at least what argpick_decoder_size says; what they
+// contain does not matter. It stays where it is and is the decoder's alone until argpick_decoder_free; then, or when it is
+// simply not used any more, it is the caller's again. More memory than needed leaves room for a reset.
+//
+// Statuses: those of argpick_decoder_new without ARGPICK_ERR_OUT_OF_MEMORY; ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes
+// needed).
+//
+// Safety:
+// - memory points to size bytes that nobody else uses; config and out as for argpick_decoder_new.
+argpick_status argpick_decoder_init(void *memory,
+                                    size_t size,
+                                    const struct argpick_config *config,
+                                    uint32_t vocab,
+                                    struct argpick_decoder **out);
+
+// Makes a second decoder on the heap in the same state: configuration, position, history, biases and bans.
+//
+// From then on the two have nothing in common. With the same seed, stream and position both pick the same tokens from the
+// same rows; argpick_decoder_reset or argpick_decoder_seek parts them.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_OUT_OF_MEMORY.
+// Not in a library without a heap.
+//
+// Safety:
+// - decoder is a live decoder; out can be written.
+argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
+                                     struct argpick_decoder **out);
+
+// Starts a new sequence: history and position are cleared, biases and bans stay.
+//
+// config NULL: the configuration stays. Otherwise config is in force from now on; the vocabulary stays. A decoder on the
+// heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_STRUCT_SIZE,
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for the biases or bans),
+// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
+//
+// Safety:
+// - decoder is a live decoder; config is NULL or points to a struct that is as long as its struct_size says.
+argpick_status argpick_decoder_reset(struct argpick_decoder *decoder,
+                                     const struct argpick_config *config);
+
+// Records tokens of the prompt: they enter the history but are not counted as generated.
+//
+// All of them or none; a count of 0 does nothing, tokens may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_prompt(struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      size_t count);
+
+// Records tokens as generated, as if they had been picked here. For hosts that pick for themselves.
+//
+// All of them or none; a count of 0 does nothing, tokens may be NULL then.
+//
+// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if they are more than max_tokens leaves.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_accept(struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      size_t count);
+
+// Takes back the last count generated tokens, as if they had not been recorded; a sequence that had ended goes on.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_UNDO_TOO_FAR
+// (index = tokens that can be undone).
+//
+// Safety:
+// - decoder is a live decoder.
+argpick_status argpick_decoder_undo(struct argpick_decoder *decoder,
+                                    size_t count);
+
+// Sets the position that the next draw takes its random numbers from; the history stays. So any step can be replayed alone.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder.
+argpick_status argpick_decoder_seek(struct argpick_decoder *decoder,
+                                    uint64_t position);
+
+// Tells the position: generated tokens recorded, the prompt excluded, unless it was set by argpick_decoder_seek.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; position can be written.
+argpick_status argpick_decoder_position(const struct argpick_decoder *decoder,
+                                        uint64_t *position);
+
+// Tells the length of the rows that the decoder takes.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; vocab can be written.
+argpick_status argpick_decoder_vocab(const struct argpick_decoder *decoder, uint32_t *vocab);
+
+// Replaces the biases: biases[i] is added to the logit of tokens[i], before temperature. A bias of -inf bans.
+//
+// Each token stands once; the order does not matter. A count of 0 removes all biases, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_DUPLICATE_TOKEN, ARGPICK_ERR_INVALID_PARAMETER (a bias
+// that is NaN or +inf), ARGPICK_ERR_CAPACITY_EXCEEDED (adjustment_capacity). After any of them the old biases stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens and biases point to count elements each.
+argpick_status argpick_decoder_set_bias(struct argpick_decoder *decoder,
+                                        const uint32_t *tokens,
+                                        const float *biases,
+                                        size_t count);
+
+// Replaces the bans: these tokens are masked. A token may stand in the list more than once.
+//
+// A count of 0 removes all bans, tokens may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_CAPACITY_EXCEEDED (adjustment_capacity). After any of
+// them the old bans stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
+                                        const uint32_t *tokens,
+                                        size_t count);
+
+// Tells how many bytes argpick_decoder_save would write now.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; size can be written.
+argpick_status argpick_decoder_saved_size(struct argpick_decoder *decoder, size_t *size);
+
+// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+//
+// size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
+// are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH
+// (index = bytes needed). Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes that can be written; written can be written.
+argpick_status argpick_decoder_save(struct argpick_decoder *decoder,
+                                    void *bytes,
+                                    size_t size,
+                                    size_t *written);
+
+// Takes over a state that argpick_decoder_save wrote, its configuration included; the vocabulary must be the same.
+//
+// The next tokens are those that the saved decoder would have picked. The bytes are not trusted: every number in them is
+// checked. A decoder on the heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_BAD_STATE, ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_OUT_OF_MEMORY,
+// ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes.
+argpick_status argpick_decoder_load(struct argpick_decoder *decoder,
+                                    const void *bytes,
+                                    size_t size);
+
+// Picks a token from a row of logits and records it. The row is not modified.
+//
+// logits has count elements of type dtype, aligned to it; count is the decoder's vocabulary. -inf masks a token; NaN and
+// +inf are errors, unless they stand where valid_vocab or the mask excludes them. mask has mask_words 32-bit words: bit
+// t & 31 of word t >> 5 says whether token t is allowed; tokens past its end are not. NULL and 0: no mask. Row and mask are
+// borrowed for the call. No memory is allocated and no system call is made.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (pick->struct_size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER (dtype), ARGPICK_ERR_INVALID_LOGIT (the
+// lowest such token and its logit), ARGPICK_ERR_EVERYTHING_MASKED, ARGPICK_ERR_FINISHED. After any of them the decoder and
+// pick are as they were: the next token is that of a decoder which never saw the call.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; pick->struct_size bytes can be written.
+argpick_status argpick_decode(struct argpick_decoder *decoder,
+                              const void *logits,
+                              argpick_dtype dtype,
+                              size_t count,
+                              const uint32_t *mask,
+                              size_t mask_words,
+                              struct argpick_pick *pick);
+
+// Picks a token as argpick_decode would and does not record it: the next call sees the same state.
+//
+// finish is ARGPICK_FINISH_NONE: it says what was recorded.
+//
+// Statuses: those of argpick_decode.
+//
+// Safety:
+// - As for argpick_decode.
+argpick_status argpick_evaluate(struct argpick_decoder *decoder,
+                                const void *logits,
+                                argpick_dtype dtype,
+                                size_t count,
+                                const uint32_t *mask,
+                                size_t mask_words,
+                                struct argpick_pick *pick);
+
+// Rewrites a row in place for hosts that pick for themselves: the logits that are drawn from.
+//
+// Removed tokens become -inf, kept ones their adjusted logit divided by the temperature, so that the softmax of the result
+// is the distribution drawn from. In greedy mode only the argmax stays. Nothing is recorded: see argpick_decoder_accept.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE; ARGPICK_ERR_INVALID_LOGIT also if the division overflows.
+// After any of them the row is as it was.
+//
+// Safety:
+// - decoder is a live decoder; logits has count elements that can be written; mask has mask_words words, outside of logits.
+argpick_status argpick_process(struct argpick_decoder *decoder,
+                               float *logits,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words);
+
+// Rewrites a row in place as the probabilities that are drawn from; removed tokens become 0. Nothing is recorded.
+//
+// The same as argpick_process and then argpick_softmax at temperature 1, in one fused call.
+//
+// Statuses: those of argpick_process. After any of them the row is as it was.
+//
+// Safety:
+// - As for argpick_process.
+argpick_status argpick_probabilities(struct argpick_decoder *decoder,
+                                     float *logits,
+                                     size_t count,
+                                     const uint32_t *mask,
+                                     size_t mask_words);
+
+// Turns a row of count logits, 1 to 2^22, into probabilities in place, at a temperature above 0. -inf becomes 0.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_INVALID_PARAMETER (temperature, or count as "vocab"),
+// ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, and those of the kernels (see argpick_kernel). After any of
+// them the row is as it was.
+//
+// Safety:
+// - row has count elements that can be written.
+argpick_status argpick_softmax(float *row,
+                               size_t count,
+                               float temperature);
+
+// Decodes rows rows, one decoder each; a row that fails leaves the others alone.
+//
+// Row i is logits[i] (count elements of type dtype), decoded by decoders[i] under masks[i] (mask_words words; NULL: no
+// mask) into picks[i] and statuses[i]. masks may be NULL: no row has one. picks is an array of structs of one size: set
+// struct_size in each. The rows are decoded in order; a result does not depend on its place, nor on how a batch is split.
+// rows 0 does nothing, the arrays may be NULL then.
+//
+// Returns ARGPICK_OK if all rows succeeded, else the status of the first that did not, which is also the one that
+// argpick_last_error tells about. statuses is written whenever the arrays themselves are usable; the pick of a row that
+// failed is not.
+//
+// Statuses: those of argpick_decode, also per row; ARGPICK_ERR_WRONG_LENGTH (an impossible number of rows).
+//
+// Safety:
+// - decoders, logits, picks and statuses have rows elements, and so has masks unless it is NULL; what they point to is as for
+//   argpick_decode.
+argpick_status argpick_decode_batch(struct argpick_decoder *const *decoders,
+                                    size_t rows,
+                                    const void *const *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *const *masks,
+                                    size_t mask_words,
+                                    struct argpick_pick *picks,
+                                    argpick_status *statuses);
+
+// Lists the best tokens of a row: the first capacity of the order, after biases and masks and before truncation.
+//
+// Highest logit first, lower id first among equals; logprob is among all tokens that take part. found is how many were
+// written: less than capacity where fewer take part. Row and mask are as for argpick_decode; nothing is recorded. Costs a
+// pass of exponentials.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; candidates has capacity elements that can be
+//   written; found can be written.
+argpick_status argpick_top(struct argpick_decoder *decoder,
+                           const void *logits,
+                           argpick_dtype dtype,
+                           size_t count,
+                           const uint32_t *mask,
+                           size_t mask_words,
+                           struct argpick_candidate *candidates,
+                           size_t capacity,
+                           size_t *found);
+
+// Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
+//
+// logprob is among the kept tokens. found is how many are kept, which may be more than capacity: then capacity were
+// written. With capacity 0, candidates may be NULL: the kept tokens are counted. Otherwise as argpick_top.
+//
+// Statuses: those of argpick_top. Nothing is written then.
+//
+// Safety:
+// - As for argpick_top.
+argpick_status argpick_kept(struct argpick_decoder *decoder,
+                            const void *logits,
+                            argpick_dtype dtype,
+                            size_t count,
+                            const uint32_t *mask,
+                            size_t mask_words,
+                            struct argpick_candidate *candidates,
+                            size_t capacity,
+                            size_t *found);
+
+// Tells the probability with which token is picked from this row as configured: 0 if a filter removes it.
+//
+// In greedy mode 1 or 0. Row and mask are as for argpick_decode; nothing is recorded.
+//
+// Statuses: those of argpick_top, and ARGPICK_ERR_TOKEN_OUT_OF_RANGE. Nothing is written then.
+//
+// Safety:
+// - As for argpick_decode; probability can be written.
+argpick_status argpick_probability_of(struct argpick_decoder *decoder,
+                                      const void *logits,
+                                      argpick_dtype dtype,
+                                      size_t count,
+                                      const uint32_t *mask,
+                                      size_t mask_words,
+                                      uint32_t token,
+                                      float *probability);
+
+// Opens a weight file, .npz or .safetensors with arrays W and b; the bytes decide which, not the name.
+//
+// path is UTF-8. The file is mapped: a large one opens in milliseconds, and only the columns used are read. Weights whose
+// columns are not contiguous (NumPy's default order) are transposed once into memory; `argpick pack` writes a file that
+// needs none. Every file is taken for hostile until checked; nothing is unpickled. flags: ARGPICK_WEIGHTS_COPY,
+// ARGPICK_WEIGHTS_VERIFY. Freed by argpick_weights_free. Not in a library without the standard library.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_TEXT, ARGPICK_ERR_RESERVED (flags), ARGPICK_ERR_FILE,
+// ARGPICK_ERR_FILE_FORMAT, ARGPICK_ERR_FILE_MALFORMED, ARGPICK_ERR_ARRAY_..., ARGPICK_ERR_OUT_OF_MEMORY, and those of the
+// kernels (see argpick_kernel). argpick_last_error names the file, the array and the reason.
+//
+// Safety:
+// - path ends with a zero; out can be written; without ARGPICK_WEIGHTS_COPY nobody shortens or overwrites the file.
+argpick_status argpick_weights_open(const char *path,
+                                    uint32_t flags,
+                                    struct argpick_weights **out);
+
+// Weights from the bytes of a file that is in memory already: flash, an archive, the network.
+//
+// The bytes may have any alignment. They are used where they lie and must stay there, unchanged, until
+// argpick_weights_free; with ARGPICK_WEIGHTS_COPY they are copied. Weights whose columns are not contiguous are transposed
+// into memory (without the standard library: ARGPICK_ERR_ARRAY_UNSUPPORTED). flags as for argpick_weights_open. Not in a
+// library without a heap: see argpick_weights_init_from_memory.
+//
+// Statuses: those of argpick_weights_open but for files; ARGPICK_ERR_WRONG_LENGTH (an impossible size).
+//
+// Safety:
+// - bytes points to size bytes that nobody writes as long as the weights are in use; out can be written.
+argpick_status argpick_weights_from_memory(const void *bytes,
+                                           size_t size,
+                                           uint32_t flags,
+                                           struct argpick_weights **out);
+
+// The memory in bytes that a handle needs in argpick_weights_init_from_memory and argpick_weights_init_from_arrays.
+size_t argpick_weights_size(void);
+
+// As argpick_weights_from_memory, with the handle in memory of the caller's: no heap is used.
+//
+// memory is aligned to ARGPICK_MEMORY_ALIGNMENT and has memory_size bytes, at least argpick_weights_size(); it is the
+// handle's until argpick_weights_free. The columns must be contiguous.
+//
+// Statuses: those of argpick_weights_from_memory; ARGPICK_ERR_STORAGE_TOO_SMALL, ARGPICK_ERR_ARRAY_UNSUPPORTED.
+//
+// Safety:
+// - memory points to memory_size bytes that nobody else uses; bytes and out as for argpick_weights_from_memory.
+argpick_status argpick_weights_init_from_memory(void *memory,
+                                                size_t memory_size,
+                                                const void *bytes,
+                                                size_t size,
+                                                struct argpick_weights **out);
+
+// New weights to be trained: zeros, in memory of the library's. Freed by argpick_weights_free.
+//
+// vocab is 1 to 2^22, features at least 1. argpick_weights_arrays tells where the numbers are, to initialise or read them.
+// Not in a library without a heap: see argpick_weights_init_from_arrays.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_OUT_OF_MEMORY, and those of
+// the kernels (see argpick_kernel).
+//
+// Safety:
+// - out can be written.
+argpick_status argpick_weights_new(uint32_t vocab,
+                                   uint32_t features,
+                                   struct argpick_weights **out);
+
+// Arrays of the caller's as weights to be trained: column c of W is weights[c * vocab] to weights[c * vocab + vocab - 1].
+//
+// They stay the caller's: they must stay where they are until argpick_weights_free, which leaves them alone. Between calls
+// the caller may read and write them; while a call on the handle runs nobody else may. Not in a library without a heap.
+//
+// Statuses: those of argpick_weights_new.
+//
+// Safety:
+// - weights points to vocab * features floats, bias to vocab; out can be written.
+argpick_status argpick_weights_from_arrays(float *weights,
+                                           float *bias,
+                                           uint32_t vocab,
+                                           uint32_t features,
+                                           struct argpick_weights **out);
+
+// As argpick_weights_from_arrays, with the handle in memory of the caller's: no heap is used.
+//
+// memory as for argpick_weights_init_from_memory.
+//
+// Statuses: those of argpick_weights_from_arrays; ARGPICK_ERR_STORAGE_TOO_SMALL.
+//
+// Safety:
+// - memory points to memory_size bytes that nobody else uses; the others as for argpick_weights_from_arrays.
+argpick_status argpick_weights_init_from_arrays(void *memory,
+                                                size_t memory_size,
+                                                float *weights,
+                                                float *bias,
+                                                uint32_t vocab,
+                                                uint32_t features,
+                                                struct argpick_weights **out);
+
+// Tells where the numbers of trainable weights are: W (vocab * features floats, column after column) and b (vocab).
+//
+// The pointers are valid until argpick_weights_free. Between calls the caller may read and write through them.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_READ_ONLY (the
+// weights are those of a file).
+//
+// Safety:
+// - weights is a live handle; matrix and bias can be written.
+argpick_status argpick_weights_arrays(struct argpick_weights *weights,
+                                      float **matrix,
+                                      float **bias);
+
+// Tells the shape of W: vocab logits, features columns.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - weights is a live handle; vocab and features can be written.
+argpick_status argpick_weights_shape(const struct argpick_weights *weights,
+                                     uint32_t *vocab,
+                                     uint32_t *features);
+
+// Asks the system to start reading these columns, so that they are there when the next step wants them.
+//
+// Does nothing for weights that are not a mapped file.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_COLUMN_OUT_OF_RANGE.
+//
+// Safety:
+// - weights is a live handle; columns points to count columns.
+argpick_status argpick_weights_prefetch(const struct argpick_weights *weights,
+                                        const uint32_t *columns,
+                                        size_t count);
+
+// Writes W and b to a file that can be opened without a copy: format is ARGPICK_FORMAT_NPZ or ARGPICK_FORMAT_SAFETENSORS.
+//
+// The file appears whole or not at all: it is written beside path and renamed. Not in a library without the standard
+// library.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_TEXT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_INVALID_PARAMETER (format), ARGPICK_ERR_FILE.
+//
+// Safety:
+// - weights is a live handle; path ends with a zero.
+argpick_status argpick_weights_save(const struct argpick_weights *weights,
+                                    const char *path,
+                                    uint32_t format);
+
+// Ends weights; NULL is allowed and does nothing. Memory that is the caller's is left alone and may be used again.
+//
+// Weights that another thread is using are not freed: they leak, and argpick_last_error says so (ARGPICK_ERR_BUSY).
+//
+// Safety:
+// - weights is NULL or a live handle; it is not used after this call.
+void argpick_weights_free(struct argpick_weights *weights);
+
+// Computes a row of logits: logits = b + sum_j values[j] * W[:, columns[j]], one column after the other.
+//
+// values NULL: 1 for each. A column may stand more than once and is added each time; a count of 0 gives b. vocab is the
+// number of logits and must be that of the weights. The result has the same bits on every processor.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH,
+// ARGPICK_ERR_COLUMN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (a value that is NaN or infinite). Nothing is written then.
+//
+// Safety:
+// - weights is a live handle; columns and values point to count elements; logits has vocab elements, none of them in the
+//   weights' own arrays.
+argpick_status argpick_logits(const struct argpick_weights *weights,
+                              const uint32_t *columns,
+                              const float *values,
+                              size_t count,
+                              float *logits,
+                              size_t vocab);
+
+// Head and pick in one: a step on the row that argpick_logits would compute, which is not written.
+//
+// The pick is that of argpick_decode on the written row, bit for bit.
+//
+// Statuses: those of argpick_decode and of argpick_logits; ARGPICK_ERR_WRONG_LENGTH if the decoder and the weights have not
+// the same vocabulary. After any of them the decoder and pick are as they were.
+//
+// Safety:
+// - decoder and weights are live handles; columns and values point to count elements, mask to mask_words;
+//   pick->struct_size bytes can be written.
+argpick_status argpick_decode_sparse(struct argpick_decoder *decoder,
+                                     const struct argpick_weights *weights,
+                                     const uint32_t *columns,
+                                     const float *values,
+                                     size_t count,
+                                     const uint32_t *mask,
+                                     size_t mask_words,
+                                     struct argpick_pick *pick);
+
+// Picks a token as argpick_decode_sparse would and does not record it: the next call sees the same state.
+//
+// Statuses: those of argpick_decode_sparse.
+//
+// Safety:
+// - As for argpick_decode_sparse.
+argpick_status argpick_evaluate_sparse(struct argpick_decoder *decoder,
+                                       const struct argpick_weights *weights,
+                                       const uint32_t *columns,
+                                       const float *values,
+                                       size_t count,
+                                       const uint32_t *mask,
+                                       size_t mask_words,
+                                       struct argpick_pick *pick);
+
+// One step of online training: softmax cross-entropy against a target by stochastic gradient descent.
+//
+// With z the row that argpick_logits computes, p its softmax at temperature 1 and g = p - onehot(target):
+// b -= learning_rate * g and W[:, columns[j]] -= learning_rate * values[j] * g. values NULL: 1 for each. learning_rate is
+// finite and above 0. gradient is memory to work in, vocab floats outside of the weights; afterwards it holds g, the
+// gradient with respect to the logits, for whoever wants to go on from there to the columns' values. loss is -ln p(target)
+// in nats and argmax the highest logit, both before the update.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_READ_ONLY,
+// ARGPICK_ERR_WRONG_LENGTH (vocab), ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_COLUMN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (learning_rate, values), ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_UPDATE_OVERFLOW. After any
+// of them the weights, loss and argmax are as they were; gradient may hold anything.
+//
+// Safety:
+// - weights is a live handle; columns and values point to count elements; gradient has vocab elements; loss and argmax can
+//   be written.
+argpick_status argpick_train_step(struct argpick_weights *weights,
+                                  const uint32_t *columns,
+                                  const float *values,
+                                  size_t count,
+                                  uint32_t target,
+                                  float learning_rate,
+                                  float *gradient,
+                                  size_t vocab,
+                                  float *loss,
+                                  uint32_t *argmax);
+
+// Scores a row of count logits, 1 to 2^22, against its target, without a decoder and without a draw.
+//
+// loss is -ln of the target's probability at temperature 1, in nats (+inf for a target at -inf); rank is how many tokens
+// stand before the target in the order of logits; argmax is the greedy pick.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_INVALID_PARAMETER (dtype, or count as "vocab"),
+// ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, and those of the kernels (see
+// argpick_kernel). Nothing is written then.
+//
+// Safety:
+// - logits has count elements; loss, rank and argmax can be written.
+argpick_status argpick_score(const void *logits,
+                             argpick_dtype dtype,
+                             size_t count,
+                             uint32_t target,
+                             float *loss,
+                             uint32_t *rank,
+                             uint32_t *argmax);
+
+// Scores rows rows, each against its target; a row that fails leaves the others alone.
+//
+// Row i is logits[i] (count elements of type dtype), scored against targets[i] into losses[i], ranks[i], argmaxes[i] and
+// statuses[i]. rows 0 does nothing, the arrays may be NULL then.
+//
+// Returns ARGPICK_OK if all rows succeeded, else the status of the first that did not, which is also the one that
+// argpick_last_error tells about. statuses is written whenever the arrays themselves are usable; the results of a row that
+// failed are not.
+//
+// Statuses: those of argpick_score, also per row; ARGPICK_ERR_WRONG_LENGTH (an impossible number of rows).
+//
+// Safety:
+// - logits, targets, losses, ranks, argmaxes and statuses have rows elements; each row has count elements.
+argpick_status argpick_score_batch(size_t rows,
+                                   const void *const *logits,
+                                   argpick_dtype dtype,
+                                   size_t count,
+                                   const uint32_t *targets,
+                                   float *losses,
+                                   uint32_t *ranks,
+                                   uint32_t *argmaxes,
+                                   argpick_status *statuses);
+
+// Tells a trainer what a batch of rows looks like: flat, saturated or healthy, and four ways of being right.
+//
+// Row i is logits[i] (count elements of type dtype, the decoder's vocabulary) with target targets[i]. loss, entropy, top-1
+// probability and rank are of the row as given, at temperature 1; expected_accuracy is the probability with which the
+// decoder, as configured, picks the target, so a trainer sees what sampling hides. Nothing is drawn and nothing recorded.
+// limits NULL: the defaults. verdicts gets an ARGPICK_VERDICT_ for each row; NULL if it is not wanted.
+//
+// Statuses: those of argpick_decode and argpick_score, for the first row that has one (argpick_last_error names it);
+// ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_INVALID_PARAMETER (limits). diagnosis is not written then; verdicts of earlier rows are.
+//
+// Safety:
+// - decoder is a live decoder; logits and targets have rows elements, and so has verdicts unless it is NULL; each row has
+//   count elements; limits and diagnosis are as long as their struct_size says.
+argpick_status argpick_diagnose(struct argpick_decoder *decoder,
+                                size_t rows,
+                                const void *const *logits,
+                                argpick_dtype dtype,
+                                size_t count,
+                                const uint32_t *targets,
+                                const struct argpick_diagnosis_limits *limits,
+                                uint32_t *verdicts,
+                                struct argpick_diagnosis *diagnosis);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* ARGPICK_H */
