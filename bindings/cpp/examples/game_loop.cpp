@@ -1,13 +1,14 @@
 // argpick in a game: townspeople who decide what to do, inside a frame's budget, without a heap, and so that a replay on
 // another machine is the same game.
 //
-//   game_loop [frames] [budget in microseconds]
+//   game_loop record FILE [frames] [budget in microseconds]
+//   ARGPICK_KERNEL=scalar game_loop replay FILE
 //
 // A townsman's choice is a sparse head (who he is, the hour, the weather, what his neighbour did) and a draw with top-k. In
-// each frame people decide in turn until the budget is used up; at least one does. How many that were is written down with
-// the choices: it is the only thing here that depends on the clock. Then the whole game is played again by the log, with the
-// kernels of another level (ARGPICK_KERNEL), as a machine with another processor would: it has to be the same choices,
-// because each draw takes its random numbers from seed, person and position, and all levels compute the same bits.
+// each frame people decide in turn until the budget is used up; at least one does. How many that were is recorded with the
+// choices: it is the only thing here that depends on the clock. The replay plays by the record, with the kernels of another
+// level, as a machine with another processor would: it has to be the same choices, because each draw takes its random
+// numbers from seed, person and position, and all levels compute the same bits. Files may be taken to other machines.
 //
 // All memory is static. On glibc every call of the allocator is counted while frames run: there must be none.
 #define ARGPICK_NO_EXCEPTIONS
@@ -63,18 +64,22 @@ constexpr std::uint32_t features = people + hours + weathers + memories;
 constexpr std::uint32_t most_frames = 2000;
 constexpr std::size_t decoder_room = 64 * 1024;
 
-// Static memory: the head, one block for each decoder, one for the handle of the weights, and the log.
+// Static memory: the head, one block for each decoder, one for the handle of the weights, and the records.
 float matrix[std::size_t{actions} * features];
 float bias[actions];
 alignas(ARGPICK_MEMORY_ALIGNMENT) unsigned char decoder_memory[people][decoder_room];
 alignas(ARGPICK_MEMORY_ALIGNMENT) unsigned char weights_memory[1024];
 
-struct game_log {
-  std::uint32_t decided[most_frames];              // in this frame: by the clock, or by the log
-  std::uint32_t choices[most_frames * people];     // one after the other
-  std::uint32_t count;
+// What a game leaves behind. A file of it is this struct, on little-endian machines.
+struct game_record {
+  char magic[8];
+  char kernel[16];                             // the level it was played on
+  std::uint32_t frames, count;                 // count: choices
+  std::uint32_t decided[most_frames];          // in this frame
+  std::uint32_t choices[most_frames * people];  // one after the other
 };
-game_log live, replayed;
+constexpr char magic[8] = {'T', 'O', 'W', 'N', '0', '0', '0', '1'};
+game_record played, recorded;
 
 std::uint32_t scramble(std::uint32_t x) {
   x ^= x >> 16;
@@ -102,7 +107,7 @@ struct timing {
 };
 
 // Plays the game. Without a script the clock says how many decide in a frame, else the script does.
-bool play(std::uint32_t frames, double budget, const game_log* script, game_log& log, timing& time) {
+bool play(std::uint32_t frames, double budget, const game_record* script, game_record& log, timing& time) {
   argpick::config config;
   config.seed = 77;
   config.temperature = 0.8f;
@@ -122,6 +127,9 @@ bool play(std::uint32_t frames, double budget, const game_log* script, game_log&
 
   std::uint32_t last[people] = {};
   std::uint32_t turn = 0, weather = 0;
+  std::memcpy(log.magic, magic, sizeof magic);
+  std::strncpy(log.kernel, argpick::kernel(), sizeof log.kernel - 1);
+  log.frames = frames;
   log.count = 0;
   const unsigned long before = allocations;
   for (std::uint32_t frame = 0; frame < frames; frame++) {
@@ -154,62 +162,97 @@ bool play(std::uint32_t frames, double budget, const game_log* script, game_log&
   return true;
 }
 
-bool force_kernel(const char* level) {
-#ifdef _WIN32
-  return _putenv_s("ARGPICK_KERNEL", level) == 0;
-#else
-  return setenv("ARGPICK_KERNEL", level, 1) == 0;
-#endif
+void tell(const char* which, const game_record& log, const timing& time) {
+  std::printf("%-7s kernel %-8s  %u frames, %u choices, %.1f us a choice, longest frame %.0f us\n", which, log.kernel,
+              static_cast<unsigned>(log.frames), static_cast<unsigned>(log.count), time.total / log.count, time.longest);
 }
 
-void tell(const char* which, const char* kernel, std::uint32_t frames, const game_log& log, const timing& time) {
-  std::printf("%-6s kernel %-8s  %u frames, %u choices, %.1f us a choice, longest frame %.0f us\n", which, kernel,
-              static_cast<unsigned>(frames), static_cast<unsigned>(log.count), time.total / log.count, time.longest);
+bool write(const char* path, const game_record& log) {
+  std::FILE* file = std::fopen(path, "wb");
+  bool fine = file != nullptr && std::fwrite(&log, sizeof log, 1, file) == 1;
+  if (file != nullptr) fine = std::fclose(file) == 0 && fine;
+  if (!fine) std::perror(path);
+  return fine;
+}
+
+// A record that says what cannot be is refused.
+bool read(const char* path, game_record& log) {
+  std::FILE* file = std::fopen(path, "rb");
+  if (file == nullptr) {
+    std::perror(path);
+    return false;
+  }
+  const bool whole = std::fread(&log, sizeof log, 1, file) == 1;
+  std::fclose(file);
+  bool fine = whole && std::memcmp(log.magic, magic, sizeof magic) == 0 && log.kernel[sizeof log.kernel - 1] == 0 &&
+              log.frames >= 1 && log.frames <= most_frames;
+  std::uint32_t count = 0;
+  for (std::uint32_t frame = 0; fine && frame < log.frames; frame++) {
+    fine = log.decided[frame] >= 1 && log.decided[frame] <= people;
+    count += log.decided[frame];
+  }
+  if (!fine || count != log.count) {
+    std::fprintf(stderr, "%s: this is no record of a game\n", path);
+    return false;
+  }
+  return true;
+}
+
+int record(const char* path, std::uint32_t frames, double budget) {
+  timing time;
+  if (!play(frames, budget, nullptr, played, time)) return 1;
+  tell("live", played, time);
+  return write(path, played) ? 0 : 1;
+}
+
+int replay(const char* path) {
+  timing time;
+  if (!read(path, recorded)) return 1;
+  if (std::strcmp(recorded.kernel, argpick::kernel()) == 0) {
+    std::fprintf(stderr, "recorded with the kernel %s, too: choose another by ARGPICK_KERNEL\n", recorded.kernel);
+    return 1;
+  }
+  if (!play(recorded.frames, 0, &recorded, played, time)) return 1;
+  tell("replay", played, time);
+  for (std::uint32_t i = 0; i < recorded.count; i++) {
+    if (played.choices[i] != recorded.choices[i]) {
+      std::printf("choice %u differs: %u recorded, %u replayed\n", static_cast<unsigned>(i),
+                  static_cast<unsigned>(recorded.choices[i]), static_cast<unsigned>(played.choices[i]));
+      return 1;
+    }
+  }
+  std::printf("the same %u choices on %s and %s; %s\n", static_cast<unsigned>(recorded.count), recorded.kernel,
+              played.kernel,
+              allocations_are_counted ? "no allocation while frames ran" : "allocations are not counted here");
+  return 0;
+}
+
+int usage() {
+  std::fprintf(stderr,
+               "usage: game_loop record FILE [frames, 1 to %u] [budget in microseconds]\n"
+               "       game_loop replay FILE\n",
+               static_cast<unsigned>(most_frames));
+  return 2;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  const long frames_asked = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 600;
-  const double budget = count > 2 ? std::strtod(arguments[2], nullptr) : 500.0;
-  if (frames_asked < 1 || frames_asked > long{most_frames} || !(budget > 0)) {
-    std::fprintf(stderr, "usage: game_loop [frames, 1 to %u] [budget in microseconds]\n",
-                 static_cast<unsigned>(most_frames));
-    return 2;
-  }
-  const std::uint32_t frames = static_cast<std::uint32_t>(frames_asked);
+  if (count < 3) return usage();
+  const char *command = arguments[1], *path = arguments[2];
+  const long frames = count > 3 ? std::strtol(arguments[3], nullptr, 10) : 600;
+  const double budget = count > 4 ? std::strtod(arguments[4], nullptr) : 500.0;
+  if (frames < 1 || frames > long{most_frames} || !(budget > 0)) return usage();
   if (!argpick::compatible()) {
     std::fprintf(stderr, "the library has another ABI than the header\n");
     return 1;
   }
-  build_head();
-
-  // Static text; copied, because the second level is chosen against it.
-  char first[16] = {};
-  std::strncpy(first, argpick::kernel(), sizeof first - 1);
-  timing live_time, replay_time;
-  if (first[0] == 0 || !play(frames, budget, nullptr, live, live_time)) {
+  if (argpick::kernel()[0] == 0) {
     std::fprintf(stderr, "%s\n", argpick::last_error());
     return 1;
   }
-  tell("live", first, frames, live, live_time);
-
-  if (!force_kernel(std::strcmp(first, "scalar") != 0 ? "scalar" : "portable")) return 1;
-  if (std::strcmp(argpick::kernel(), first) == 0) {
-    std::fprintf(stderr, "the kernel level did not change: nothing would be proven\n");
-    return 1;
-  }
-  if (!play(frames, budget, &live, replayed, replay_time)) return 1;
-  tell("replay", argpick::kernel(), frames, replayed, replay_time);
-
-  for (std::uint32_t i = 0; i < live.count; i++) {
-    if (replayed.count != live.count || replayed.choices[i] != live.choices[i]) {
-      std::printf("choice %u differs: %u live, %u replayed\n", static_cast<unsigned>(i),
-                  static_cast<unsigned>(live.choices[i]), static_cast<unsigned>(replayed.choices[i]));
-      return 1;
-    }
-  }
-  std::printf("the same %u choices; %s\n", static_cast<unsigned>(live.count),
-              allocations_are_counted ? "no allocation while frames ran" : "allocations are not counted here");
-  return 0;
+  build_head();
+  if (std::strcmp(command, "record") == 0) return record(path, static_cast<std::uint32_t>(frames), budget);
+  if (std::strcmp(command, "replay") == 0) return replay(path);
+  return usage();
 }
