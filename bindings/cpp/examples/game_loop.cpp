@@ -97,6 +97,14 @@ void build_head() {
   for (std::uint32_t i = 0; i < actions; i++) bias[i] = static_cast<float>(scramble(i * 31 + 7) % 65) / 64.0f;
 }
 
+// A watch that sees nothing would prove nothing: a decoder on the heap must be noticed.
+bool watched() {
+  if (!allocations_are_counted) return true;
+  const unsigned long before = allocations;
+  const auto on_heap = argpick::decoder::create(argpick::config(), 8);
+  return on_heap && allocations != before;
+}
+
 bool report(const char* where, const argpick::failure& why) {
   std::fprintf(stderr, "%s: %s (%s)\n", where, why.message(), argpick::last_error());
   return false;
@@ -249,6 +257,10 @@ int main(int count, char** arguments) {
   }
   if (argpick::kernel()[0] == 0) {
     std::fprintf(stderr, "%s\n", argpick::last_error());
+    return 1;
+  }
+  if (!watched()) {
+    std::fprintf(stderr, "the library's allocations are not seen here\n");
     return 1;
   }
   build_head();
