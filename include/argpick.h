@@ -110,6 +110,15 @@
 // safetensors, the transposed weights as W.T.
 #define ARGPICK_FORMAT_SAFETENSORS 1
 
+// A row is neither flat nor saturated.
+#define ARGPICK_VERDICT_HEALTHY 0
+
+// Nearly all tokens are equally likely.
+#define ARGPICK_VERDICT_FLAT 1
+
+// One token has nearly all the probability.
+#define ARGPICK_VERDICT_SATURATED 2
+
 // A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
 // gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
@@ -193,6 +202,58 @@ typedef struct argpick_pick {
   float kept_mass;
 } argpick_pick;
 
+// A token of a row. The element of an array, so it never grows.
+typedef struct argpick_candidate {
+  // The token.
+  uint32_t token;
+  // Its logit after biases and masks, before temperature.
+  float logit;
+  // ln of its probability at the configured temperature.
+  float logprob;
+} argpick_candidate;
+
+// Where flat and saturated begin, and the k of top-k accuracy. Set struct_size = sizeof(argpick_diagnosis_limits).
+typedef struct argpick_diagnosis_limits {
+  // sizeof(argpick_diagnosis_limits); the caller sets it.
+  uint32_t struct_size;
+  // A row is flat from this fraction of the largest possible entropy, ln(tokens), on; 0 to 1. By default 0.9.
+  float flat_entropy;
+  // A row is saturated from this probability of its argmax on; 0 to 1. By default 0.999.
+  float saturated_top1;
+  // A target within so many tokens of the order counts as a top-k hit; at least 1. By default 5.
+  uint32_t top_k;
+} argpick_diagnosis_limits;
+
+// What a batch of rows looks like to a trainer; each figure is the mean over its rows, 0 for an empty batch.
+typedef struct argpick_diagnosis {
+  // sizeof(argpick_diagnosis); the caller sets it.
+  uint32_t struct_size;
+  // 0.
+  uint32_t reserved0;
+  // Rows looked at.
+  uint64_t rows;
+  // Fraction of flat rows.
+  float flat;
+  // Fraction of saturated rows.
+  float saturated;
+  // Fraction of the rest.
+  float healthy;
+  // Mean loss, in nats.
+  float loss;
+  // Mean entropy at temperature 1, in nats.
+  float entropy;
+  // Mean probability of the argmax at temperature 1.
+  float top1_probability;
+  // Fraction of rows whose argmax is the target.
+  float greedy_accuracy;
+  // Fraction of rows whose target is among the first k.
+  float top_k_accuracy;
+  // The accuracy that draws as configured would have on average.
+  float expected_accuracy;
+  // 0.
+  uint32_t reserved1;
+} argpick_diagnosis;
+
 // Done.
 #define ARGPICK_OK 0
 
@@ -237,6 +298,9 @@ typedef struct argpick_pick {
 
 // A training step would make a weight infinite or NaN. Detail: index = the token, value = the column, NaN for the bias.
 #define ARGPICK_ERR_UPDATE_OVERFLOW 14
+
+// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
+#define ARGPICK_ERR_BAD_STATE 15
 
 // The file has no array of this name.
 #define ARGPICK_ERR_ARRAY_MISSING 100
@@ -538,6 +602,44 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
                                         const uint32_t *tokens,
                                         size_t count);
 
+// Tells how many bytes argpick_decoder_save would write now.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; size can be written.
+argpick_status argpick_decoder_saved_size(struct argpick_decoder *decoder, size_t *size);
+
+// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+//
+// size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
+// are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH
+// (index = bytes needed). Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes that can be written; written can be written.
+argpick_status argpick_decoder_save(struct argpick_decoder *decoder,
+                                    void *bytes,
+                                    size_t size,
+                                    size_t *written);
+
+// Takes over a state that argpick_decoder_save wrote, its configuration included; the vocabulary must be the same.
+//
+// The next tokens are those that the saved decoder would have picked. The bytes are not trusted: every number in them is
+// checked. A decoder on the heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_BAD_STATE, ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_OUT_OF_MEMORY,
+// ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes.
+argpick_status argpick_decoder_load(struct argpick_decoder *decoder,
+                                    const void *bytes,
+                                    size_t size);
+
 // Picks a token from a row of logits and records it. The row is not modified.
 //
 // logits has count elements of type dtype, aligned to it; count is the decoder's vocabulary. -inf masks a token; NaN and
@@ -643,6 +745,63 @@ argpick_status argpick_decode_batch(struct argpick_decoder *const *decoders,
                                     size_t mask_words,
                                     struct argpick_pick *picks,
                                     argpick_status *statuses);
+
+// Lists the best tokens of a row: the first capacity of the order, after biases and masks and before truncation.
+//
+// Highest logit first, lower id first among equals; logprob is among all tokens that take part. found is how many were
+// written: less than capacity where fewer take part. Row and mask are as for argpick_decode; nothing is recorded. Costs a
+// pass of exponentials.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; candidates has capacity elements that can be
+//   written; found can be written.
+argpick_status argpick_top(struct argpick_decoder *decoder,
+                           const void *logits,
+                           argpick_dtype dtype,
+                           size_t count,
+                           const uint32_t *mask,
+                           size_t mask_words,
+                           struct argpick_candidate *candidates,
+                           size_t capacity,
+                           size_t *found);
+
+// Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
+//
+// logprob is among the kept tokens. found is how many are kept, which may be more than capacity: then capacity were
+// written. With capacity 0, candidates may be NULL: the kept tokens are counted. Otherwise as argpick_top.
+//
+// Statuses: those of argpick_top. Nothing is written then.
+//
+// Safety:
+// - As for argpick_top.
+argpick_status argpick_kept(struct argpick_decoder *decoder,
+                            const void *logits,
+                            argpick_dtype dtype,
+                            size_t count,
+                            const uint32_t *mask,
+                            size_t mask_words,
+                            struct argpick_candidate *candidates,
+                            size_t capacity,
+                            size_t *found);
+
+// Tells the probability with which token is picked from this row as configured: 0 if a filter removes it.
+//
+// In greedy mode 1 or 0. Row and mask are as for argpick_decode; nothing is recorded.
+//
+// Statuses: those of argpick_top, and ARGPICK_ERR_TOKEN_OUT_OF_RANGE. Nothing is written then.
+//
+// Safety:
+// - As for argpick_decode; probability can be written.
+argpick_status argpick_probability_of(struct argpick_decoder *decoder,
+                                      const void *logits,
+                                      argpick_dtype dtype,
+                                      size_t count,
+                                      const uint32_t *mask,
+                                      size_t mask_words,
+                                      uint32_t token,
+                                      float *probability);
 
 // Opens a weight file, .npz or .safetensors with arrays W and b; the bytes decide which, not the name.
 //
@@ -876,6 +1035,71 @@ argpick_status argpick_train_step(struct argpick_weights *weights,
                                   size_t vocab,
                                   float *loss,
                                   uint32_t *argmax);
+
+// Scores a row of count logits, 1 to 2^22, against its target, without a decoder and without a draw.
+//
+// loss is -ln of the target's probability at temperature 1, in nats (+inf for a target at -inf); rank is how many tokens
+// stand before the target in the order of logits; argmax is the greedy pick.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_INVALID_PARAMETER (dtype, or count as "vocab"),
+// ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, and those of the kernels (see
+// argpick_kernel). Nothing is written then.
+//
+// Safety:
+// - logits has count elements; loss, rank and argmax can be written.
+argpick_status argpick_score(const void *logits,
+                             argpick_dtype dtype,
+                             size_t count,
+                             uint32_t target,
+                             float *loss,
+                             uint32_t *rank,
+                             uint32_t *argmax);
+
+// Scores rows rows, each against its target; a row that fails leaves the others alone.
+//
+// Row i is logits[i] (count elements of type dtype), scored against targets[i] into losses[i], ranks[i], argmaxes[i] and
+// statuses[i]. rows 0 does nothing, the arrays may be NULL then.
+//
+// Returns ARGPICK_OK if all rows succeeded, else the status of the first that did not, which is also the one that
+// argpick_last_error tells about. statuses is written whenever the arrays themselves are usable; the results of a row that
+// failed are not.
+//
+// Statuses: those of argpick_score, also per row; ARGPICK_ERR_WRONG_LENGTH (an impossible number of rows).
+//
+// Safety:
+// - logits, targets, losses, ranks, argmaxes and statuses have rows elements; each row has count elements.
+argpick_status argpick_score_batch(size_t rows,
+                                   const void *const *logits,
+                                   argpick_dtype dtype,
+                                   size_t count,
+                                   const uint32_t *targets,
+                                   float *losses,
+                                   uint32_t *ranks,
+                                   uint32_t *argmaxes,
+                                   argpick_status *statuses);
+
+// Tells a trainer what a batch of rows looks like: flat, saturated or healthy, and four ways of being right.
+//
+// Row i is logits[i] (count elements of type dtype, the decoder's vocabulary) with target targets[i]. loss, entropy, top-1
+// probability and rank are of the row as given, at temperature 1; expected_accuracy is the probability with which the
+// decoder, as configured, picks the target, so a trainer sees what sampling hides. Nothing is drawn and nothing recorded.
+// limits NULL: the defaults. verdicts gets an ARGPICK_VERDICT_ for each row; NULL if it is not wanted.
+//
+// Statuses: those of argpick_decode and argpick_score, for the first row that has one (argpick_last_error names it);
+// ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_INVALID_PARAMETER (limits). diagnosis is not written then; verdicts of earlier rows are.
+//
+// Safety:
+// - decoder is a live decoder; logits and targets have rows elements, and so has verdicts unless it is NULL; each row has
+//   count elements; limits and diagnosis are as long as their struct_size says.
+argpick_status argpick_diagnose(struct argpick_decoder *decoder,
+                                size_t rows,
+                                const void *const *logits,
+                                argpick_dtype dtype,
+                                size_t count,
+                                const uint32_t *targets,
+                                const struct argpick_diagnosis_limits *limits,
+                                uint32_t *verdicts,
+                                struct argpick_diagnosis *diagnosis);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -79,6 +79,11 @@ pub enum Error {
         /// The token id.
         token: TokenId,
     },
+    /// Bytes that are no saved decoder, or not one that fits here.
+    BadState {
+        /// What is wrong with them.
+        what: &'static str,
+    },
     /// A column index of the sparse head is out of range.
     ColumnOutOfRange {
         /// The column.
@@ -273,6 +278,7 @@ impl Error {
             Error::UndoTooFar { .. } => 11,
             Error::ColumnOutOfRange { .. } => 12,
             Error::DuplicateToken { .. } => 13,
+            Error::BadState { .. } => 15,
             Error::UpdateOverflow { .. } => 14,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
@@ -322,6 +328,7 @@ impl fmt::Display for Error {
             Error::UndoTooFar { requested, available } => {
                 write!(f, "{requested} tokens cannot be undone, the history holds {available}")
             }
+            Error::BadState { what } => write!(f, "the saved decoder cannot be loaded: {what}"),
             Error::DuplicateToken { token } => write!(f, "token {token} stands twice in the list"),
             Error::ColumnOutOfRange { column, columns } => {
                 write!(f, "column {column} is not in the weights, which have {columns} columns")

@@ -30,7 +30,10 @@ mod decoder;
 #[cfg(feature = "capi")]
 pub mod capi;
 
-pub use decoder::{Decoder, Memory, decode_batch, softmax};
+pub use decoder::{
+    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
+    softmax,
+};
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mode};

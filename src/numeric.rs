@@ -5,6 +5,10 @@
 //! truncations are used, never a fused multiply-add and never a function of the system's mathematics library, because
 //! those differ between processors and systems.
 
+/// Version of the rules below and of the draws: the tokens of a seed stay the same as long as it does. At 0 they may still
+/// change, until the CUDA path has agreed on a GPU.
+pub const NUMERICS_VERSION: u32 = 0;
+
 /// Base-2 logarithm of e, the factor between nats and powers of two.
 pub const LOG2_E: f64 = core::f64::consts::LOG2_E;
 

@@ -213,7 +213,8 @@ fn nothing_left_is_refused() {
             past_the_end[VOCAB >> 5] |= !0 << (VOCAB & 31);
             let mut only_the_banned = vec![0; words];
             only_the_banned[7 >> 5] = 1 << 7;
-            let attempts: [(&str, &[f32], Option<&[u32]>); 6] = [
+            type Attempt<'a> = (&'a str, &'a [f32], Option<&'a [u32]>);
+            let attempts: [Attempt; 6] = [
                 ("a row of -inf", &dead, None),
                 ("an empty mask", &row, Some(&[])),
                 ("a mask of zeros", &row, Some(&[0])),

@@ -10,7 +10,20 @@ use std::path::{Path, PathBuf};
 
 /// The files with C declarations, in the order of the header.
 const FILES: &[&str] = &[
-    "abi", "status", "last_error", "kernels", "config", "pick", "decoder", "step", "batch", "weights", "logits",
+    "abi",
+    "status",
+    "last_error",
+    "kernels",
+    "config",
+    "pick",
+    "decoder",
+    "saved",
+    "step",
+    "batch",
+    "query",
+    "weights",
+    "logits",
+    "score",
 ];
 
 fn root() -> &'static Path {
@@ -45,7 +58,8 @@ fn header() -> String {
 
 /// Functions declared in the header.
 fn declared(header: &str) -> BTreeSet<String> {
-    let code: String = header.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String =
+        header.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let code = code.split("*/").last().unwrap_or("");
     let names = code.match_indices("argpick_").filter_map(|(at, _)| {
         let name: String = code[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
@@ -71,7 +85,9 @@ fn listed() -> BTreeMap<String, String> {
 
 /// The value of a `#define`.
 fn value<'a>(header: &'a str, name: &str) -> &'a str {
-    let line = header.lines().find(|line| line.strip_prefix("#define ").is_some_and(|rest| rest.starts_with(&format!("{name} "))));
+    let line = header
+        .lines()
+        .find(|line| line.strip_prefix("#define ").is_some_and(|rest| rest.starts_with(&format!("{name} "))));
     let line = line.unwrap_or_else(|| panic!("{name} is not in the header"));
     line["#define ".len() + name.len()..].trim()
 }
@@ -149,7 +165,8 @@ fn every_function_says_what_it_answers_and_what_it_cannot_check() {
             assert!(comment.contains("Safety:"), "no Safety before {line}");
             assert!(line.starts_with("void") || comment.contains("Statuses:"), "no Statuses before {line}");
             for name in comment.match_indices("ARGPICK_ERR_").map(|(at, _)| &comment[at..]) {
-                let name: String = name.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect();
+                let name: String =
+                    name.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect();
                 let known = name == "ARGPICK_ERR_ARRAY_" || header.contains(&format!("#define {name} "));
                 assert!(known, "{name}, which stands before {line}, is no status");
             }

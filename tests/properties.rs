@@ -384,6 +384,23 @@ proptest! {
     }
 }
 
+/// The no-repeat window holds the last generated tokens, no more, no less, and none of the prompt, also when the history
+/// is no longer than the window.
+#[test]
+fn the_window_slides_over_generated_tokens_only() {
+    let row: Vec<f32> = (0..100).map(|token| -(token as f32)).collect();
+    for (window, history_capacity) in [(1, 0), (2, 2), (3, 5), (7, 7), (64, 64), (64, 4096)] {
+        let config = Config { mode: Mode::Greedy, no_repeat_window: window, history_capacity, ..Config::default() };
+        let mut decoder = Decoder::new(&config, row.len()).unwrap();
+        decoder.prompt(&[0, 1, 2, 0, 1]).unwrap();
+        for step in 0..200 {
+            // The best tokens in turn: as many as the window holds, and one more.
+            let expected = step % (window + 1);
+            assert_eq!(decoder.decode(&row, None).unwrap().token, expected, "window {window}, step {step}");
+        }
+    }
+}
+
 /// The whole range of half values, one row each: widening is exact for every finite one.
 #[test]
 fn every_half_value_is_widened_exactly() {

@@ -121,6 +121,8 @@ macro_rules! assert_layout {
 }
 pub(super) use assert_layout;
 
+const _: () = assert!(ARGPICK_NUMERICS_VERSION == crate::numeric::NUMERICS_VERSION);
+
 // The version stands in one place, Cargo.toml; these are its parts.
 const _: () = {
     const fn number(text: &str) -> u32 {

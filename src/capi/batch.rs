@@ -3,8 +3,7 @@
 use super::abi::{size_of_given, write};
 use super::decoder::{argpick_decoder, enter};
 use super::fault::Fault;
-use super::guard::{call, catch, slice, slice_mut};
-use super::last_error;
+use super::guard::{call, call_row, slice, slice_mut};
 use super::pick::argpick_pick;
 use super::status::{ARGPICK_OK, argpick_status};
 use super::step::{argpick_dtype, mask_of, row_of};
@@ -58,7 +57,7 @@ pub unsafe extern "C" fn argpick_decode_batch(
             for i in 0..rows {
                 let pick = picks.byte_add(i * size as usize);
                 // A panic poisons its own decoder and is the status of its own row.
-                let decoded = catch(|| {
+                statuses[i] = call_row(NAME, i, &mut first_failed, || {
                     let given = size_of_given(pick)?;
                     if given != size {
                         return Err(Fault::StructSize { what: "picks[i]", given, known: size });
@@ -75,49 +74,9 @@ pub unsafe extern "C" fn argpick_decode_batch(
                     write(pick, size, &picked.into());
                     Ok(())
                 });
-                statuses[i] = match decoded {
-                    Ok(()) => ARGPICK_OK,
-                    // The first one is told about in full.
-                    Err(fault) if first_failed == ARGPICK_OK => {
-                        let mut place = Place::new(i);
-                        first_failed = last_error::record(NAME, place.text(), &fault);
-                        first_failed
-                    }
-                    Err(fault) => fault.status(),
-                };
             }
         }
         Ok(())
     });
     if called == ARGPICK_OK { first_failed } else { called }
-}
-
-/// "row 17" without a heap.
-struct Place {
-    text: [u8; 24],
-    length: usize,
-    row: usize,
-}
-
-impl Place {
-    fn new(row: usize) -> Self {
-        Place { text: [0; 24], length: 0, row }
-    }
-
-    fn text(&mut self) -> &[u8] {
-        use core::fmt::Write;
-        let row = self.row;
-        // 20 digits and "row " fit.
-        let _ = write!(self, "row {row}");
-        &self.text[..self.length]
-    }
-}
-
-impl core::fmt::Write for Place {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let room = self.text.get_mut(self.length..self.length + text.len()).ok_or(core::fmt::Error)?;
-        room.copy_from_slice(text.as_bytes());
-        self.length += text.len();
-        Ok(())
-    }
 }

@@ -231,36 +231,29 @@ pub unsafe extern "C" fn argpick_decoder_reset(
             false => Some(unsafe { config_of(config) }?),
         };
         // SAFETY: the caller's part is the same.
-        unsafe { enter(decoder, |decoder| reset(decoder, config.as_ref())) }
+        unsafe { enter(decoder, |decoder| with_room(decoder, |decoder| decoder.reset(config.as_ref()))) }
     })
 }
 
-fn reset(decoder: &mut Decoder<Words>, config: Option<&Config>) -> Result<(), Fault> {
-    match decoder.reset(config) {
+/// Changes a decoder; if that needs more memory than it has, one on the heap gets it.
+pub(super) fn with_room(
+    decoder: &mut Decoder<Words>,
+    change: impl Fn(&mut Decoder<Words>) -> crate::Result<()>,
+) -> Result<(), Fault> {
+    match change(decoder) {
         Err(Error::StorageTooSmall { expected, actual }) => {
-            let (needed, given) = (bytes_for(expected), bytes_for(actual));
-            if !decoder.storage().is_on_heap() {
-                return Err(Fault::MemoryTooSmall { needed, given });
+            #[cfg(feature = "alloc")]
+            if decoder.storage().is_on_heap() {
+                // The larger one is made beside the old one, so that nothing has changed if this fails.
+                let mut larger = decoder.copy_in(Words::allocate(expected)?)?;
+                change(&mut larger)?;
+                *decoder = larger;
+                return Ok(());
             }
-            grow(decoder, config, expected)
+            Err(Fault::MemoryTooSmall { needed: bytes_for(expected), given: bytes_for(actual) })
         }
         other => Ok(other?),
     }
-}
-
-#[cfg(feature = "alloc")]
-fn grow(decoder: &mut Decoder<Words>, config: Option<&Config>, words: usize) -> Result<(), Fault> {
-    // The larger one is made beside the old one, so that nothing has changed if this fails.
-    let mut larger = decoder.copy_in(Words::allocate(words)?)?;
-    larger.reset(config)?;
-    *decoder = larger;
-    Ok(())
-}
-
-// Without a heap no words are on it.
-#[cfg(not(feature = "alloc"))]
-fn grow(_: &mut Decoder<Words>, _: Option<&Config>, words: usize) -> Result<(), Fault> {
-    Err(Fault::OutOfMemory { bytes: 8 * words })
 }
 
 /// Records tokens of the prompt: they enter the history but are not counted as generated.

@@ -105,6 +105,7 @@ fn core_detail(error: &Error) -> (u64, f64) {
         | Error::KernelUnavailable { .. }
         | Error::UnknownKernel
         | Error::Finished
+        | Error::BadState { .. }
         | Error::ArrayMissing { .. }
         | Error::ArrayPickled { .. }
         | Error::ArrayCompressed { .. }

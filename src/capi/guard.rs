@@ -19,15 +19,62 @@ pub(super) fn call_about(function: &str, about: &[u8], body: impl FnOnce() -> Re
     }
 }
 
+/// Runs one row of a batch: the first that fails is told about in full and kept in `first_failed`.
+pub(super) fn call_row(
+    function: &str,
+    row: usize,
+    first_failed: &mut argpick_status,
+    body: impl FnOnce() -> Result<(), Fault>,
+) -> argpick_status {
+    match catch(body) {
+        Ok(()) => ARGPICK_OK,
+        Err(fault) if *first_failed == ARGPICK_OK => {
+            *first_failed = last_error::record(function, Place::new(row).text(), &fault);
+            *first_failed
+        }
+        Err(fault) => fault.status(),
+    }
+}
+
+/// "row 17" without a heap.
+struct Place {
+    text: [u8; 24],
+    length: usize,
+    row: usize,
+}
+
+impl Place {
+    fn new(row: usize) -> Self {
+        Place { text: [0; 24], length: 0, row }
+    }
+
+    fn text(&mut self) -> &[u8] {
+        use core::fmt::Write;
+        let row = self.row;
+        // 20 digits and "row " fit.
+        let _ = write!(self, "row {row}");
+        &self.text[..self.length]
+    }
+}
+
+impl core::fmt::Write for Place {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let room = self.text.get_mut(self.length..self.length + text.len()).ok_or(core::fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length += text.len();
+        Ok(())
+    }
+}
+
 /// Turns a panic into a fault. What a panic may have left half-done is behind a gate, which poisons itself.
 #[cfg(feature = "std")]
-pub(super) fn catch(body: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+fn catch(body: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Fault::Panic(payload)))
 }
 
 /// Without `std` nothing unwinds: a panic ends in the library's panic handler.
 #[cfg(not(feature = "std"))]
-pub(super) fn catch(body: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+fn catch(body: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     body()
 }
 

@@ -9,6 +9,7 @@ use core::ptr::NonNull;
 pub(super) struct Block<T: Pod> {
     pointer: NonNull<T>,
     count: usize,
+    #[cfg(feature = "alloc")]
     on_heap: bool,
 }
 
@@ -35,7 +36,12 @@ impl<T: Pod> Block<T> {
     /// # Safety
     /// `pointer` is aligned and points to `count` initialised numbers that are this value's alone while it lives.
     pub unsafe fn borrow(pointer: NonNull<T>, count: usize) -> Self {
-        Block { pointer, count, on_heap: false }
+        Block {
+            pointer,
+            count,
+            #[cfg(feature = "alloc")]
+            on_heap: false,
+        }
     }
 
     /// Memory of the caller's, which becomes zeros.
@@ -44,8 +50,10 @@ impl<T: Pod> Block<T> {
     /// `pointer` is aligned and points to room for `count` numbers that is this value's alone while it lives.
     pub unsafe fn borrow_zeroed(pointer: NonNull<T>, count: usize) -> Self {
         // SAFETY: the room is ours by the caller's word; it may be uninitialised, so it is written before any use.
-        unsafe { pointer.write_bytes(0, count) };
-        Block { pointer, count, on_heap: false }
+        unsafe {
+            pointer.write_bytes(0, count);
+            Self::borrow(pointer, count)
+        }
     }
 
     /// Where they are, for the caller to write.
@@ -54,6 +62,7 @@ impl<T: Pod> Block<T> {
     }
 
     /// Whether they came from the heap.
+    #[cfg(feature = "alloc")]
     pub fn is_on_heap(&self) -> bool {
         self.on_heap
     }

@@ -36,6 +36,8 @@ pub const ARGPICK_ERR_COLUMN_OUT_OF_RANGE: argpick_status = 12;
 pub const ARGPICK_ERR_DUPLICATE_TOKEN: argpick_status = 13;
 /// A training step would make a weight infinite or NaN. Detail: index = the token, value = the column, NaN for the bias.
 pub const ARGPICK_ERR_UPDATE_OVERFLOW: argpick_status = 14;
+/// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
+pub const ARGPICK_ERR_BAD_STATE: argpick_status = 15;
 /// The file has no array of this name.
 pub const ARGPICK_ERR_ARRAY_MISSING: argpick_status = 100;
 /// The array is pickled; nothing is ever unpickled.
@@ -110,6 +112,7 @@ fn message(status: argpick_status) -> &'static CStr {
         ARGPICK_ERR_COLUMN_OUT_OF_RANGE => c"a column is not in the weights",
         ARGPICK_ERR_DUPLICATE_TOKEN => c"a token stands twice in the list",
         ARGPICK_ERR_UPDATE_OVERFLOW => c"a training step would make a weight infinite or NaN",
+        ARGPICK_ERR_BAD_STATE => c"the bytes are no saved decoder that fits here",
         ARGPICK_ERR_ARRAY_MISSING => c"the file lacks an array",
         ARGPICK_ERR_ARRAY_PICKLED => c"an array is pickled and is never unpickled",
         ARGPICK_ERR_ARRAY_COMPRESSED => c"an array is compressed and cannot be used in place",
@@ -155,6 +158,7 @@ const _: () = {
     assert!(ARGPICK_ERR_COLUMN_OUT_OF_RANGE == Error::ColumnOutOfRange { column: 0, columns: 0 }.status());
     assert!(ARGPICK_ERR_DUPLICATE_TOKEN == Error::DuplicateToken { token: 0 }.status());
     assert!(ARGPICK_ERR_UPDATE_OVERFLOW == Error::UpdateOverflow { column: None, token: 0 }.status());
+    assert!(ARGPICK_ERR_BAD_STATE == Error::BadState { what: "" }.status());
     assert!(ARGPICK_ERR_ARRAY_MISSING == Error::ArrayMissing { array }.status());
     assert!(ARGPICK_ERR_ARRAY_PICKLED == Error::ArrayPickled { array }.status());
     assert!(ARGPICK_ERR_ARRAY_COMPRESSED == Error::ArrayCompressed { array }.status());
@@ -171,3 +175,21 @@ const _: () = {
     assert!(ARGPICK_ERR_FILE == Error::File { operation: "", code: 0 }.status());
     assert!(ARGPICK_ERR_INTERRUPTED == Error::Interrupted.status());
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_own_message() {
+        let numbers: Vec<i32> = (0..=15).chain(100..=113).chain(200..=209).collect();
+        let mut messages: Vec<_> = numbers.iter().map(|&number| message(number)).collect();
+        assert!(!messages.contains(&message(-1)));
+        messages.sort_unstable();
+        messages.dedup();
+        assert_eq!(messages.len(), numbers.len());
+        for past in [-1, 16, 99, 114, 199, 210] {
+            assert_eq!(message(past), message(i32::MIN), "{past} has a message: add it to the numbers above");
+        }
+    }
+}

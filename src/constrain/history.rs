@@ -46,6 +46,34 @@ impl History {
         Ok(())
     }
 
+    /// The tokens in the ring, oldest first.
+    pub fn tokens<'a>(&self, ring: &'a [TokenId]) -> impl ExactSizeIterator<Item = TokenId> + 'a {
+        let (oldest, capacity) = (self.recorded - self.held as u64, ring.len() as u64);
+        (0..self.held).map(move |i| ring[((oldest + i as u64) % capacity) as usize])
+    }
+
+    /// Tokens recorded, prompt included.
+    pub fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// The history of so many recorded and generated tokens whose last ones are `tokens`: no more than the ring takes,
+    /// and no more than were recorded.
+    pub fn restore(
+        ring: &mut [TokenId],
+        recorded: u64,
+        generated: u64,
+        tokens: impl ExactSizeIterator<Item = TokenId>,
+    ) -> History {
+        let held = tokens.len();
+        debug_assert!(held <= ring.len() && held as u64 <= recorded, "{held} of {recorded} in {}", ring.len());
+        let (oldest, capacity) = (recorded - held as u64, ring.len() as u64);
+        for (i, token) in tokens.enumerate() {
+            ring[((oldest + i as u64) % capacity) as usize] = token;
+        }
+        History { recorded, held, generated }
+    }
+
     /// The last generated tokens, newest first, at most `window`.
     pub fn window<'a>(&self, ring: &'a [TokenId], window: usize) -> impl Iterator<Item = TokenId> + 'a {
         let count = (window.min(self.held) as u64).min(self.generated);

@@ -5,10 +5,15 @@
 
 mod batch;
 mod copy;
+mod query;
+mod saved;
+pub(crate) mod score;
 mod step;
 mod storage;
 
 pub use batch::decode_batch;
+pub use query::Candidate;
+pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
@@ -21,7 +26,7 @@ use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
 use step::{Inputs, Output};
-use storage::Layout;
+use storage::{Layout, Scratch};
 
 /// A sequence being decoded: a configuration, a position, a history, biases and bans.
 ///
@@ -137,7 +142,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// [`Error::Finished`]. Nothing has changed then.
     pub fn decode<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
         let pick = self.evaluate(row, mask)?;
-        Ok(self.recorded(pick))
+        self.record(&[pick.token]);
+        Ok(pick)
     }
 
     /// Picks a token without recording it: the next call sees the same state.
@@ -163,7 +169,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         mask: Option<&[u32]>,
     ) -> Result<Pick> {
         let pick = self.evaluate_sparse(head, columns, values, mask)?;
-        Ok(self.recorded(pick))
+        self.record(&[pick.token]);
+        Ok(pick)
     }
 
     /// As [`Decoder::evaluate`] with the row that `head` makes of `columns`.
@@ -185,6 +192,16 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<Pick> {
+        let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
+        let (inputs, scratch) = self.inputs(mask);
+        Ok(Pick { finish, ..step::pick(step::open(source, inputs, scratch)?) })
+    }
+
+    /// What a step reads beside its row, and the memory it may scribble on.
+    fn inputs<'a>(
+        &'a mut self,
+        mask: Option<&'a [u32]>,
+    ) -> (Inputs<'a, impl Iterator<Item = TokenId> + 'a>, Scratch<'a>) {
         let (lists, scratch) = self.layout.split(self.storage.as_mut());
         let inputs = Inputs {
             plan: &self.plan,
@@ -194,7 +211,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             window: self.history.window(lists.history, self.plan.no_repeat_window),
             position: self.position,
         };
-        step::pick(source, inputs, scratch)
+        (inputs, scratch)
     }
 
     /// Rewrites the row in place: removed tokens become -inf, kept ones their adjusted logit divided by the temperature,
@@ -221,15 +238,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 
     #[inline(never)]
     fn rewrite_checked(&mut self, row: &mut [f32], mask: Option<&[u32]>, output: Output) -> Result<()> {
-        let (lists, scratch) = self.layout.split(self.storage.as_mut());
-        let inputs = Inputs {
-            plan: &self.plan,
-            kernels: self.kernels,
-            mask,
-            lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
-            window: self.history.window(lists.history, self.plan.no_repeat_window),
-            position: self.position,
-        };
+        let (inputs, scratch) = self.inputs(mask);
         step::rewrite(row, output, inputs, scratch)
     }
 
@@ -275,8 +284,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// [`Error::TokenOutOfRange`]; [`Error::Finished`] if they are more than `max_tokens` leaves. Nothing has changed then.
     pub fn accept(&mut self, tokens: &[TokenId]) -> Result<()> {
         self.check_tokens(tokens)?;
-        let limit = u64::from(self.plan.config.max_tokens);
-        if limit != 0 && self.history.generated + tokens.len() as u64 > limit && !tokens.is_empty() {
+        if !tokens.is_empty() && !self.leaves_room_for(tokens.len()) {
             return Err(Error::Finished);
         }
         self.record(tokens);
@@ -353,28 +361,23 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         Ok(())
     }
 
-    fn recorded(&mut self, pick: Pick) -> Pick {
-        self.record(&[pick.token]);
-        let finish = if self.is_finished() { Finish::Length } else { Finish::None };
-        Pick { finish, ..pick }
-    }
-
     fn record(&mut self, tokens: &[TokenId]) {
         let (lists, _) = self.layout.split(self.storage.as_mut());
         self.history.push(lists.history, tokens, true);
         self.position += tokens.len() as u64;
     }
 
-    fn is_finished(&self) -> bool {
+    /// Whether `max_tokens` allows so many tokens more.
+    fn leaves_room_for(&self, tokens: usize) -> bool {
         let limit = u64::from(self.plan.config.max_tokens);
-        limit != 0 && self.history.generated >= limit
+        limit == 0 || self.history.generated + tokens as u64 <= limit
     }
 
     fn check_row(&self, len: usize) -> Result<()> {
         if len != self.plan.vocab {
             return Err(Error::WrongLength { what: "row", expected: self.plan.vocab, actual: len });
         }
-        if self.is_finished() {
+        if !self.leaves_room_for(1) {
             return Err(Error::Finished);
         }
         Ok(())

@@ -4,11 +4,12 @@ use super::storage::Scratch;
 use crate::constrain::adjust::Adjustments;
 use crate::distribution::{Room, Truncation, nucleus_cut, truncate};
 use crate::error::Result;
-use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source};
+use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source, Sums};
 use crate::logits::{Prepared, Surface, prepare};
+use crate::numeric::MASS_BITS;
 use crate::plan::Plan;
 use crate::rng::{Purpose, StepNumbers};
-use crate::selection::envelope::Filter;
+use crate::selection::envelope::{Envelope, Filter};
 use crate::selection::{Drawn, envelope, inversion};
 use crate::trace::{Pick, metrics};
 use crate::types::{Row, TokenId};
@@ -24,14 +25,23 @@ pub(crate) struct Inputs<'a, W> {
     pub position: u64,
 }
 
-/// Picks a token. Nothing but scratch memory is written.
-pub(crate) fn pick<W: Iterator<Item = TokenId>>(
-    source: Source<'_>,
-    inputs: Inputs<'_, W>,
-    scratch: Scratch<'_>,
-) -> Result<Pick> {
+/// A row after its first pass, and the scratch memory that is left for the rest of the step.
+pub(crate) struct Opened<'a> {
+    pub plan: &'a Plan,
+    pub surface: Surface<'a>,
+    pub room: Room<'a>,
+    pub envelope: Envelope<'a>,
+    pub position: u64,
+}
+
+/// Reads the row once, adjusted and checked.
+pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
+    source: Source<'a>,
+    inputs: Inputs<'a, W>,
+    scratch: Scratch<'a>,
+) -> Result<Opened<'a>> {
     let Inputs { plan, kernels, mask, lists, window, position } = inputs;
-    let Scratch { overrides, maxima, group_maxima, .. } = scratch;
+    let Scratch { overrides, maxima, group_maxima, bounds, bound_sums, bound_sums_of_sums, .. } = scratch;
     let view = RowView { source, words: mask, valid: plan.valid, overrides: &[] };
     let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let surface = Surface {
@@ -43,39 +53,53 @@ pub(crate) fn pick<W: Iterator<Item = TokenId>>(
         scale: Scale { maximum: prepared.maximum, scale: plan.scale },
         temperature: plan.temperature,
     };
+    let Scratch { keys, work, masses, logits, .. } = scratch;
+    let room = Room { keys, work, masses, logits };
+    let envelope = Envelope { bounds, sums: bound_sums, sums_of_sums: bound_sums_of_sums };
+    Ok(Opened { plan, surface, room, envelope, position })
+}
+
+impl Opened<'_> {
+    /// What the configured stages keep; in greedy mode the argmax.
+    pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation {
+        if self.plan.greedy {
+            let cut = Cut { logit: self.surface.scale.maximum, token: self.surface.argmax() };
+            return Truncation { cut, listed: None };
+        }
+        truncate(&self.surface, self.plan, sums, &mut self.room)
+    }
+}
+
+/// Picks a token. Nothing but scratch memory is written.
+pub(crate) fn pick(mut opened: Opened<'_>) -> Pick {
+    let Opened { plan, surface, position, .. } = opened;
     let argmax = surface.argmax();
     let sums = metrics::sums_for(&surface, plan.config.metrics);
-    let mut room = Room { keys: scratch.keys, work: scratch.work, masses: scratch.masses, logits: scratch.logits };
-    let (kept, drawn) = if plan.greedy {
-        let kept = Truncation { cut: Cut { logit: prepared.maximum, token: argmax }, listed: None };
-        (kept, Drawn { token: argmax, count: Some(1), mass: Some(1 << crate::numeric::MASS_BITS) })
-    } else {
-        let lazy = plan.lone_nucleus();
-        let kept = match lazy {
-            Some(_) => Truncation { cut: Cut::ALL, listed: None },
-            None => truncate(&surface, plan, sums.as_ref(), &mut room),
-        };
-        let mut numbers = StepNumbers::new(plan.config.seed, plan.config.stream, position, Purpose::Draw);
-        let drawn = match kept.listed {
-            Some(count) => inversion::from_list(&surface, count, numbers.next_number(), &mut room),
-            None if plan.draws_by_inversion => {
-                let block_masses = &mut scratch.bounds[..surface.view.blocks()];
-                inversion::from_row(&surface, kept.cut, numbers.next_number(), block_masses)
-            }
-            None => {
-                let mut envelope = envelope::Envelope {
-                    bounds: scratch.bounds,
-                    sums: scratch.bound_sums,
-                    sums_of_sums: scratch.bound_sums_of_sums,
-                };
-                let filter = lazy.map_or(Filter::Cut(kept.cut), Filter::Nucleus);
-                let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lazy.unwrap_or(0), sums.as_ref());
-                envelope::draw(&surface, filter, &mut numbers, &mut envelope, find_cut)
-            }
-        };
-        (kept, drawn)
+    if plan.greedy {
+        let kept = opened.truncate(None);
+        let drawn = Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS) };
+        return metrics::describe(&surface, plan, argmax, sums.as_ref(), kept, drawn);
+    }
+    let lone_nucleus = plan.lone_nucleus();
+    let kept = match lone_nucleus {
+        Some(_) => Truncation { cut: Cut::ALL, listed: None },
+        None => opened.truncate(sums.as_ref()),
     };
-    Ok(metrics::describe(&surface, plan, argmax, sums.as_ref(), kept, drawn))
+    let mut numbers = StepNumbers::new(plan.config.seed, plan.config.stream, position, Purpose::Draw);
+    let Opened { mut room, mut envelope, .. } = opened;
+    let drawn = match kept.listed {
+        Some(count) => inversion::from_list(&surface, count, numbers.next_number(), &mut room),
+        None if plan.draws_by_inversion => {
+            let block_masses = &mut envelope.bounds[..surface.view.blocks()];
+            inversion::from_row(&surface, kept.cut, numbers.next_number(), block_masses)
+        }
+        None => {
+            let filter = lone_nucleus.map_or(Filter::Cut(kept.cut), Filter::Nucleus);
+            let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums.as_ref());
+            envelope::draw(&surface, filter, &mut numbers, &mut envelope, find_cut)
+        }
+    };
+    metrics::describe(&surface, plan, argmax, sums.as_ref(), kept, drawn)
 }
 
 /// How an in-place call rewrites the row.

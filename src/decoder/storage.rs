@@ -12,6 +12,8 @@ pub(crate) struct Layout {
     biases: usize,
     bans: usize,
     history: usize,
+    /// Tokens of the history; an odd number leaves half a word unused.
+    history_tokens: usize,
     overrides: usize,
     maxima: usize,
     group_maxima: usize,
@@ -47,6 +49,7 @@ impl Layout {
             biases: plan.adjustment_capacity,
             bans: plan.adjustment_capacity.div_ceil(2),
             history: plan.history_capacity.div_ceil(2),
+            history_tokens: plan.history_capacity,
             overrides: 2 * plan.adjustment_capacity + plan.no_repeat_window,
             maxima: maxima / 2,
             group_maxima: (maxima / 16).next_multiple_of(16) / 2,
@@ -102,7 +105,7 @@ impl Layout {
         let lists = Lists {
             biases: cast_slice_mut(take(self.biases)),
             bans: cast_slice_mut(take(self.bans)),
-            history: cast_slice_mut(take(self.history)),
+            history: &mut cast_slice_mut(take(self.history))[..self.history_tokens],
         };
         let (sums, sums_of_sums) = self.sums();
         let scratch = Scratch {

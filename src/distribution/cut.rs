@@ -10,7 +10,7 @@ use crate::logits::Surface;
 use crate::numeric::{key_to_logit, natural_logarithm, ordered_key};
 
 /// The cut that keeps the first `count` tokens; all if there are fewer.
-pub(super) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
+pub(crate) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
     search(surface, count, false, ordered_key(f32::MIN))
 }
 

@@ -8,6 +8,8 @@
 mod cut;
 mod list;
 
+pub(crate) use cut::first_tokens;
+
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
 use crate::numeric::{min_p_threshold, nucleus_target, rank_key};

@@ -34,7 +34,7 @@ pub(crate) fn describe(
     drawn: Drawn,
 ) -> Pick {
     let wanted = plan.config.metrics;
-    let Surface { kernels, view, maxima, scale, .. } = *surface;
+    let Surface { kernels, view, maxima, .. } = *surface;
     let mut pick = Pick {
         token: drawn.token,
         argmax,
@@ -52,9 +52,7 @@ pub(crate) fn describe(
         && let Some(sums) = sums
     {
         pick.top1_probability = (1.0 / sums.weight) as f32;
-        // H = ln Z - sum(w ln w) / Z; rounding may leave a peaked row a hair below zero.
-        let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
-        pick.entropy = if entropy > 0.0 { entropy as f32 } else { 0.0 };
+        pick.entropy = entropy(sums);
     }
     let logit = view.logit(drawn.token);
     if wanted.contains(Metrics::RANK) {
@@ -67,11 +65,9 @@ pub(crate) fn describe(
     if wanted.intersects(Metrics::LOGPROB | Metrics::KEPT_MASS) {
         let whole = kept.cut == Cut::ALL;
         let kept_mass = drawn.mass.or(sums.filter(|_| whole).map(|sums| sums.mass));
-        let kept_mass = kept_mass.unwrap_or_else(|| kept_mass_of(surface, kept.cut));
+        let kept_mass = kept_mass.unwrap_or_else(|| mass_kept(surface, kept.cut));
         if wanted.contains(Metrics::LOGPROB) {
-            let exponent = f64::from(logit - scale.maximum) * f64::from(scale.scale);
-            let logprob = LN_2 * exponent - natural_logarithm(weight_of(kept_mass));
-            pick.logprob = if logprob < 0.0 { logprob as f32 } else { 0.0 };
+            pick.logprob = logprob_among(surface, logit, kept_mass);
         }
         if wanted.contains(Metrics::KEPT_MASS)
             && let Some(sums) = sums
@@ -85,17 +81,24 @@ pub(crate) fn describe(
     pick
 }
 
-/// The mass a cut keeps, one block at a time, without memory for the blocks' masses.
-fn kept_mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
-    let Surface { kernels, view, maxima, scale, .. } = *surface;
-    let mut masses = [0; crate::types::BLOCK];
-    let mut mass = 0;
-    let mut next = kernels.find_at_least(maxima, 0, cut.logit);
-    while let Some(block) = next {
-        mass += kernels.block_masses(&view, block, scale, cut, &mut masses);
-        next = kernels.find_at_least(maxima, block + 1, cut.logit);
-    }
-    mass
+/// Entropy in nats: H = ln Z - sum(w ln w) / Z. Rounding may leave a peaked row a hair below zero.
+pub(crate) fn entropy(sums: &Sums) -> f32 {
+    let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
+    if entropy > 0.0 { entropy as f32 } else { 0.0 }
+}
+
+/// The mass a cut keeps.
+pub(crate) fn mass_kept(surface: &Surface<'_>, cut: Cut) -> u64 {
+    surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, cut.logit, surface.scale, cut).0
+}
+
+/// The natural logarithm of the probability of a logit among tokens of the mass `among`.
+///
+/// The token's own weight enters by its exponent, not by its truncated mass, so that it is as exact for a rare token.
+pub(crate) fn logprob_among(surface: &Surface<'_>, logit: f32, among: u64) -> f32 {
+    let exponent = f64::from(logit - surface.scale.maximum) * f64::from(surface.scale.scale);
+    let logprob = LN_2 * exponent - natural_logarithm(weight_of(among));
+    if logprob < 0.0 { logprob as f32 } else { 0.0 }
 }
 
 /// ln softmax of the row as given, among the tokens that take part, at temperature 1.

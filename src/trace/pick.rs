@@ -27,7 +27,7 @@ pub struct Pick {
     pub rank: u32,
     /// How many tokens the filters kept; 1 in greedy mode. Asked for by `KEPT`.
     pub kept: u32,
-    /// Whether the sequence ends here, and why.
+    /// Whether the sequence ends with this token, and why.
     pub finish: Finish,
     /// Highest logit minus second highest, before temperature; +inf if only one token takes part.
     pub margin: f32,

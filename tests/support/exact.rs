@@ -110,45 +110,65 @@ pub const PROPOSALS: usize = 32;
 
 /// One step by the integer rules.
 pub fn step(case: &Case, weight: Weight) -> Result<Exact, Refusal> {
-    let Adjusted { logits, .. } = case.adjust()?;
     let settings = &case.settings;
-    let order = total_order(&logits);
-    let max = logits[order[0] as usize];
-    let scale = exponent_scale(settings.metric_temperature());
-    let masses: Vec<u64> = logits
-        .iter()
-        .map(|&z| if z == f32::NEG_INFINITY { 0 } else { fixed(weight(exponent(z, max, scale)), 40) })
-        .collect();
-    let total_mass: u64 = masses.iter().sum();
+    Ok(Prepared::new(case, weight)?.draw(settings.seed, settings.stream, settings.position))
+}
 
-    let kept = if settings.is_greedy() { 1 } else { kept_count(case, &logits, &order, &masses) };
-    let mut is_kept = vec![false; logits.len()];
-    for &token in &order[..kept] {
-        is_kept[token as usize] = true;
-    }
-    let (token, path) = if settings.is_greedy() {
-        (order[0], Path::Greedy)
-    } else {
-        let mut generator = numbers(settings.seed, settings.stream, settings.position, 0);
-        if settings.top_k_active(case.row.len()) || settings.min_p > 0.0 {
-            (inverse_cdf(&masses, &is_kept, generator.next()), Path::InverseCdf)
-        } else {
-            let bounds = block_bounds(&logits, max, scale, weight);
-            envelope(bounds, &masses, &is_kept, &mut generator)
+/// Everything about a step that does not depend on its random numbers, so that many draws cost little more than one.
+pub struct Prepared {
+    greedy: bool,
+    by_inverse_cdf: bool,
+    order: Vec<u32>,
+    masses: Vec<u64>,
+    bounds: Vec<u64>,
+    is_kept: Vec<bool>,
+    kept: usize,
+}
+
+impl Prepared {
+    pub fn new(case: &Case, weight: Weight) -> Result<Prepared, Refusal> {
+        let Adjusted { logits, .. } = case.adjust()?;
+        let settings = &case.settings;
+        let greedy = settings.is_greedy();
+        let order = total_order(&logits);
+        let max = logits[order[0] as usize];
+        let scale = exponent_scale(settings.metric_temperature());
+        let masses: Vec<u64> = logits
+            .iter()
+            .map(|&z| if z == f32::NEG_INFINITY { 0 } else { fixed(weight(exponent(z, max, scale)), 40) })
+            .collect();
+        let kept = if greedy { 1 } else { kept_count(case, &logits, &order, &masses) };
+        let mut is_kept = vec![false; logits.len()];
+        for &token in &order[..kept] {
+            is_kept[token as usize] = true;
         }
-    };
-    let rank = order.iter().position(|&t| t == token).expect("a kept token is in the order") as u32;
-    let kept_mass = order[..kept].iter().map(|&t| masses[t as usize]).sum();
-    Ok(Exact {
-        token,
-        argmax: order[0],
-        rank,
-        kept: kept as u32,
-        path,
-        mass: masses[token as usize],
-        kept_mass,
-        total_mass,
-    })
+        let by_inverse_cdf = settings.top_k_active(case.row.len()) || settings.min_p > 0.0;
+        let bounds = block_bounds(&logits, max, scale, weight);
+        Ok(Prepared { greedy, by_inverse_cdf, order, masses, bounds, is_kept, kept })
+    }
+
+    /// The draw of one position.
+    pub fn draw(&self, seed: u64, stream: u64, position: u64) -> Exact {
+        let mut generator = numbers(seed, stream, position, 0);
+        let (token, path) = if self.greedy {
+            (self.order[0], Path::Greedy)
+        } else if self.by_inverse_cdf {
+            (inverse_cdf(&self.masses, &self.is_kept, generator.next()), Path::InverseCdf)
+        } else {
+            envelope(self.bounds.clone(), &self.masses, &self.is_kept, &mut generator)
+        };
+        let rank = self.order.iter().position(|&t| t == token).expect("a kept token is in the order") as u32;
+        Exact {
+            token,
+            argmax: self.order[0],
+            rank,
+            kept: self.kept as u32,
+            path,
+            mass: self.masses[token as usize],
+            kept_mass: self.order[..self.kept].iter().map(|&t| self.masses[t as usize]).sum(),
+            total_mass: self.masses.iter().sum(),
+        }
+    }
 }
 
 fn kept_count(case: &Case, logits: &[f32], order: &[u32], masses: &[u64]) -> usize {
@@ -196,23 +216,20 @@ fn scaled(x: u64, total: u64) -> u64 {
     ((u128::from(x) * u128::from(total)) >> 64) as u64
 }
 
-/// The bound of each block of 64 tokens: 64 weights of its largest logit, with slack, or 0.
+/// The bound of each block of 64 tokens.
 fn block_bounds(logits: &[f32], max: f32, scale: f32, weight: Weight) -> Vec<u64> {
-    logits
-        .chunks(BLOCK)
-        .map(|block| {
-            let block_max = block.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            if block_max == f32::NEG_INFINITY {
-                return 0;
-            }
-            let t = exponent(block_max, max, scale);
-            if t < -40.0 {
-                return 0;
-            }
-            let e = fixed(weight(t), 46);
-            e + (e >> 18) + 64
-        })
-        .collect()
+    let block_max = |block: &[f32]| block.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    logits.chunks(BLOCK).map(|block| block_bound(block_max(block), max, scale, weight)).collect()
+}
+
+/// 64 weights of a block's largest logit, with slack; 0 for a masked block or one below 2^-40.
+pub fn block_bound(block_max: f32, max: f32, scale: f32, weight: Weight) -> u64 {
+    let t = exponent(block_max, max, scale);
+    if block_max == f32::NEG_INFINITY || t < -40.0 {
+        return 0;
+    }
+    let e = fixed(weight(t), 46);
+    e + (e >> 18) + 64
 }
 
 /// Draw (b): block-envelope rejection.

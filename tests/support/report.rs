@@ -154,7 +154,7 @@ pub fn chi_square_limit_of_many(degrees: usize) -> f64 {
 pub fn chi_square_tail(degrees: usize, x: f64) -> f64 {
     let half = 0.5 * x;
     // Q(a + 1) = Q(a) + half^a e^-half / gamma(a + 1)
-    let (mut a, mut tail, mut term) = if degrees % 2 == 0 {
+    let (mut a, mut tail, mut term) = if degrees.is_multiple_of(2) {
         (1.0, (-half).exp(), (-half).exp() * half)
     } else {
         (0.5, error_function_complement(half.sqrt()), (-half).exp() * half.sqrt() / (0.5 * std::f64::consts::PI.sqrt()))

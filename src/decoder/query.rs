@@ -1,0 +1,120 @@
+//! Questions about a row that no token is picked for: the best tokens, the kept ones, the probability of one.
+
+use super::Decoder;
+use super::step::{Opened, open};
+use crate::distribution::first_tokens;
+use crate::error::Result;
+use crate::kernels::{Cut, with_default_environment};
+use crate::trace::metrics::{logprob_among, mass_kept};
+use crate::types::{BLOCK, Row, TokenId};
+
+/// A token of a row, with its logit and its probability among some of the row's tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C)]
+pub struct Candidate {
+    /// The token.
+    pub token: TokenId,
+    /// Its logit after biases and masks, before temperature.
+    pub logit: f32,
+    /// The natural logarithm of its probability at the configured temperature.
+    pub logprob: f32,
+}
+
+impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
+    /// Writes the first `best.len()` tokens of the order (highest logit first, lower id first among equals) of the row
+    /// after biases and masks, before truncation; `logprob` is among all tokens. Returns how many there are: fewer where
+    /// fewer take part. Costs a pass of exponentials.
+    ///
+    /// # Errors
+    /// As [`Decoder::evaluate`].
+    pub fn top<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, best: &mut [Candidate]) -> Result<usize> {
+        self.with_row(row.into(), mask, |opened| {
+            let surface = &opened.surface;
+            if best.is_empty() {
+                return 0;
+            }
+            let cut = first_tokens(surface, best.len() as u64);
+            let mass = surface.kernels.sums(&surface.view, surface.maxima, surface.scale).mass;
+            let count = list_kept(opened, cut, mass, best);
+            best[..count].sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
+            count
+        })
+    }
+
+    /// Writes the tokens that the filters keep to `kept`, in ascending order of id, as far as there is room; `logprob` is
+    /// among the kept tokens. Returns how many are kept, which may be more than were written.
+    ///
+    /// # Errors
+    /// As [`Decoder::evaluate`].
+    pub fn kept<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, kept: &mut [Candidate]) -> Result<usize> {
+        self.with_row(row.into(), mask, |opened| {
+            let cut = opened.truncate(None).cut;
+            let mass = mass_kept(&opened.surface, cut);
+            list_kept(opened, cut, mass, kept);
+            let surface = &opened.surface;
+            surface.kernels.kept_count(&surface.view, surface.maxima, cut) as usize
+        })
+    }
+
+    /// The probability with which `token` is picked from this row as configured: 0 if a filter removes it; in greedy mode
+    /// 1 or 0.
+    ///
+    /// # Errors
+    /// As [`Decoder::evaluate`], and [`Error::TokenOutOfRange`](crate::Error::TokenOutOfRange).
+    pub fn probability_of<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, token: TokenId) -> Result<f32> {
+        self.check_tokens(&[token])?;
+        self.with_row(row.into(), mask, |opened| {
+            let cut = opened.truncate(None).cut;
+            let logit = opened.surface.view.logit(token);
+            if logit == f32::NEG_INFINITY || !cut.keeps(logit, token) {
+                return 0.0;
+            }
+            let own = opened.surface.scale.mass(logit) as f64;
+            (own / mass_kept(&opened.surface, cut) as f64) as f32
+        })
+    }
+
+    fn with_row<T>(
+        &mut self,
+        row: Row<'_>,
+        mask: Option<&[u32]>,
+        mut answer: impl FnMut(&mut Opened<'_>) -> T,
+    ) -> Result<T> {
+        self.check_row(row.len())?;
+        with_default_environment(|| self.answer(row, mask, &mut answer))
+    }
+
+    #[inline(never)]
+    fn answer<T>(
+        &mut self,
+        row: Row<'_>,
+        mask: Option<&[u32]>,
+        answer: &mut impl FnMut(&mut Opened<'_>) -> T,
+    ) -> Result<T> {
+        let (inputs, scratch) = self.inputs(mask);
+        Ok(answer(&mut open(row.into(), inputs, scratch)?))
+    }
+}
+
+/// Writes the tokens that a cut keeps, in ascending order, as far as there is room; returns how many were written.
+fn list_kept(opened: &Opened<'_>, cut: Cut, mass: u64, list: &mut [Candidate]) -> usize {
+    let surface = &opened.surface;
+    let mut count = 0;
+    let mut next = surface.kernels.find_at_least(surface.maxima, 0, cut.logit);
+    while let Some(block) = next {
+        let first = block * BLOCK;
+        for token in first..(first + BLOCK).min(surface.view.valid) {
+            let token = token as TokenId;
+            let logit = surface.view.logit(token);
+            if logit == f32::NEG_INFINITY || !cut.keeps(logit, token) {
+                continue;
+            }
+            let Some(slot) = list.get_mut(count) else { return count };
+            // -0.0 and 0.0 are one logit.
+            *slot = Candidate { token, logit: logit + 0.0, logprob: logprob_among(surface, logit, mass) };
+            count += 1;
+        }
+        next = surface.kernels.find_at_least(surface.maxima, block + 1, cut.logit);
+    }
+    count
+}
