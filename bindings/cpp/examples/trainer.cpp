@@ -109,9 +109,10 @@ struct example {
   token next;
 };
 
-// How the head does on examples, as fractions of them.
+// How the head does on examples: argpick's diagnosis of their rows, and how often the voice said the right word.
 struct report {
-  double loss = 0, greedy = 0, sampled = 0, expected = 0, flat = 0, saturated = 0;
+  argpick_diagnosis rows;
+  double sampled;
 };
 
 class trainer {
@@ -123,7 +124,6 @@ class trainer {
     argpick::config config;
     config.seed = seed;
     config.mode = ARGPICK_MODE_GREEDY;
-    config.metrics = ARGPICK_METRIC_CONFIDENCE | ARGPICK_METRIC_LOGPROB_RAW;
     judge_ = argpick::decoder::create(config, text.vocab());
     voice_ = argpick::decoder::create(voice_config(), text.vocab());
   }
@@ -141,44 +141,38 @@ class trainer {
     return {best, static_cast<double>(right) / static_cast<double>(held_out_.size())};
   }
 
-  // One pass in an order of its own; answers loss and greedy accuracy as they were on the way.
-  report epoch(std::uint32_t number) {
+  // Learns from every example once, in an order of its own.
+  void learn(std::uint32_t epoch) {
     std::vector<std::size_t> order(train_.size());
     for (std::size_t i = 0; i < order.size(); i++) order[i] = i;
     for (std::size_t i = order.size(); i > 1; i--) std::swap(order[i - 1], order[next_random() % i]);
-    const float rate = 0.3f / (1.0f + 0.15f * static_cast<float>(number));
-    report sum;
+    const float rate = 0.3f / (1.0f + 0.15f * static_cast<float>(epoch));
     for (const std::size_t i : order) {
-      const example& one = train_[i];
-      active_.describe(one.before, text_.vocab());
-      const auto step = head_.train(active_.input(), one.next, rate, row_);
-      sum.loss += step.loss;
-      sum.greedy += step.argmax == one.next;
+      active_.describe(train_[i].before, text_.vocab());
+      head_.train(active_.input(), train_[i].next, rate, row_);
     }
-    return mean(sum, train_.size());
   }
 
-  // What both decoders make of the examples. Nothing is recorded: each draw is that of its own position.
+  // What the decoders make of the examples. Nothing is recorded: each draw is that of its own position.
   report look_at(const std::vector<example>& examples) {
-    const double most = std::log(static_cast<double>(text_.vocab()));
-    report sum;
+    std::vector<float> matrix(examples.size() * text_.vocab());
+    std::vector<token> targets;
+    std::size_t heard = 0, seen = 0;
     for (std::size_t i = 0; i < examples.size(); i++) {
-      const example& one = examples[i];
-      active_.describe(one.before, text_.vocab());
-      head_.logits(active_.input(), row_);
-      const argpick_pick best = judge_.evaluate(row_);
-      sum.greedy += best.token == one.next;
-      sum.flat += best.entropy > 0.95 * most;
-      sum.saturated += best.top1_probability > 0.99f;
+      const argpick::view<float> row(matrix.data() + i * text_.vocab(), text_.vocab());
+      active_.describe(examples[i].before, text_.vocab());
+      head_.logits(active_.input(), row);
+      targets.push_back(examples[i].next);
       voice_.seek(i);
-      sum.sampled += voice_.evaluate(row_).token == one.next;
-      likelihood_ = row_;
-      voice_.probabilities(likelihood_);
-      sum.expected += likelihood_[one.next];
-      argpick::softmax(row_);
-      sum.loss -= std::log(std::max(row_[one.next], 1e-12f));
+      heard += voice_.evaluate(row).token == targets.back();
+      seen += judge_.evaluate(row).token == targets.back();
     }
-    return mean(sum, examples.size());
+    const argpick_diagnosis rows = voice_.diagnose(argpick::rows(matrix, text_.vocab()), targets);
+    // The diagnosis counts what a greedy decoder picks.
+    if (std::fabs(rows.greedy_accuracy * static_cast<double>(examples.size()) - static_cast<double>(seen)) > 0.5) {
+      throw std::logic_error("the diagnosis and the judge do not agree");
+    }
+    return {rows, static_cast<double>(heard) / static_cast<double>(examples.size())};
   }
 
   // Goes on from what was said, for two sentences or thirty words.
@@ -235,10 +229,6 @@ class trainer {
     state_ ^= state_ << 17;
     return state_ >> 11;
   }
-  static report mean(report sum, std::size_t count) {
-    const double n = static_cast<double>(count);
-    return {sum.loss / n, sum.greedy / n, sum.sampled / n, sum.expected / n, sum.flat / n, sum.saturated / n};
-  }
   void say(std::string& line, token word) const {
     const bool point = text_.names[word] == "." || text_.names[word] == ",";
     if (!line.empty() && !point) line += ' ';
@@ -248,7 +238,7 @@ class trainer {
   const corpus& text_;
   std::uint64_t seed_, state_ = 1;
   std::vector<example> train_, held_out_;
-  std::vector<float> row_, likelihood_;
+  std::vector<float> row_;
   features active_;
   argpick::weights head_;
   argpick::decoder judge_, voice_;
@@ -263,20 +253,23 @@ bool learn(trainer& who, const corpus& text, std::uint64_t seed, std::uint32_t e
   std::printf("seed %llu: %u words of vocabulary, %zu places to learn from, %zu held out; always \"%s\": %.1f %%\n",
               static_cast<unsigned long long>(seed), static_cast<unsigned>(text.vocab()), who.learned_from().size(),
               who.held_out().size(), text.names[word].c_str(), 100 * baseline);
-  std::printf("epoch | learning: loss  greedy | held out: loss  greedy  sampled  expected |   flat  saturated\n");
-  report held;
+  std::printf("epoch | learning: loss  greedy | held out: loss  greedy   top 5  expected  sampled | flat  saturated\n");
+  report held{};
   for (std::uint32_t epoch = 0; epoch <= epochs; epoch++) {
-    // Before the first epoch nothing is learnt: that is what flat looks like.
-    const report learning = epoch == 0 ? who.look_at(who.learned_from()) : who.epoch(epoch - 1);
-    held = who.look_at(who.held_out());
+    if (epoch > 0) who.learn(epoch - 1);  // before, nothing is learnt: that is what flat looks like
     if (epoch > 3 && epoch % 5 != 0 && epoch != epochs) continue;
-    std::printf("%5u | %14.3f %5.1f %% | %14.3f %5.1f %%  %5.1f %%   %5.1f %% | %4.0f %%     %4.0f %%\n",
-                static_cast<unsigned>(epoch), learning.loss, 100 * learning.greedy, held.loss, 100 * held.greedy,
-                100 * held.sampled, 100 * held.expected, 100 * held.flat, 100 * held.saturated);
+    const argpick_diagnosis learning = who.look_at(who.learned_from()).rows;
+    held = who.look_at(who.held_out());
+    std::printf("%5u | %14.3f %5.1f %% | %14.3f %5.1f %%  %4.1f %%    %4.1f %%   %4.1f %% | %3.0f %%     %3.0f %%\n",
+                static_cast<unsigned>(epoch), static_cast<double>(learning.loss), 100.0 * learning.greedy_accuracy,
+                static_cast<double>(held.rows.loss), 100.0 * held.rows.greedy_accuracy, 100.0 * held.rows.top_k_accuracy,
+                100.0 * held.rows.expected_accuracy, 100 * held.sampled, 100.0 * held.rows.flat,
+                100.0 * held.rows.saturated);
   }
-  const bool good = held.greedy >= 2 * baseline && held.greedy > held.sampled;
-  std::printf("greedy %.1f %% of what it has never seen, %.1f times the baseline; sampled %.1f %%: %s\n",
-              100 * held.greedy, held.greedy / baseline, 100 * held.sampled, good ? "learnt" : "NOT learnt");
+  const double greedy = held.rows.greedy_accuracy;
+  const bool good = greedy >= 2 * baseline && greedy > held.sampled && greedy > held.rows.expected_accuracy;
+  std::printf("greedy %.1f %% of what it has never seen, %.1f times the baseline; sampled %.1f %%: %s\n", 100 * greedy,
+              greedy / baseline, 100 * held.sampled, good ? "learnt" : "NOT learnt");
   return good;
 }
 
