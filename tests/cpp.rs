@@ -70,7 +70,10 @@ fn libraries() -> &'static Path {
         // target/PROFILE/deps/cpp-...
         let target = here.ancestors().nth(3).expect("a target folder").to_owned();
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(root()).args(["build", "--quiet", "--release", "-p", "argpick-c", "--target-dir"]).arg(&target);
+        cargo
+            .current_dir(root())
+            .args(["build", "--quiet", "--release", "-p", "argpick-c", "--target-dir"])
+            .arg(&target);
         run(&mut cargo);
         target.join("release")
     })
@@ -187,7 +190,8 @@ fn the_trainer_learns_and_its_log_is_the_one_in_the_readme() {
     let mut chat = on_level(&program, "");
     chat.arg("--load").arg(&saved).arg("--chat").stdin(std::process::Stdio::piped());
     let mut child = chat.stdout(std::process::Stdio::piped()).spawn().expect("the trainer starts");
-    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"The ferryman\nno such word\n").expect("a line");
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"The ferryman\nno such word\n")
+        .expect("a line");
     let said = child.wait_with_output().expect("the trainer ends");
     let said = text(&said.stdout);
     assert!(said.starts_with("> the ferryman ") && said.lines().count() == 2, "{said}");
@@ -267,12 +271,20 @@ fn cmake_builds_the_examples_and_passes_their_tests() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    for library in ["libargpick.so", "libargpick.a"] {
-        let built = folder.path().join(library);
+    // Side by side as they are installed: programs ask for the shared one by its SONAME.
+    let files = if cfg!(target_os = "linux") {
+        vec![("libargpick.a", "libargpick.a"), ("libargpick.so", "libargpick.so.0")]
+    } else {
+        vec![("libargpick.a", "libargpick.a")]
+    };
+    for (library, installed_as) in files {
+        let installed = folder.path().join(installed_as);
+        fs::copy(libraries().join(library), &installed).expect("a copy of the library");
+        let built = folder.path().join(format!("build of {installed_as}"));
         let mut configure = Command::new("cmake");
         configure.arg("-S").arg(root().join("bindings/cpp")).arg("-B").arg(&built);
         configure.arg(format!("-DARGPICK_INCLUDE_DIR={}", root().join("include").display()));
-        configure.arg(format!("-DARGPICK_LIBRARY={}", libraries().join(library).display()));
+        configure.arg(format!("-DARGPICK_LIBRARY={}", installed.display()));
         run(&mut configure);
         run(Command::new("cmake").arg("--build").arg(&built));
         let log = stdout(Command::new("ctest").arg("--output-on-failure").current_dir(&built));

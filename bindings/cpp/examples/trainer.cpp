@@ -11,8 +11,7 @@
 //
 // There are two decoders, because there are two questions. The judge is greedy: is the word held to be the best the right
 // one? That is the accuracy to train by. The voice samples: it is what the reader hears, and its accuracy is lower by
-// construction. It would hide what the head has learnt, and a trainer that looked at it would stop at nothing. Both are
-// printed side by side, for sentences that were held out.
+// construction, so it would hide what the head has learnt. Both are printed side by side, for sentences that were held out.
 #include "../argpick.hpp"
 #include "trainer_text.hpp"
 
@@ -23,7 +22,9 @@
 #include <cstring>
 #include <iostream>
 #include <map>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
