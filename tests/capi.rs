@@ -203,15 +203,16 @@ fn the_programs_pass_under_sanitizers() {
         }
         print!("{}", execute(&binary, &[], &[("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1")]));
     }
-    // They see what they must: a program that reads past its row is stopped.
+    // They see what they must: a program that writes past its row is stopped.
     let bad = folder.join("bad.c");
-    let code = "#include \"check.h\"\nint main(void) {\n  float *row = malloc(4 * sizeof *row);\n  argpick_config config = \
-                default_config();\n  argpick_decoder *decoder = new_decoder(&config, 4);\n  fill_row(row, 5, 1);\n  \
-                decoded(decoder, row, 4);\n  free(row);\n  argpick_decoder_free(decoder);\n  return 0;\n}\n";
+    let code = "#include \"check.h\"\nint main(void) {\n  float *row = malloc(4 * sizeof *row);\n  fill_row(row, 5, 1);\n  \
+                free(row);\n  return 0;\n}\n";
     fs::write(&bad, code).expect("a file");
     compile(compiler, "-std=c99", &bad, &folder.join("bad"), &flags);
     let caught = Command::new(folder.join("bad")).output().expect("the program runs");
-    assert!(!caught.status.success() && text(&caught.stderr).contains("AddressSanitizer"), "{}", text(&caught.stderr));
+    let report = text(&caught.stderr);
+    let seen = report.contains("AddressSanitizer") || report.contains("runtime error");
+    assert!(!caught.status.success() && seen, "{report}");
     let plain = folder.join("plain");
     compile(compiler, "-std=c99", &source_of("version"), &plain, &[]);
     assert!(!run(Command::new("nm").arg(&plain)).contains("__asan"), "the sanitizer is in a plain binary");

@@ -124,10 +124,9 @@ static void training(void) {
           argpick_train_step(owned, &zero, &bad, 1, 0, 0.5f, gradient, VOCAB, &loss, &argmax));
   ANSWERS(ARGPICK_ERR_WRONG_LENGTH,
           argpick_train_step(owned, &zero, NULL, 1, 0, 0.5f, gradient, VOCAB - 1, &loss, &argmax));
-  matrix[1] = 3e38f;
-  float huge = 3e38f;
+  float two = 2.0f;
   ANSWERS(ARGPICK_ERR_UPDATE_OVERFLOW,
-          argpick_train_step(owned, &zero, NULL, 1, 0, huge, gradient, VOCAB, &loss, &argmax));
+          argpick_train_step(owned, &zero, &two, 1, 1, 3e38f, gradient, VOCAB, &loss, &argmax));
   matrix[1] = NAN;
   ANSWERS(ARGPICK_ERR_INVALID_LOGIT,
           argpick_train_step(owned, &zero, NULL, 1, 0, 0.5f, gradient, VOCAB, &loss, &argmax));
