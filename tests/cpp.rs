@@ -1,7 +1,7 @@
 //! The hosts that link the C libraries: C++ (`bindings/cpp`), Lua (`bindings/lua`) and C# (`bindings/csharp`), compiled and
 //! run with what this machine has. What it lacks is printed as skipped.
 //!
-//! The libraries are those that hosts link: `cargo build --release -p argpick-c`.
+//! The libraries are those that hosts link, as `bindings/c/install.sh` builds them.
 #![cfg(all(feature = "capi", unix))]
 
 use std::collections::BTreeSet;
@@ -62,20 +62,21 @@ fn stdout(command: &mut Command) -> String {
     text(&run(command).stdout)
 }
 
+/// Where cargo builds for this test.
+fn target() -> PathBuf {
+    let here = std::env::current_exe().expect("this test is a file");
+    // target/PROFILE/deps/cpp-...
+    here.ancestors().nth(3).expect("a target folder").to_owned()
+}
+
 /// The folder with libargpick.a and libargpick.so, built if need be.
 fn libraries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let here = std::env::current_exe().expect("this test is a file");
-        // target/PROFILE/deps/cpp-...
-        let target = here.ancestors().nth(3).expect("a target folder").to_owned();
         let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .current_dir(root())
-            .args(["build", "--quiet", "--release", "-p", "argpick-c", "--target-dir"])
-            .arg(&target);
-        run(&mut cargo);
-        target.join("release")
+        cargo.args(["build", "--quiet", "--locked", "--profile", "library", "-p", "argpick-c", "--target-dir"]);
+        run(cargo.current_dir(root()).arg(target()));
+        target().join("library")
     })
 }
 
@@ -271,26 +272,71 @@ fn cmake_builds_the_examples_and_passes_their_tests() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    // Side by side as they are installed: programs ask for the shared one by its SONAME.
-    let files = if cfg!(target_os = "linux") {
-        vec![("libargpick.a", "libargpick.a"), ("libargpick.so", "libargpick.so.0")]
-    } else {
-        vec![("libargpick.a", "libargpick.a")]
-    };
-    for (library, installed_as) in files {
-        let installed = folder.path().join(installed_as);
-        fs::copy(libraries().join(library), &installed).expect("a copy of the library");
-        let built = folder.path().join(format!("build of {installed_as}"));
-        let mut configure = Command::new("cmake");
-        configure.arg("-S").arg(root().join("bindings/cpp")).arg("-B").arg(&built);
-        configure.arg(format!("-DARGPICK_INCLUDE_DIR={}", root().join("include").display()));
-        configure.arg(format!("-DARGPICK_LIBRARY={}", installed.display()));
-        run(&mut configure);
-        run(Command::new("cmake").arg("--build").arg(&built));
-        let log = stdout(Command::new("ctest").arg("--output-on-failure").current_dir(&built));
-        assert!(log.contains("100% tests passed") && log.contains("out of 4"), "{log}");
-        let prefix = folder.path().join("prefix");
-        run(Command::new("cmake").arg("--install").arg(&built).arg("--prefix").arg(&prefix));
-        assert!(prefix.join("include/argpick.hpp").is_file() && prefix.join("include/argpick_values.hpp").is_file());
+    let built = folder.path().join("build");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(root().join("bindings/cpp")).arg("-B").arg(&built);
+    configure.arg(format!("-DARGPICK_INCLUDE_DIR={}", root().join("include").display()));
+    configure.arg(format!("-DARGPICK_LIBRARY={}", libraries().join("libargpick.a").display()));
+    run(&mut configure);
+    run(Command::new("cmake").arg("--build").arg(&built));
+    let log = stdout(Command::new("ctest").arg("--output-on-failure").current_dir(&built));
+    assert!(log.contains("100% tests passed") && log.contains("out of 4"), "{log}");
+}
+
+/// The first C++ block of the README as a program.
+fn program_of_the_readme() -> String {
+    let readme = read("bindings/cpp/README.md");
+    let block = readme.split("```cpp\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let (include, body) = block.split_once('\n').expect("an include, then the rest");
+    // The row is the reader's.
+    let body = body.replace("row = ...;", "row(vocab);");
+    format!(
+        "{include}\n#include <cstdio>\nint main() {{\nconst std::uint32_t vocab = 5;\n{body}\n\
+         std::printf(\"token %u\\n\", static_cast<unsigned>(pick.token));\n}}\n"
+    )
+}
+
+#[test]
+fn the_program_in_the_readme_builds_with_what_is_installed() {
+    if !needs(&["cmake", "c++", "bash", "strip"], "the installed C++ headers") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (prefix, built, project) =
+        (folder.path().join("prefix"), folder.path().join("build"), folder.path().join("project"));
+    let mut install = Command::new("bash");
+    install.arg(root().join("bindings/c/install.sh")).arg(&prefix);
+    run(install.env("CARGO_TARGET_DIR", target()).env("CARGO", env!("CARGO")));
+
+    // A project that adds the folder.
+    fs::create_dir(&project).expect("a folder");
+    fs::write(project.join("main.cpp"), program_of_the_readme()).expect("a file");
+    let lists = format!(
+        "cmake_minimum_required(VERSION 3.18)\nproject(reader LANGUAGES C CXX)\n\
+         add_subdirectory(\"{}\" argpick)\nadd_executable(main main.cpp)\n\
+         target_link_libraries(main PRIVATE argpick::cpp)\n",
+        root().join("bindings/cpp").display()
+    );
+    fs::write(project.join("CMakeLists.txt"), lists).expect("a file");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&project).arg("-B").arg(&built);
+    run(configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())));
+    run(Command::new("cmake").arg("--build").arg(&built));
+    let first = stdout(&mut on_level(&built.join("main"), ""));
+    assert!(first.starts_with("token "), "{first}");
+
+    // And a plain compiler with pkg-config, after the headers have been installed, too.
+    run(Command::new("cmake").arg("--install").arg(&built).arg("--prefix").arg(&prefix));
+    assert!(prefix.join("include/argpick_values.hpp").is_file());
+    if needs(&["pkg-config"], "C++ by pkg-config") {
+        let mut ask = Command::new("pkg-config");
+        ask.args(["--cflags", "--libs", "argpick"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        let flags = stdout(&mut ask);
+        let program = folder.path().join("main");
+        let mut compile = Command::new("c++");
+        compile.arg("-std=c++17").arg(project.join("main.cpp")).args(flags.split_whitespace()).arg("-o").arg(&program);
+        run(&mut compile);
+        let mut again = on_level(&program, "");
+        assert_eq!(stdout(again.env("LD_LIBRARY_PATH", prefix.join("lib"))), first);
     }
 }
