@@ -291,7 +291,7 @@ fn masses_of_long_rows_do_not_overflow() {
     let scale = Scale { maximum: 1.25, scale: 1.0 };
     let whole = (row.len() as u64) << 40;
     for kernels in levels().into_iter().chain([scalar()]) {
-        let sums = kernels.sums(&view, &maxima, scale);
+        let sums = kernels.sums(&view, &maxima, scale, true);
         assert_eq!((sums.mass, sums.weight), (whole, row.len() as f64), "{}", kernels.level());
         let both = kernels.kept_and_total_mass(&view, &maxima, 0.0, scale, Cut::ALL);
         assert_eq!(both, (whole, whole), "{}", kernels.level());

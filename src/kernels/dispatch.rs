@@ -96,7 +96,7 @@ macro_rules! for_each_kernel {
             find_at_least(maxima: &[f32], first: usize, threshold: f32) -> Option<usize>;
             bound_for_count(values: &[f32], wanted: usize) -> f32;
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
-            sums(view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums;
+            sums(view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums;
             kept_masses(view: &RowView<'_>, maxima: &[f32], scale: Scale, cut: Cut, masses: &mut [u64]) -> Kept;
             kept_and_total_mass(
                 view: &RowView<'_>, maxima: &[f32], least: f32, scale: Scale, cut: Cut

@@ -138,10 +138,12 @@ fn runner_up(kernels: Kernels, case: &Case, said: &mut Said) {
 fn sums(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
     for maxima in [&case.maxima[..], &[]] {
-        let sums = kernels.sums(&case.view(), maxima, scale);
-        said.double(sums.weight);
-        said.double(sums.weight_exponent);
-        said.0.push(sums.mass);
+        for masses in [true, false] {
+            let sums = kernels.sums(&case.view(), maxima, scale, masses);
+            said.double(sums.weight);
+            said.double(sums.weight_exponent);
+            said.0.push(sums.mass);
+        }
     }
 }
 

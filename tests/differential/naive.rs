@@ -119,7 +119,7 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
     let exponents = logits.iter().map(|&logit| exponent(logit, scale.maximum, scale.scale));
     let weights: Vec<f32> = logits.iter().map(|&logit| weight_of(logit, scale)).collect();
     for maxima in [&case.maxima[..], &[]] {
-        let sums = kernels.sums(&view, maxima, scale);
+        let sums = kernels.sums(&view, maxima, scale, true);
         assert_eq!(sums.weight, tiled_sum(weights.iter().copied()), "{name}");
         let products = weights.iter().zip(exponents.clone()).map(|(w, t)| w * t);
         assert_eq!(sums.weight_exponent, tiled_sum(products), "{name}");
