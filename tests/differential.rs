@@ -261,6 +261,7 @@ fn all_half_precision_patterns_widen_alike() {
                 let kind = if let Row::F16(_) = row { ColumnType::F16 } else { ColumnType::Bf16 };
                 let bytes: Vec<u8> = patterns.iter().flat_map(|bits| bits.to_le_bytes()).collect();
                 let sum = ColumnSum {
+                    kernels,
                     weights: &[],
                     kind,
                     bias: &bytes,
@@ -270,7 +271,7 @@ fn all_half_precision_patterns_widen_alike() {
                     values: None,
                 };
                 let mut widened = [0.0f32; 64];
-                kernels.write_sum(&sum, &mut widened);
+                kernels.write_sum(&sum, 0, &mut widened);
                 for (i, value) in widened.iter().enumerate() {
                     let expected = row.get(i);
                     let same = value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan();

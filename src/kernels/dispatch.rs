@@ -114,7 +114,7 @@ macro_rules! for_each_kernel {
             nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
             write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();
-            write_sum(sum: &ColumnSum<'_>, output: &mut [f32]) -> ();
+            write_sum(sum: &ColumnSum<'_>, first: usize, output: &mut [f32]) -> ();
             add_scaled(y: &mut [f32], scale: f32, x: &[f32]) -> ();
         }
     };

@@ -299,6 +299,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
             for count in [0, 1, 2, 3, 4, 7] {
                 for values in [None, Some(&values[..count])] {
                     let sum = ColumnSum {
+                        kernels,
                         weights: &matrix[offset..],
                         kind,
                         bias: &bias[offset..],
@@ -308,7 +309,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
                         values,
                     };
                     let mut output = vec![PAINT_FLOAT; rows];
-                    kernels.write_sum(&sum, &mut output);
+                    kernels.write_sum(&sum, 0, &mut output);
                     said.floats(&output);
                 }
             }

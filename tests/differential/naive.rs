@@ -245,9 +245,9 @@ pub fn check_columns(rows: usize, seed: u64) {
         for count in 0..=columns.len() {
             for values in [None, Some(&activations[..count])] {
                 let columns = &columns[..count];
-                let sum = ColumnSum { weights: matrix, kind, bias, bias_kind: kind, rows, columns, values };
+                let sum = ColumnSum { kernels, weights: matrix, kind, bias, bias_kind: kind, rows, columns, values };
                 let mut output = vec![9.0; rows];
-                kernels.write_sum(&sum, &mut output);
+                kernels.write_sum(&sum, 0, &mut output);
                 let expected: Vec<f32> = (0..rows)
                     .map(|row| {
                         let terms = columns.iter().enumerate().map(|(i, &column)| {
