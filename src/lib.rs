@@ -1,34 +1,96 @@
 //! argpick: an embeddable token decoder. Logits in, token out.
+//!
+//! A host hands a row of logits to a [`Decoder`], which applies biases and masks, temperature and truncation, picks a token
+//! (greedy or drawn) and says how sure the row was. The same input gives the same bits on every kernel level; bad input is
+//! an [`Error`] that changes nothing; a step allocates nothing and costs about one read of the row.
+//!
+//! ```
+//! # #[cfg(feature = "alloc")] {
+//! use argpick::{Config, Decoder, Metrics};
+//!
+//! let config = Config { temperature: 0.7, top_p: 0.9, seed: 1, metrics: Metrics::CONFIDENCE, ..Config::default() };
+//! let mut decoder = Decoder::new(&config, 5)?;
+//! let pick = decoder.decode(&[2.0, -1.0, 4.0, 3.5, f32::NEG_INFINITY], None)?;
+//! assert!(pick.token == 2 || pick.token == 3);
+//! assert_eq!((pick.argmax, pick.margin), (2, 0.5));
+//! # }
+//! # Ok::<(), argpick::Error>(())
+//! ```
+//!
+//! # The map
+//!
+//! The source lies in the order in which the data flows. A room knows only what is above it; a test keeps it so.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`types`], [`error`] | token ids and rows; the one error enum |
+//! | [`numeric`], [`rng`] | the rules of the numbers: weights, masses, order; counter-based random numbers |
+//! | `kernels` | algorithms on sixteen lanes, written once, compiled for each [`Level`], chosen at run time ([`Kernels`]) |
+//! | `plan` | [`Config`], [`Mode`], [`Metrics`], and what a decoder compiles from them |
+//! | [`weights`] | weight files: `.npz`, `.npy`, `.safetensors`, read where they lie |
+//! | [`logits`] | the sparse head and its training; the first read of a row |
+//! | `constrain` | history, biases, bans, no-repeat window, bitmask |
+//! | `distribution` | temperature, top-k, top-p, min-p |
+//! | `selection` | the two draws |
+//! | `trace` | [`Pick`]: the token and the numbers about it |
+//! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
+//!
+//! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
+//! step](docs::order).
+//!
+//! # Features
+//!
+//! | feature | adds | costs |
+//! |---|---|---|
+//! | none | the decoder in memory of the caller, parsers of weight files over bytes | nothing: no std, no heap |
+//! | `alloc` | `Decoder::new`, text arrays of weight files | a heap |
+//! | `std` (default) | weight files by path, writers, `ARGPICK_KERNEL` | memmap2, libc, crc32fast |
+//! | `sandbox` | the n-gram model, its trainer, the default model | sha2; 0.4 MB if the default model is used |
+//! | `cli` | the tool `argpick` | clap, ctrlc, indicatif, plotters, serde_json |
+//! | `capi`, `cuda` | nothing yet | nothing |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+/// The examples of README.md are compiled and run as tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub mod error;
 pub mod numeric;
 pub mod rng;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 pub mod types;
-pub mod weights;
 
 #[doc(hidden)]
 pub mod kernels;
 
+mod plan;
+
+pub mod weights;
+
 pub mod logits;
 
 mod constrain;
-mod distribution;
-mod selection;
-mod trace;
 
-mod plan;
+mod distribution;
+
+mod selection;
+
+mod trace;
 
 mod decoder;
 
 #[cfg(feature = "capi")]
 pub mod capi;
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+
+pub mod docs;
 
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,

@@ -214,7 +214,7 @@ fn nothing_left_is_refused() {
             let mut only_the_banned = vec![0; words];
             only_the_banned[7 >> 5] = 1 << 7;
             type Attempt<'a> = (&'a str, &'a [f32], Option<&'a [u32]>);
-            let attempts: [Attempt; 6] = [
+            let attempts: [Attempt<'_>; 6] = [
                 ("a row of -inf", &dead, None),
                 ("an empty mask", &row, Some(&[])),
                 ("a mask of zeros", &row, Some(&[0])),

@@ -452,7 +452,7 @@ fn attractors_are_shared_runs() {
     let two = [vec![1, 2, 3, 4, 5, 6], vec![0, 1, 2, 3, 4, 5, 7]];
     assert_eq!(attractors(&two, 5)[0].tokens, [1, 2, 3, 4, 5]);
     assert!(attractors(&[vec![1, 2, 3, 4], vec![4, 3, 2, 1]], 5).is_empty());
-    let repeated = [vec![1, 2, 3].repeat(20), vec![4, 1, 2, 3].repeat(1), vec![2, 3, 1].repeat(20)];
+    let repeated = [[1, 2, 3].repeat(20), [4, 1, 2, 3].to_vec(), [2, 3, 1].repeat(20)];
     let found = attractors(&repeated, 5);
     assert_eq!(found[0].texts, [0, 2]);
     assert!(found[0].tokens.len() <= 24);

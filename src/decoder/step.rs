@@ -94,7 +94,10 @@ pub(crate) fn pick(mut opened: Opened<'_>) -> Pick {
             inversion::from_row(&surface, kept.cut, numbers.next_number(), block_masses)
         }
         None => {
-            let filter = lone_nucleus.map_or(Filter::Cut(kept.cut), Filter::Nucleus);
+            let filter = match lone_nucleus {
+                Some(p) => Filter::Nucleus { p, whole: sums.map(|sums| sums.mass) },
+                None => Filter::Cut(kept.cut),
+            };
             let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums.as_ref());
             envelope::draw(&surface, filter, &mut numbers, &mut envelope, find_cut)
         }

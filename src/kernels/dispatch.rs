@@ -6,6 +6,7 @@
 use super::generic::{self, *};
 use crate::error::{Error, Result};
 use crate::types::{BLOCK, TokenId};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// An instruction set that kernels are compiled for. All levels give the same bits; they differ in speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +69,6 @@ impl core::fmt::Display for Level {
 /// What the processor offers, asked once: bit 2 says that it was asked, bits 0 and 1 are the answers.
 #[cfg(target_arch = "x86_64")]
 fn features() -> super::isa::x86::Features {
-    use core::sync::atomic::{AtomicU8, Ordering};
     static ASKED: AtomicU8 = AtomicU8::new(0);
     let mut known = ASKED.load(Ordering::Relaxed);
     if known == 0 {
@@ -229,15 +229,25 @@ impl Kernels {
     }
 
     /// The fastest kernels of this processor, or those that the environment variable `ARGPICK_KERNEL` names (with `std`).
+    /// The variable is read once, at the first call: later calls cost next to nothing and allocate nothing.
     ///
     /// # Errors
     /// [`Error::UnknownKernel`] or [`Error::KernelUnavailable`] if the variable asks for what is not there. Never silently
     /// less than was asked for.
     pub fn detect() -> Result<Kernels> {
         #[cfg(feature = "std")]
-        if let Some(name) = std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
-            return Kernels::new(name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel)?);
+        {
+            static FOUND: std::sync::OnceLock<Result<Kernels>> = std::sync::OnceLock::new();
+            *FOUND.get_or_init(|| match std::env::var_os("ARGPICK_KERNEL").filter(|name| !name.is_empty()) {
+                Some(name) => Kernels::new(name.to_str().and_then(Level::from_name).ok_or(Error::UnknownKernel)?),
+                None => Kernels::best(),
+            })
         }
+        #[cfg(not(feature = "std"))]
+        Kernels::best()
+    }
+
+    fn best() -> Result<Kernels> {
         let best = Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar);
         Kernels::new(best)
     }

@@ -66,8 +66,13 @@ impl Envelope<'_> {
 pub(crate) enum Filter {
     /// Those that a cut keeps.
     Cut(Cut),
-    /// The nucleus of this probability (units of 2^-32), whose cut is not known: the mass before a proposed token decides.
-    Nucleus(u64),
+    /// A nucleus whose cut is not known: the mass before a proposed token decides.
+    Nucleus {
+        /// Its probability, in units of 2^-32.
+        p: u64,
+        /// The mass of the row, if it is known.
+        whole: Option<u64>,
+    },
 }
 
 /// Draws a token that passes the filter, with probability proportional to its mass. `find_cut` finds the cut of a
@@ -107,8 +112,9 @@ pub(crate) fn draw(
             if let Some((lane, _)) = walk(&masses, left) {
                 let token = (block * BLOCK + lane) as TokenId;
                 let logit = view.logit(token);
-                if let Filter::Nucleus(p) = filter {
-                    if is_in_nucleus(surface, p, Cut { logit, token }, masses[lane], envelope, total) {
+                if let Filter::Nucleus { p, whole } = filter {
+                    let upto = Cut { logit, token };
+                    if is_in_nucleus(surface, p, whole, upto, masses[lane], envelope, total) {
                         return Drawn { token, count: None, mass: None };
                     }
                     // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
@@ -128,7 +134,7 @@ pub(crate) fn draw(
     }
     let cut = match filter {
         Filter::Cut(cut) => cut,
-        Filter::Nucleus(_) => find_cut(surface),
+        Filter::Nucleus { .. } => find_cut(surface),
     };
     inversion::from_row(surface, cut, numbers.next_number(), &mut envelope.bounds[..view.blocks()])
 }
@@ -138,9 +144,21 @@ pub(crate) fn draw(
 ///
 /// Blocks whose bounds sum to next to nothing are left out of both masses at first; their bounds bracket what they can
 /// add. Where the bracket does not decide, they are summed as well, so the answer is always that of the exact masses.
-fn is_in_nucleus(surface: &Surface<'_>, p: u64, upto: Cut, own: u64, envelope: &Envelope<'_>, bounds: u64) -> bool {
+fn is_in_nucleus(
+    surface: &Surface<'_>,
+    p: u64,
+    whole: Option<u64>,
+    upto: Cut,
+    own: u64,
+    envelope: &Envelope<'_>,
+    bounds: u64,
+) -> bool {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     let below = |before: u64, whole: u64| (u128::from(before) << 32) < u128::from(p) * u128::from(whole);
+    if let Some(whole) = whole {
+        let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
+        return below(kept - own, whole);
+    }
     for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
         let least = scale.maximum + exponent / scale.scale;
         let mut rest = 0;

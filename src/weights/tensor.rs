@@ -203,7 +203,7 @@ pub struct ArrayView<'a> {
 impl<'a> ArrayView<'a> {
     /// A view of `bytes`; [`Error::WrongLength`] if they are not as long as shape and element type say.
     pub fn new(name: &'a str, element: ElementType, shape: Shape, order: Order, bytes: &'a [u8]) -> Result<Self> {
-        let expected = shape.elements().checked_mul(element.size()).unwrap_or(usize::MAX);
+        let expected = shape.elements().saturating_mul(element.size());
         if expected != bytes.len() {
             return Err(Error::WrongLength { what: "the bytes of an array", expected, actual: bytes.len() });
         }

@@ -322,7 +322,7 @@ fn local_header(name: &str, member: &Member) -> Vec<u8> {
     // An extra field is at least four bytes long. 0xd935 is the number by which alignment is known in other archives;
     // it begins with the alignment, two bytes.
     let before = member.start as usize + 30 + file_name.len() + extra.len();
-    if before % ALIGNMENT != 0 {
+    if !before.is_multiple_of(ALIGNMENT) {
         let content = (before + 6).next_multiple_of(ALIGNMENT) - before - 4;
         put16(&mut extra, &[0xd935, content as u16, ALIGNMENT as u16]);
         extra.resize(extra.len() + content - 2, 0);
@@ -465,7 +465,7 @@ mod tests {
         assert_eq!(archive.find("long").expect("it is there").bytes().len(), long);
         assert_eq!(archive.find("last").expect("it is there").bytes(), [4, 5, 6, 7, 8]);
         let last = archive.entry("last").expect("it is there");
-        assert!(last.offset() > long && last.offset() % ALIGNMENT == 0);
+        assert!(last.offset() > long && last.offset().is_multiple_of(ALIGNMENT));
         assert_eq!(last.verify(), Ok(true));
     }
 }

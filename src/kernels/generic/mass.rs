@@ -125,6 +125,19 @@ fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     (high, low)
 }
 
+/// Sixteen masses.
+#[inline(always)]
+pub(super) fn mass_array<L: Lanes>(lanes: L, weight: L::F) -> [u64; 16] {
+    let (high, low) = split_mass(lanes, weight);
+    let (mut highs, mut lows, mut masses) = ([0; 16], [0; 16], [0; 16]);
+    lanes.store_u(high, &mut highs);
+    lanes.store_u(low, &mut lows);
+    for lane in 0..16 {
+        masses[lane] = (u64::from(highs[lane]) << 20) + u64::from(lows[lane]);
+    }
+    masses
+}
+
 /// Integer masses summed in 32-bit lanes; 2,048 additions fit before they must be emptied into 64 bits.
 struct MassLanes<L: Lanes> {
     lanes: L,
@@ -309,13 +322,9 @@ pub fn block_masses<L: Lanes>(
             let logits = quarters[i];
             let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
             let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
-            let (high, low) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-            let (mut highs, mut lows) = ([0; 16], [0; 16]);
-            lanes.store_u(high, &mut highs);
-            lanes.store_u(low, &mut lows);
-            for (to, (high, low)) in outputs[i].iter_mut().zip(highs.into_iter().zip(lows)) {
-                *to = (u64::from(high) << 20) + u64::from(low);
-                total += *to;
+            outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+            for lane in 0..16 {
+                total += outputs[i][lane];
             }
         }
         total
@@ -359,13 +368,9 @@ pub fn list_masses<L: Lanes>(lanes: L, logits: &[f32], scale: Scale, masses: &mu
         let mut padded = [f32::NEG_INFINITY; 16];
         padded[..from.len()].copy_from_slice(from);
         let (_, w) = exponents_and_weights(lanes, lanes.load(&padded), maximum, factor);
-        let (high, low) = split_mass(lanes, w);
-        let (mut highs, mut lows) = ([0; 16], [0; 16]);
-        lanes.store_u(high, &mut highs);
-        lanes.store_u(low, &mut lows);
-        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
-            *to = (u64::from(high) << 20) + u64::from(low);
-            total += *to;
+        for (to, mass) in to.iter_mut().zip(mass_array(lanes, w)) {
+            *to = mass;
+            total += mass;
         }
     }
     total

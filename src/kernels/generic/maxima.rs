@@ -60,7 +60,11 @@ fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>,
 fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
     let row = &row[..view.valid];
     let count = view.blocks();
-    debug_assert!(maxima.len() % 16 == 0 && maxima.len() >= count, "{} maxima for {count} blocks", maxima.len());
+    debug_assert!(
+        maxima.len().is_multiple_of(16) && maxima.len() >= count,
+        "{} maxima for {count} blocks",
+        maxima.len()
+    );
     let masked = lanes.splat(f32::NEG_INFINITY);
     let mut largest = masked;
     let mut nan = lanes.none();

@@ -1,0 +1,10 @@
+//! Longer pages: the rules of the numbers, every parameter, the order of a step.
+
+#[doc = include_str!("numerics.md")]
+pub mod numerics {}
+
+#[doc = include_str!("parameters.md")]
+pub mod parameters {}
+
+#[doc = include_str!("order.md")]
+pub mod order {}

@@ -1,0 +1,325 @@
+//! One entry for each kernel: call it on a case in every way that its contract allows, and write down all it says, as bits.
+//!
+//! Outputs are filled with a pattern before the call, so that an entry that one level leaves unwritten is a difference.
+
+use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes};
+use argpick::kernels::{Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite};
+use argpick::numeric;
+
+/// Everything that a kernel said.
+#[derive(Default)]
+pub struct Said(pub Vec<u64>);
+
+impl Said {
+    fn float(&mut self, x: f32) {
+        self.0.push(x.to_bits().into());
+    }
+    fn floats(&mut self, all: &[f32]) {
+        self.0.extend(all.iter().map(|x| u64::from(x.to_bits())));
+    }
+    fn double(&mut self, x: f64) {
+        self.0.push(x.to_bits());
+    }
+    fn index(&mut self, index: Option<usize>) {
+        self.0.push(index.map_or(u64::MAX, |index| index as u64));
+    }
+}
+
+pub type Check = fn(Kernels, &Case, &mut Said);
+
+const PAINT: u64 = 0xa5a5_5a5a_c3c3_3c3c;
+const PAINT_FLOAT: f32 = -1234.5;
+
+/// Name and check of each kernel that reads the row of a case; `tests/differential.rs` compares the names of both lists
+/// with the list in `dispatch`.
+pub const ROW_CHECKS: &[(&str, Check)] = &[
+    ("block_maxima", block_maxima),
+    ("block_maximum", block_maximum),
+    ("fold_maxima", fold_maxima),
+    ("largest", largest),
+    ("find_equal", find_equal),
+    ("find_at_least", find_at_least),
+    ("bound_for_count", bound_for_count),
+    ("runner_up", runner_up),
+    ("sums", sums),
+    ("kept_masses", kept_masses),
+    ("kept_and_total_mass", kept_and_total_mass),
+    ("kept_count", kept_count),
+    ("block_masses", block_masses),
+    ("block_bounds", block_bounds),
+    ("list_masses", list_masses),
+    ("collect", collect),
+    ("bracket_histogram", bracket_histogram),
+    ("nth_equal", nth_equal),
+    ("write_logits", write_logits),
+    ("write_probabilities", write_probabilities),
+];
+
+/// Likewise of each kernel that takes no more from a case than its length.
+pub const COLUMN_CHECKS: &[(&str, Check)] = &[("write_sum", write_sum), ("add_scaled", add_scaled)];
+
+fn block_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
+    // Exactly enough maxima, and sixteen more.
+    for extra in [0, 16] {
+        let mut maxima = vec![PAINT_FLOAT; case.maxima.len() + extra];
+        let first = kernels.block_maxima(&case.view(), &mut maxima);
+        said.0.push(first.has_nan.into());
+        said.float(first.maximum);
+        said.floats(&maxima);
+    }
+}
+
+fn block_maximum(kernels: Kernels, case: &Case, said: &mut Said) {
+    for block in 0..case.blocks() {
+        said.float(kernels.block_maximum(&case.view(), block));
+    }
+}
+
+/// Values of any length for kernels over plain slices: the logits themselves, cut to a multiple of 16.
+fn whole_vectors(case: &Case) -> &[f32] {
+    &case.logits[..case.logits.len() / 16 * 16]
+}
+
+fn fold_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
+    for values in [&case.maxima[..], whole_vectors(case)] {
+        let mut folded = vec![PAINT_FLOAT; (values.len() / 16).next_multiple_of(16)];
+        said.float(kernels.fold_maxima(values, &mut folded));
+        said.floats(&folded);
+    }
+}
+
+fn largest(kernels: Kernels, case: &Case, said: &mut Said) {
+    said.float(kernels.largest(&[]));
+    said.float(kernels.largest(&case.logits));
+    said.float(kernels.largest(&case.logits[case.logits.len() / 3..]));
+}
+
+fn find_equal(kernels: Kernels, case: &Case, said: &mut Said) {
+    let last = case.logits.len() - 1;
+    for wanted in [case.logits[last], case.logits[last / 2], f32::NEG_INFINITY, 0.0, -0.0, f32::NAN, 77.125] {
+        said.index(kernels.find_equal(&case.logits, wanted));
+    }
+}
+
+/// Logits of the case, and values around and beyond all of them.
+fn thresholds(case: &Case) -> Vec<f32> {
+    let last = case.logits.len() - 1;
+    let mut all = vec![f32::NEG_INFINITY, f32::MIN, f32::MAX, 0.0, -0.0];
+    all.extend([case.logits[0], case.logits[last / 2], case.logits[last]]);
+    all.extend(case.scale.map(|scale| scale.maximum));
+    all
+}
+
+fn find_at_least(kernels: Kernels, case: &Case, said: &mut Said) {
+    for threshold in thresholds(case) {
+        for first in [0, 1, case.blocks() / 2, case.blocks() - 1, case.blocks(), case.maxima.len()] {
+            said.index(kernels.find_at_least(&case.maxima, first, threshold));
+        }
+    }
+}
+
+fn bound_for_count(kernels: Kernels, case: &Case, said: &mut Said) {
+    for values in [&case.maxima[..], whole_vectors(case)] {
+        for wanted in [1, 2, values.len() / 2 + 1, values.len()] {
+            said.float(kernels.bound_for_count(values, wanted));
+        }
+    }
+}
+
+fn runner_up(kernels: Kernels, case: &Case, said: &mut Said) {
+    for block in 0..case.blocks() {
+        for within in [0, 15, 16, 40, 63] {
+            let token = (block * 64 + within).min(case.valid - 1);
+            said.float(kernels.runner_up(&case.view(), block, token as u32));
+        }
+    }
+}
+
+fn sums(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for maxima in [&case.maxima[..], &[]] {
+        let sums = kernels.sums(&case.view(), maxima, scale);
+        said.double(sums.weight);
+        said.double(sums.weight_exponent);
+        said.0.push(sums.mass);
+    }
+}
+
+fn kept_masses(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for &cut in &case.cuts {
+        let mut masses = vec![PAINT; case.blocks()];
+        let kept = kernels.kept_masses(&case.view(), &case.maxima, scale, cut, &mut masses);
+        said.0.extend([kept.count.into(), kept.mass]);
+        said.0.extend(masses);
+    }
+}
+
+fn kept_and_total_mass(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for &cut in &case.cuts {
+        for least in [f32::NEG_INFINITY, cut.logit, scale.maximum] {
+            let (kept, total) = kernels.kept_and_total_mass(&case.view(), &case.maxima, least, scale, cut);
+            said.0.extend([kept, total]);
+        }
+    }
+}
+
+fn kept_count(kernels: Kernels, case: &Case, said: &mut Said) {
+    for &cut in &case.cuts {
+        said.0.push(kernels.kept_count(&case.view(), &case.maxima, cut).into());
+    }
+}
+
+fn block_masses(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for &cut in &case.cuts {
+        for block in [0, case.blocks() / 2, case.blocks() - 1] {
+            let mut masses = [PAINT; 64];
+            said.0.push(kernels.block_masses(&case.view(), block, scale, cut, &mut masses));
+            said.0.extend(masses);
+        }
+    }
+}
+
+fn block_bounds(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for maxima in [&case.maxima[..], whole_vectors(case)] {
+        let mut bounds = vec![PAINT; maxima.len() + 16];
+        said.0.push(kernels.block_bounds(maxima, scale, &mut bounds));
+        said.0.extend(bounds);
+    }
+}
+
+fn list_masses(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for logits in [&case.logits[..], &case.logits[..case.logits.len() / 2]] {
+        let mut masses = vec![PAINT; logits.len()];
+        said.0.push(kernels.list_masses(logits, scale, &mut masses));
+        said.0.extend(masses);
+    }
+}
+
+fn collect(kernels: Kernels, case: &Case, said: &mut Said) {
+    for threshold in thresholds(case) {
+        for strictly in [false, true] {
+            // Room for two blocks at a time: the collection stops, is emptied and goes on.
+            let mut keys = vec![PAINT; 128];
+            let mut from = Collected { next_block: 0, filled: 0 };
+            while from.next_block < case.blocks() {
+                from = kernels.collect(&case.view(), &case.maxima, threshold, strictly, from, &mut keys);
+                said.0.extend([from.next_block as u64, from.filled as u64]);
+                said.0.extend(&keys[..from.filled]);
+                from.filled = 0;
+            }
+        }
+    }
+}
+
+fn bracket_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    let highest = numeric::ordered_key(scale.maximum);
+    let lowest =
+        case.logits.iter().filter(|x| x.is_finite()).map(|&x| numeric::ordered_key(x)).min().unwrap_or(highest);
+    for (low, high) in [(lowest, highest + 1), (lowest + (highest - lowest) / 3, highest), (highest, highest + 1)] {
+        if low >= high {
+            continue;
+        }
+        let mut shift = 0;
+        while (high - 1 - low) >> shift > 255 {
+            shift += 1;
+        }
+        for weighted in [None, Some(scale)] {
+            // The kernel adds to what is there.
+            let mut bins = [1; 256];
+            kernels.bracket_histogram(&case.view(), &case.maxima, weighted, Bracket { low, high, shift }, &mut bins);
+            said.0.extend(bins);
+        }
+    }
+}
+
+fn nth_equal(kernels: Kernels, case: &Case, said: &mut Said) {
+    for cut in case.cuts.iter().skip(1) {
+        let equal = case.logits[..case.valid].iter().filter(|&&logit| logit == cut.logit).count() as u64;
+        for n in [0, equal / 2, equal - 1, equal] {
+            let token = kernels.nth_equal(&case.view(), &case.maxima, cut.logit, n);
+            said.index(token.map(|token| token as usize));
+        }
+    }
+}
+
+/// Calls `each` with an f32 copy of the row as given and every way to rewrite it.
+fn rewrites(case: &Case, mut each: impl FnMut(&mut [f32], &Rewrite<'_>)) {
+    let Some(given) = case.row() else { return };
+    for &cut in &case.cuts {
+        for maxima in [&case.maxima[..], &[]] {
+            let mut row = given.to_vec();
+            let spec =
+                Rewrite { words: case.words.as_deref(), valid: case.valid, overrides: &case.overrides, maxima, cut };
+            each(&mut row, &spec);
+        }
+    }
+}
+
+fn write_logits(kernels: Kernels, case: &Case, said: &mut Said) {
+    if case.scale.is_none() {
+        return;
+    }
+    for temperature in [1.0, 0.7, 3.0] {
+        rewrites(case, |row, spec| {
+            kernels.write_logits(row, spec, temperature);
+            said.floats(row);
+        });
+    }
+}
+
+fn write_probabilities(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    rewrites(case, |row, spec| {
+        kernels.write_probabilities(row, spec, scale);
+        said.floats(row);
+    });
+}
+
+fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
+    let rows = case.logits.len();
+    let mut source = Source(rows as u64);
+    let features = 9;
+    for kind in COLUMN_TYPES {
+        // Any type of bias, any alignment.
+        for (bias_kind, offset) in [(kind, 0), (ColumnType::F32, 1), (ColumnType::F16, 6)] {
+            let mut weights = |count: usize| -> Vec<f32> {
+                (0..count).map(|_| source.normal(1.0) * source.pick(&[1.0, 1.0, 1e-6, 100.0])).collect()
+            };
+            let bias = column_bytes(bias_kind, offset, weights(rows).into_iter());
+            let matrix = column_bytes(kind, offset, weights(rows * features).into_iter());
+            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0];
+            for count in [0, 1, 2, 3, 4, 7] {
+                for values in [None, Some(&values[..count])] {
+                    let sum = ColumnSum {
+                        weights: &matrix[offset..],
+                        kind,
+                        bias: &bias[offset..],
+                        bias_kind,
+                        rows,
+                        columns: &[8, 0, 3, 3, 1, 7, 5][..count],
+                        values,
+                    };
+                    let mut output = vec![PAINT_FLOAT; rows];
+                    kernels.write_sum(&sum, &mut output);
+                    said.floats(&output);
+                }
+            }
+        }
+    }
+}
+
+fn add_scaled(kernels: Kernels, case: &Case, said: &mut Said) {
+    let mut source = Source(case.logits.len() as u64);
+    let x: Vec<f32> = case.logits.iter().map(|_| source.normal(1.0)).collect();
+    for scale in [1.0, -0.01, 3.3e-7] {
+        let mut y: Vec<f32> = (0..x.len()).map(|i| (i % 251) as f32 * 0.37).collect();
+        kernels.add_scaled(&mut y, scale, &x);
+        said.floats(&y);
+    }
+}
