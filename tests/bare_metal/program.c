@@ -233,7 +233,7 @@ static void ask(const argpick_config *config)
     argpick_decoder *decoder = decoder_in(memory[0], sizeof memory[0], config, VOCAB);
     argpick_candidate best[3];
     size_t found = 0, size = 0;
-    float probability = 0, sum = 0;
+    float probability = 0;
     OK(argpick_top(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, best, 3, &found));
     text("top:");
     for (size_t i = 0; i < found; i++) {
@@ -249,9 +249,8 @@ static void ask(const argpick_config *config)
         scratch[i] = row[i];
     OK(argpick_process(decoder, scratch, VOCAB, mask, MASK_WORDS));
     OK(argpick_softmax(scratch, VOCAB, 1.0f));
-    for (size_t i = 0; i < VOCAB; i++)
-        sum += scratch[i];
-    bits(sum);
+    bits(scratch[best[0].token]);
+    bits(scratch[best[1].token]);
 
     const uint32_t target = 42;
     const void *const logits[] = {row};
@@ -297,6 +296,8 @@ static void decode_weights(const argpick_config *config)
     bits(scratch[TOKENS - 1]);
     text("\n");
 
+    for (size_t i = 0; i < TOKENS * FEATURES; i++)
+        trained[i] = trained_bias[i % TOKENS] = 0;
     OK(argpick_weights_init_from_arrays(weights_memory[1], sizeof weights_memory[1], trained, trained_bias, TOKENS, FEATURES,
                                         &trainable));
     for (uint64_t step = 0; step < 3; step++) {

@@ -83,6 +83,7 @@ __attribute__((naked)) void reset(void)
     __asm__ volatile("ldr r0, =0xe000ed88\n\tldr r1, [r0]\n\torr r1, r1, #0xf00000\n\tstr r1, [r0]\n\tdsb\n\tisb\n\tb start\n");
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-};
+__attribute__((section(".vectors"), used)) static const struct {
+    void *stack;
+    void (*handlers[15])(void);
+} vectors = {stack_top, {reset, fault, fault, fault, fault, fault}};
