@@ -34,6 +34,7 @@
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
@@ -48,7 +49,8 @@
 //! | `std` (default) | weight files by path, writers, `ARGPICK_KERNEL` | memmap2, libc, crc32fast |
 //! | `sandbox` | the n-gram model, its trainer, the default model | sha2; 0.4 MB if the default model is used |
 //! | `cli` | the tool `argpick` | clap, ctrlc, indicatif, plotters, serde_json |
-//! | `capi`, `cuda` | nothing yet | nothing |
+//! | `capi` | the C ABI (`include/argpick.h`); the libraries come from `bindings/c` | exported symbols in whatever links it |
+//! | `cuda` | nothing yet | nothing |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 

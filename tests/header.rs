@@ -60,7 +60,7 @@ fn header() -> String {
 fn declared(header: &str) -> BTreeSet<String> {
     let code: String =
         header.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let code = code.split("*/").last().unwrap_or("");
+    let code = code.split_once("extern \"C\" {").map_or("", |(_, functions)| functions);
     let names = code.match_indices("argpick_").filter_map(|(at, _)| {
         let name: String = code[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let before = code[..at].chars().next_back().unwrap_or(' ');

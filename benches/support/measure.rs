@@ -85,22 +85,41 @@ pub struct Line {
     pub measured: Measured,
 }
 
-/// The table of all lines; times in microseconds.
+/// The table of all lines, as text that is also Markdown; times in microseconds, `x` is the ratio to the floor.
 pub struct Table<'a>(pub &'a [Line]);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Rows of files have names of any length.
+        let wide = self.0.iter().map(|line| line.row.chars().count()).max().unwrap_or(0).max(8);
         writeln!(
             f,
-            "| stage | row | vocab | level | memory | floor min us | floor med us | min us | median us | p99 us | min / floor | median / floor |"
+            "| {:<16} | {:<wide$} | {:>7} | {:<8} | {:<4} | {:>9} | {:>9} | {:>9} | {:>9} | {:>9} | {:>6} | {:>6} |",
+            "stage",
+            "row",
+            "vocab",
+            "level",
+            "",
+            "floor min",
+            "median",
+            "min us",
+            "median us",
+            "p99 us",
+            "x min",
+            "x med"
         )?;
-        writeln!(f, "|:--|:--|--:|:--|:--|--:|--:|--:|--:|--:|--:|--:|")?;
+        let (text, number, dashes) = (":--", "--:", wide + 2);
+        writeln!(
+            f,
+            "|{text:-<18}|{text:-<dashes$}|{number:->9}|{text:-<10}|{text:-<6}|{number:->11}|{number:->11}|{number:->11}|\
+             {number:->11}|{number:->11}|{number:->8}|{number:->8}|"
+        )?;
         for line in self.0 {
             let Measured { floor, stage, .. } = line.measured;
             let us = |nanoseconds: u64| format!("{:.2}", nanoseconds as f64 / 1000.0);
             writeln!(
                 f,
-                "| {:<16} | {:<10} | {:>6} | {:<8} | {:<4} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>6.2} | {:>6.2} |",
+                "| {:<16} | {:<wide$} | {:>7} | {:<8} | {:<4} | {:>9} | {:>9} | {:>9} | {:>9} | {:>9} | {:>6.2} | {:>6.2} |",
                 line.stage,
                 line.row,
                 line.vocab,

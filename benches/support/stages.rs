@@ -1,6 +1,6 @@
 //! The list of stages.
 
-use argpick::{Config, Dtype, Metrics, Mode};
+use argpick::{Config, Dtype, Kernels, Level, Metrics, Mode};
 
 /// What a stage calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,11 @@ impl Stage {
     /// Whether the row is rewritten: it has just been copied then, so it cannot be cold.
     pub const fn is_in_place(&self) -> bool {
         matches!(self.action, Action::Process | Action::Probabilities | Action::Softmax)
+    }
+
+    /// Whether it can be told to run at this level: `softmax` always takes the one in use.
+    pub fn runs_at(&self, level: Level) -> bool {
+        self.action != Action::Softmax || Kernels::detect().is_ok_and(|kernels| kernels.level() == level)
     }
 
     /// Columns of the sparse head that one call reads; 0 for a row.
@@ -110,6 +115,13 @@ pub const STAGES: &[Stage] = &[
     Stage { action: Action::Sparse(3), ..decode("greedy-sparse-3", greedy) },
     Stage { action: Action::Sparse(32), ..decode("greedy-sparse-32", greedy) },
 ];
+
+/// What the result of `stage` is compared with at the scalar level: `softmax`, which cannot be told its level, with the
+/// probabilities of the same temperature.
+pub fn reference(stage: &'static Stage) -> &'static Stage {
+    const PROBABILITIES: Stage = Stage { action: Action::Probabilities, ..decode("softmax", sampling) };
+    if stage.action == Action::Softmax { &PROBABILITIES } else { stage }
+}
 
 /// The stage of a name.
 pub fn find(name: &str) -> Option<&'static Stage> {

@@ -90,8 +90,7 @@ pub(crate) fn pick(mut opened: Opened<'_>) -> Pick {
     let drawn = match kept.listed {
         Some(count) => inversion::from_list(&surface, count, numbers.next_number(), &mut room),
         None if plan.draws_by_inversion => {
-            let block_masses = &mut envelope.bounds[..surface.view.blocks()];
-            inversion::from_row(&surface, kept.cut, numbers.next_number(), block_masses)
+            inversion::from_row(&surface, kept.cut, numbers.next_number(), &mut envelope)
         }
         None => {
             let filter = match lone_nucleus {

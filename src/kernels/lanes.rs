@@ -92,7 +92,11 @@ pub trait Lanes: Copy {
     fn sum_u(self, x: Self::U) -> u64 {
         let mut a = [0; 16];
         self.store_u(x, &mut a);
-        a.iter().map(|&lane| u64::from(lane)).sum()
+        let mut sum = 0;
+        for lane in a {
+            sum += u64::from(lane);
+        }
+        sum
     }
 }
 

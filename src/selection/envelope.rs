@@ -22,7 +22,7 @@ use crate::types::{BLOCK, TokenId};
 const ROUNDS: usize = 8;
 const PROPOSALS: usize = 32;
 
-/// Bounds of the blocks, and their sums over 16 and 256 blocks, so that a proposal finds its block in a few steps.
+/// Bounds (or masses) of the blocks, and their sums over 16 and 256 blocks, so that a proposal finds its block in a few steps.
 pub(crate) struct Envelope<'a> {
     /// One bound per block; a multiple of 256 long, the rest 0.
     pub bounds: &'a mut [u64],
@@ -33,7 +33,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    fn set_sums(&mut self) {
+    pub(super) fn set_sums(&mut self) {
         for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.chunks_exact(16)) {
             *sum = bounds.iter().sum();
         }
@@ -52,7 +52,7 @@ impl Envelope<'_> {
     }
 
     /// The block in which the running sum of the bounds passes `at`, and how far into it.
-    fn locate(&self, at: u64) -> Option<(usize, u64)> {
+    pub(super) fn locate(&self, at: u64) -> Option<(usize, u64)> {
         let (group, left) = walk(self.sums_of_sums, at)?;
         let (within, left) = walk(&self.sums[16 * group..16 * group + 16], left)?;
         let first = 256 * group + 16 * within;
@@ -136,7 +136,7 @@ pub(crate) fn draw(
         Filter::Cut(cut) => cut,
         Filter::Nucleus { .. } => find_cut(surface),
     };
-    inversion::from_row(surface, cut, numbers.next_number(), &mut envelope.bounds[..view.blocks()])
+    inversion::from_row(surface, cut, numbers.next_number(), envelope)
 }
 
 /// Whether the token that ends `upto`, of mass `own`, lies in the nucleus: whether the mass before it is below `p` (units

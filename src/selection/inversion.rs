@@ -3,6 +3,7 @@
 //! `r = (number * total) >> 64`; the token drawn is the first at which the running sum of masses exceeds r. All integers,
 //! so no order of summation and no width of a register can be seen.
 
+use super::envelope::Envelope;
 use super::{Drawn, walk};
 use crate::distribution::Room;
 use crate::kernels::Cut;
@@ -22,11 +23,12 @@ pub(crate) fn from_list(surface: &Surface<'_>, count: usize, number: u64, room: 
     Drawn { token: rank_key_parts(keys[at]).1, count: Some(count as u32), mass: Some(total) }
 }
 
-/// Draws from the tokens of the row that `cut` keeps. `block_masses` has an entry per block.
-pub(crate) fn from_row(surface: &Surface<'_>, cut: Cut, number: u64, block_masses: &mut [u64]) -> Drawn {
+/// Draws from the tokens of the row that `cut` keeps. The masses of the blocks take the place of their bounds.
+pub(crate) fn from_row(surface: &Surface<'_>, cut: Cut, number: u64, envelope: &mut Envelope<'_>) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
-    let kept = kernels.kept_masses(&view, maxima, scale, cut, block_masses);
-    let (block, left) = walk(block_masses, scale_number(number, kept.mass)).unwrap_or((0, 0));
+    let kept = kernels.kept_masses(&view, maxima, scale, cut, envelope.bounds);
+    envelope.set_sums();
+    let (block, left) = envelope.locate(scale_number(number, kept.mass)).unwrap_or((0, 0));
     let mut masses = [0; BLOCK];
     kernels.block_masses(&view, block, scale, cut, &mut masses);
     let lane = walk(&masses, left).map_or(0, |(lane, _)| lane);

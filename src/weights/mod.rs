@@ -6,8 +6,8 @@
 //! ```
 //! Every file is hostile until checked: headers are bounded, all arithmetic is checked, every range lies in the file
 //! and meets no other, dtype and shape account for every byte, nothing is unpickled. A refusal names the array, the
-//! place and the bad value. The parsers need neither `std` nor a heap; with `std` come the mapping ([`Weights`],
-//! [`map`]), the writers ([`write`]) and [`pack`], which rewrites a file so that it needs no copy.
+//! place and the bad value. The parsers need neither `std` nor a heap; with `std` come the mapping (`Weights`,
+//! `map`), the writers (`write`) and `pack`, which rewrites a file so that it needs no copy.
 //!
 //! | | in place | otherwise |
 //! |---|---|---|

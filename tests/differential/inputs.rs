@@ -135,7 +135,7 @@ impl Mask {
                     .collect(),
             ),
             // An odd number of words, so that a block has only its lower one.
-            Mask::Short => Some(random(count / 2 | 1)),
+            Mask::Short => Some(random((count / 2) | 1)),
         }
     }
 }
@@ -426,7 +426,7 @@ pub fn column_bytes(kind: ColumnType, offset: usize, weights: impl Iterator<Item
 
 /// One of them.
 pub fn column_element(kind: ColumnType, bytes: &[u8], index: usize) -> f32 {
-    match *&bytes[index * kind.size()..][..kind.size()] {
+    match bytes[index * kind.size()..][..kind.size()] {
         [a, b, c, d, e, f, g, h] => f64::from_le_bytes([a, b, c, d, e, f, g, h]) as f32,
         [a, b, c, d] => f32::from_le_bytes([a, b, c, d]),
         [a, b] if kind == ColumnType::F16 => f16::from_le_bytes([a, b]).to_f32(),

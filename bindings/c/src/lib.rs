@@ -1,11 +1,11 @@
 //! The C libraries of argpick, `libargpick.so` and `libargpick.a`; the functions themselves live in `argpick::capi`.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(all(feature = "freestanding", not(feature = "std")), no_std)]
 
 // Named here, so that the functions become part of the libraries.
 pub use argpick_core as core_library;
 
 /// Where a panic ends in a program without a system: nothing can be told to anybody, and nothing may go on.
-#[cfg(not(feature = "std"))]
+#[cfg(all(feature = "freestanding", not(feature = "std")))]
 #[panic_handler]
 fn stop(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {

@@ -3,6 +3,7 @@
 //! Standard output carries results, standard error everything else. Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod args;
+mod bench;
 mod decode;
 mod document;
 mod inspect;
@@ -27,6 +28,8 @@ struct Cli {
 // A command is one line here and one in `run`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// What a token costs on this machine, beside the bare reading of its row
+    Bench(bench::Args),
     /// Continue texts and show every step: the choices, the pick, and how sure it was
     Decode(decode::Args),
     /// Train a small model on a text file
@@ -41,6 +44,7 @@ enum Command {
 
 fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
+        Command::Bench(args) => bench::run(args, out),
         Command::Decode(args) => decode::run(args, out),
         Command::Train(args) => train::run(args, out),
         Command::Pack(args) => pack::run(args, out),

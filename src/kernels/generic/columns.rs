@@ -33,37 +33,82 @@ impl ColumnType {
 /// Outputs per tile: callers add all columns to one tile before they go on to the next.
 pub const COLUMN_TILE: usize = 1024;
 
-/// Sixteen weights from bytes; fewer are padded with zeros.
-#[inline(always)]
-fn load_bytes<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8]) -> L::F {
-    match kind {
-        ColumnType::F32 => {
-            let mut whole = [0; 64];
-            let from = bytes.first_chunk::<64>().unwrap_or_else(|| padded(&mut whole, bytes));
-            let values: [u32; 16] = bytemuck::pod_read_unaligned(from);
-            lanes.load(&values.map(|bits| f32::from_bits(u32::from_le(bits))))
+/// A type of weight: how sixteen of them become sixteen f32. (No closures anywhere here: they compile without the level's
+/// instructions.)
+trait Weight {
+    const SIZE: usize;
+    /// `bytes` are those of sixteen weights, or fewer at the end of a column; then the rest is 0.
+    fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F;
+}
+
+struct Binary64;
+struct Binary32;
+struct Binary16;
+struct Brain16;
+
+impl Weight for Binary64 {
+    const SIZE: usize = 8;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F {
+        let mut values = [0.0; 16];
+        let (eights, _) = bytes.as_chunks::<8>();
+        for (to, from) in values.iter_mut().zip(eights) {
+            *to = f64::from_le_bytes(*from) as f32;
         }
-        ColumnType::F16 | ColumnType::Bf16 => {
-            let mut whole = [0; 32];
-            let from = bytes.first_chunk::<32>().unwrap_or_else(|| padded(&mut whole, bytes));
-            let values: [u16; 16] = bytemuck::pod_read_unaligned(from);
-            let values = values.map(u16::from_le);
-            if kind == ColumnType::F16 { lanes.load_f16(&values) } else { lanes.load_bf16(&values) }
-        }
-        ColumnType::F64 => {
-            let mut values = [0.0; 16];
-            for (to, from) in values.iter_mut().zip(bytes.chunks_exact(8)) {
-                *to =
-                    f64::from_le_bytes([from[0], from[1], from[2], from[3], from[4], from[5], from[6], from[7]]) as f32;
-            }
-            lanes.load(&values)
-        }
+        lanes.load(&values)
     }
 }
 
-fn padded<'a, const N: usize>(whole: &'a mut [u8; N], bytes: &[u8]) -> &'a [u8; N] {
-    whole[..bytes.len()].copy_from_slice(bytes);
-    whole
+impl Weight for Binary32 {
+    const SIZE: usize = 4;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F {
+        let mut values = [0.0; 16];
+        if cfg!(target_endian = "little")
+            && let Some(whole) = bytes.first_chunk::<64>()
+        {
+            values = bytemuck::pod_read_unaligned(whole);
+        } else {
+            let (fours, _) = bytes.as_chunks::<4>();
+            for (to, from) in values.iter_mut().zip(fours) {
+                *to = f32::from_le_bytes(*from);
+            }
+        }
+        lanes.load(&values)
+    }
+}
+
+/// Sixteen 16-bit numbers; fewer bytes are filled up with 0.
+#[inline(always)]
+fn halves(bytes: &[u8]) -> [u16; 16] {
+    let mut values = [0; 16];
+    if cfg!(target_endian = "little")
+        && let Some(whole) = bytes.first_chunk::<32>()
+    {
+        values = bytemuck::pod_read_unaligned(whole);
+    } else {
+        let (twos, _) = bytes.as_chunks::<2>();
+        for (to, from) in values.iter_mut().zip(twos) {
+            *to = u16::from_le_bytes(*from);
+        }
+    }
+    values
+}
+
+impl Weight for Binary16 {
+    const SIZE: usize = 2;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F {
+        lanes.load_f16(&halves(bytes))
+    }
+}
+
+impl Weight for Brain16 {
+    const SIZE: usize = 2;
+    #[inline(always)]
+    fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F {
+        lanes.load_bf16(&halves(bytes))
+    }
 }
 
 /// One column with its activation.
@@ -137,51 +182,68 @@ pub fn write_sum<L: Lanes>(lanes: L, sum: &ColumnSum<'_>, output: &mut [f32]) {
 /// Writes the column to `output`, widened.
 #[inline(always)]
 fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
-    by_kind(kind, |kind| {
-        let size = kind.size();
-        for (i, to) in output.chunks_mut(16).enumerate() {
-            let from = &bytes[16 * i * size..];
-            let mut values = [0.0; 16];
-            lanes.store(load_bytes(lanes, kind, &from[..from.len().min(16 * size)]), &mut values);
-            to.copy_from_slice(&values[..to.len()]);
-        }
-    });
+    match kind {
+        ColumnType::F64 => write_weights::<L, Binary64>(lanes, bytes, output),
+        ColumnType::F32 => write_weights::<L, Binary32>(lanes, bytes, output),
+        ColumnType::F16 => write_weights::<L, Binary16>(lanes, bytes, output),
+        ColumnType::Bf16 => write_weights::<L, Brain16>(lanes, bytes, output),
+    }
+}
+
+#[inline(always)]
+fn write_weights<L: Lanes, W: Weight>(lanes: L, bytes: &[u8], output: &mut [f32]) {
+    let (vectors, tail) = output.as_chunks_mut::<16>();
+    let mut rest = bytes;
+    for vector in vectors {
+        let (from, next) = rest.split_at(16 * W::SIZE);
+        lanes.store(W::load(lanes, from), vector);
+        rest = next;
+    }
+    if !tail.is_empty() {
+        let mut values = [0.0; 16];
+        lanes.store(W::load(lanes, rest), &mut values);
+        tail.copy_from_slice(&values[..tail.len()]);
+    }
 }
 
 /// Adds up to four columns to `output`, for each element in the order of the columns.
 #[inline(always)]
 fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
-    by_kind(kind, |kind| match columns {
-        [a] => add_group(lanes, kind, [*a], output),
-        [a, b] => add_group(lanes, kind, [*a, *b], output),
-        [a, b, c] => add_group(lanes, kind, [*a, *b, *c], output),
-        [a, b, c, d] => add_group(lanes, kind, [*a, *b, *c, *d], output),
-        _ => debug_assert!(columns.is_empty(), "{} columns in one group", columns.len()),
-    });
-}
-
-/// Turns the run-time type into four calls with a constant one, so that loops hold no branch on it.
-#[inline(always)]
-fn by_kind(kind: ColumnType, mut run: impl FnMut(ColumnType)) {
     match kind {
-        ColumnType::F64 => run(ColumnType::F64),
-        ColumnType::F32 => run(ColumnType::F32),
-        ColumnType::F16 => run(ColumnType::F16),
-        ColumnType::Bf16 => run(ColumnType::Bf16),
+        ColumnType::F64 => add_weights::<L, Binary64>(lanes, columns, output),
+        ColumnType::F32 => add_weights::<L, Binary32>(lanes, columns, output),
+        ColumnType::F16 => add_weights::<L, Binary16>(lanes, columns, output),
+        ColumnType::Bf16 => add_weights::<L, Brain16>(lanes, columns, output),
     }
 }
 
 #[inline(always)]
-fn add_group<L: Lanes, const N: usize>(lanes: L, kind: ColumnType, columns: [ScaledColumn<'_>; N], output: &mut [f32]) {
-    let step = 16 * kind.size();
-    let plain = columns.iter().all(|column| column.value == 1.0);
+fn add_weights<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    match columns {
+        [a] => add_group::<L, W, 1>(lanes, [*a], output),
+        [a, b] => add_group::<L, W, 2>(lanes, [*a, *b], output),
+        [a, b, c] => add_group::<L, W, 3>(lanes, [*a, *b, *c], output),
+        [a, b, c, d] => add_group::<L, W, 4>(lanes, [*a, *b, *c, *d], output),
+        _ => debug_assert!(columns.is_empty(), "{} columns in one group", columns.len()),
+    }
+}
+
+#[inline(always)]
+fn add_group<L: Lanes, W: Weight, const N: usize>(lanes: L, columns: [ScaledColumn<'_>; N], output: &mut [f32]) {
+    let step = 16 * W::SIZE;
+    let mut factors = [lanes.splat(1.0); N];
+    let mut plain = true;
+    for j in 0..N {
+        factors[j] = lanes.splat(columns[j].value);
+        plain &= columns[j].value == 1.0;
+    }
     let (vectors, tail) = output.as_chunks_mut::<16>();
     let whole = vectors.len();
     for (i, vector) in vectors.iter_mut().enumerate() {
         let mut sum = lanes.load(vector);
-        for column in &columns {
-            let weights = load_bytes(lanes, kind, &column.bytes[i * step..(i + 1) * step]);
-            sum = lanes.add(sum, if plain { weights } else { lanes.mul(lanes.splat(column.value), weights) });
+        for j in 0..N {
+            let weights = W::load(lanes, &columns[j].bytes[i * step..(i + 1) * step]);
+            sum = lanes.add(sum, if plain { weights } else { lanes.mul(factors[j], weights) });
         }
         lanes.store(sum, vector);
     }
@@ -189,9 +251,9 @@ fn add_group<L: Lanes, const N: usize>(lanes: L, kind: ColumnType, columns: [Sca
         let mut values = [0.0; 16];
         values[..tail.len()].copy_from_slice(tail);
         let mut sum = lanes.load(&values);
-        for column in &columns {
-            let weights = load_bytes(lanes, kind, &column.bytes[whole * step..]);
-            sum = lanes.add(sum, if plain { weights } else { lanes.mul(lanes.splat(column.value), weights) });
+        for j in 0..N {
+            let weights = W::load(lanes, &columns[j].bytes[whole * step..]);
+            sum = lanes.add(sum, if plain { weights } else { lanes.mul(factors[j], weights) });
         }
         lanes.store(sum, &mut values);
         tail.copy_from_slice(&values[..tail.len()]);

@@ -158,12 +158,10 @@ impl<L: Lanes> MassLanes<L> {
         self.low = self.lanes.add_u(self.low, low);
     }
     #[inline(always)]
-    fn empty(&mut self) -> u64 {
-        let mass = (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
+    fn empty(&mut self) {
+        self.total += (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
         self.high = self.lanes.zero();
         self.low = self.lanes.zero();
-        self.total += mass;
-        mass
     }
 }
 
@@ -208,7 +206,7 @@ fn typed_sums<L: Lanes, T: Tokens>(lanes: L, view: &RowView<'_>, tokens: T, maxi
     sums
 }
 
-/// Masses of the kept tokens of every block into `masses` (one entry per block of the row; 0 where nothing is kept).
+/// Masses of the kept tokens of every block into `masses`, one entry per block; 0 where nothing is kept, and beyond them.
 #[inline(always)]
 pub fn kept_masses<L: Lanes>(
     lanes: L,
@@ -222,22 +220,22 @@ pub fn kept_masses<L: Lanes>(
         let mut kept = Kept::default();
         let mut blocks = Blocks::new(tokens, view, 0);
         let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        for (block, (to, &block_maximum)) in masses.iter_mut().zip(maxima).enumerate() {
-            *to = 0;
-            if block_maximum < cut.logit {
-                continue;
-            }
-            let mut sum = MassLanes::new(lanes);
+        masses.fill(0);
+        let mut next = find_at_least(lanes, maxima, 0, cut.logit);
+        while let Some(block) = next {
             let quarters = blocks.load(lanes, block);
+            let (mut high, mut low) = (lanes.zero(), lanes.zero());
             for i in 0..4 {
-                let logits = quarters[i];
-                let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
+                let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
                 kept.count += lanes.bits(keep).count_ones();
-                let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
-                sum.add(lanes.select(keep, w, lanes.splat(0.0)));
+                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+                let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+                high = lanes.add_u(high, high_part);
+                low = lanes.add_u(low, low_part);
             }
-            *to = sum.empty();
-            kept.mass += *to;
+            masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
+            kept.mass += masses[block];
+            next = find_at_least(lanes, maxima, block + 1, cut.logit);
         }
         kept
     })
