@@ -6,6 +6,7 @@
 use super::generic::{self, *};
 use crate::error::{Error, Result};
 use crate::types::{BLOCK, TokenId};
+#[cfg(target_arch = "x86_64")]
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// An instruction set that kernels are compiled for. All levels give the same bits; they differ in speed.
