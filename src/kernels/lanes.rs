@@ -5,6 +5,8 @@
 //! method is defined by the scalar implementation in `isa/scalar.rs` and must agree with it bit for bit. There is no fused
 //! multiply-add, on purpose: SSE2 and wasm have none.
 
+use crate::types::BLOCK;
+
 /// Sixteen lanes of f32 and u32, and masks over them.
 pub trait Lanes: Copy {
     /// Sixteen f32.
@@ -22,6 +24,22 @@ pub trait Lanes: Copy {
     fn load_f16(self, from: &[u16; 16]) -> Self::F;
     /// Sixteen bfloat16 numbers (their bits), widened exactly.
     fn load_bf16(self, from: &[u16; 16]) -> Self::F;
+    /// A block of binary16 numbers, widened. Never part of its caller: kernels that read any source call it.
+    #[inline(never)]
+    fn widen_f16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+        for i in 0..4 {
+            self.store(self.load_f16(&sources[i]), &mut targets[i]);
+        }
+    }
+    /// A block of bfloat16 numbers, likewise.
+    #[inline(never)]
+    fn widen_bf16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+        for i in 0..4 {
+            self.store(self.load_bf16(&sources[i]), &mut targets[i]);
+        }
+    }
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
 

@@ -91,21 +91,52 @@ pub(super) trait Tokens: Copy {
     fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4];
 }
 
-impl<E: Element> Tokens for &[E] {
+impl Tokens for &[f32] {
     #[inline(always)]
     fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
         load_elements(lanes, &self[block * BLOCK..valid])
     }
 }
 
-impl Tokens for ColumnSum<'_> {
+/// Any other source: a block is first written out as f32. So each kernel is compiled for two sources, not for each type of
+/// row and of weight; only the first pass over a row is.
+#[derive(Clone, Copy)]
+pub(super) struct Widened<'a>(pub(super) Source<'a>);
+
+impl Tokens for Widened<'_> {
     #[inline(always)]
     fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
         let mut logits = [f32::NEG_INFINITY; BLOCK];
-        let rows = BLOCK.min(valid - block * BLOCK);
-        self.kernels.write_sum(&self, block * BLOCK, &mut logits[..rows]);
+        self.write_block(lanes, block * BLOCK, valid, &mut logits);
         load_whole(lanes, &logits)
     }
+}
+
+impl Widened<'_> {
+    // Never part of a kernel: it only calls functions that have the level's instructions.
+    #[inline(never)]
+    fn write_block<L: Lanes>(&self, lanes: L, first: usize, valid: usize, logits: &mut [f32; BLOCK]) {
+        let end = valid.min(first + BLOCK);
+        match self.0 {
+            Source::Row(Row::F32(row)) => logits[..end - first].copy_from_slice(&row[first..end]),
+            Source::Row(Row::F16(row)) => match row[first..end].first_chunk::<BLOCK>() {
+                Some(whole) => lanes.widen_f16(bytemuck::cast_ref(whole), logits),
+                None => lanes.widen_f16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
+            },
+            Source::Row(Row::Bf16(row)) => match row[first..end].first_chunk::<BLOCK>() {
+                Some(whole) => lanes.widen_bf16(bytemuck::cast_ref(whole), logits),
+                None => lanes.widen_bf16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
+            },
+            Source::Columns(columns) => columns.kernels.write_sum(&columns, first, &mut logits[..end - first]),
+        }
+    }
+}
+
+/// The last elements of a row, filled up to a block with masked ones.
+fn padded<E: Element>(rest: &[E]) -> [E; BLOCK] {
+    let mut block = [E::MASKED; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
 }
 
 /// Where a typed kernel stands: the source, the rest of the view, and a cursor into the overrides.
@@ -174,9 +205,7 @@ pub(super) fn load_elements<L: Lanes, E: Element>(lanes: L, rest: &[E]) -> [L::F
     if let Some(whole) = rest.first_chunk::<BLOCK>() {
         load_whole(lanes, whole)
     } else {
-        let mut padded = [E::MASKED; BLOCK];
-        padded[..rest.len()].copy_from_slice(rest);
-        load_whole(lanes, &padded)
+        load_whole(lanes, &padded(rest))
     }
 }
 
@@ -215,9 +244,10 @@ macro_rules! with_tokens {
     ($view:expr, $tokens:ident => $body:expr) => {
         match $view.source {
             crate::kernels::generic::Source::Row(crate::types::Row::F32($tokens)) => $body,
-            crate::kernels::generic::Source::Row(crate::types::Row::F16($tokens)) => $body,
-            crate::kernels::generic::Source::Row(crate::types::Row::Bf16($tokens)) => $body,
-            crate::kernels::generic::Source::Columns($tokens) => $body,
+            other => {
+                let $tokens = crate::kernels::generic::block::Widened(other);
+                $body
+            }
         }
     };
 }

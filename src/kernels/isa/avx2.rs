@@ -1,6 +1,7 @@
 //! The AVX2 level: sixteen lanes are two registers. Chosen at run time. F16C widens binary16; no FMA is used.
 
 use crate::kernels::lanes::Lanes;
+use crate::types::BLOCK;
 use core::arch::x86_64::*;
 
 /// The proof that this processor has AVX2 and F16C.
@@ -54,6 +55,14 @@ impl Lanes for Avx2 {
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
         let (halves, _) = from.as_chunks::<8>();
         [self.widen_bf16(&halves[0]), self.widen_bf16(&halves[1])]
+    }
+    #[inline(always)]
+    fn widen_f16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        with_avx2!(self, widen_f16(self, from, to))
+    }
+    #[inline(always)]
+    fn widen_bf16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        with_avx2!(self, widen_bf16(self, from, to))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -212,5 +221,24 @@ impl Avx2 {
             let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(byte as i32), lanes), lanes))
         })
+    }
+}
+
+// Functions of their own, compiled with the level's instructions: the proof that they may be called is the token.
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn widen_f16(lanes: Avx2, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+    let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for i in 0..4 {
+        lanes.store(lanes.load_f16(&sources[i]), &mut targets[i]);
+    }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn widen_bf16(lanes: Avx2, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+    let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for i in 0..4 {
+        lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
 }

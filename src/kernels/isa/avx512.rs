@@ -1,6 +1,7 @@
 //! The AVX-512 level: sixteen lanes are one register. Chosen at run time.
 
 use crate::kernels::lanes::Lanes;
+use crate::types::BLOCK;
 use core::arch::x86_64::*;
 
 /// The proof that this processor has the instructions of [`super::AVX512_FEATURES`].
@@ -53,6 +54,14 @@ impl Lanes for Avx512 {
                 from.as_ptr().cast()
             ))))
         )
+    }
+    #[inline(always)]
+    fn widen_f16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        with_avx512!(self, widen_f16(self, from, to))
+    }
+    #[inline(always)]
+    fn widen_bf16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+        with_avx512!(self, widen_bf16(self, from, to))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -173,5 +182,24 @@ impl Avx512 {
             let cd = _mm512_max_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
             _mm512_max_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd))
         })
+    }
+}
+
+// Functions of their own, compiled with the level's instructions: the proof that they may be called is the token.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn widen_f16(lanes: Avx512, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+    let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for i in 0..4 {
+        lanes.store(lanes.load_f16(&sources[i]), &mut targets[i]);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn widen_bf16(lanes: Avx512, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
+    let ((sources, _), (targets, _)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for i in 0..4 {
+        lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
 }
