@@ -255,6 +255,11 @@ impl Plan {
         self.stages.iter().flatten().copied()
     }
 
+    /// Whether a stage may need the mass of the whole row.
+    pub(crate) fn has_nucleus(&self) -> bool {
+        self.stages().any(|stage| matches!(stage, Stage::TopP(_)))
+    }
+
     /// The probability of top-p if that is the only stage and nobody asks what it kept: then a draw can test the tokens it
     /// proposes instead of finding the whole nucleus.
     pub(crate) fn lone_nucleus(&self) -> Option<u64> {

@@ -261,6 +261,7 @@ fn all_half_precision_patterns_widen_alike() {
                 let kind = if let Row::F16(_) = row { ColumnType::F16 } else { ColumnType::Bf16 };
                 let bytes: Vec<u8> = patterns.iter().flat_map(|bits| bits.to_le_bytes()).collect();
                 let sum = ColumnSum {
+                    kernels,
                     weights: &[],
                     kind,
                     bias: &bytes,
@@ -270,7 +271,7 @@ fn all_half_precision_patterns_widen_alike() {
                     values: None,
                 };
                 let mut widened = [0.0f32; 64];
-                kernels.write_sum(&sum, &mut widened);
+                kernels.write_sum(&sum, 0, &mut widened);
                 for (i, value) in widened.iter().enumerate() {
                     let expected = row.get(i);
                     let same = value.to_bits() == expected.to_bits() || value.is_nan() && expected.is_nan();
@@ -291,7 +292,7 @@ fn masses_of_long_rows_do_not_overflow() {
     let scale = Scale { maximum: 1.25, scale: 1.0 };
     let whole = (row.len() as u64) << 40;
     for kernels in levels().into_iter().chain([scalar()]) {
-        let sums = kernels.sums(&view, &maxima, scale);
+        let sums = kernels.sums(&view, &maxima, scale, true);
         assert_eq!((sums.mass, sums.weight), (whole, row.len() as f64), "{}", kernels.level());
         let both = kernels.kept_and_total_mass(&view, &maxima, 0.0, scale, Cut::ALL);
         assert_eq!(both, (whole, whole), "{}", kernels.level());

@@ -15,6 +15,7 @@
 //! Adding a function touches its file here, `include/argpick.symbols`, the header (`UPDATE=1 cargo test --test header`)
 //! and one C program in `tests/capi`.
 #![allow(unsafe_code, non_camel_case_types)]
+#![allow(rustdoc::broken_intra_doc_links, reason = "`logits[i]` in these comments is C")]
 
 pub mod abi;
 pub mod batch;

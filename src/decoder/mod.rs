@@ -185,7 +185,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         mask: Option<&[u32]>,
     ) -> Result<Pick> {
         self.check_row(head.vocab())?;
-        let sum = column_sum(head, columns, values)?;
+        let sum = column_sum(self.kernels, head, columns, values)?;
         with_default_environment(|| self.evaluate_checked(Source::Columns(sum), mask))
     }
 

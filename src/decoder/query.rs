@@ -34,7 +34,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
                 return 0;
             }
             let cut = first_tokens(surface, best.len() as u64);
-            let mass = surface.kernels.sums(&surface.view, surface.maxima, surface.scale).mass;
+            let mass = mass_kept(surface, Cut::ALL);
             let count = list_kept(opened, cut, mass, best);
             best[..count].sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
             count

@@ -77,7 +77,7 @@ fn score_checked(kernels: Kernels, row: Row<'_>, target: TokenId) -> Result<RowS
     let (mut rank, mut tokens) = (0, 0);
     for first in (0..row.len()).step_by(TILE) {
         let view = tile(row, first);
-        let part = kernels.sums(&view, &[], scale);
+        let part = kernels.sums(&view, &[], scale, false);
         sums.weight += part.weight;
         sums.weight_exponent += part.weight_exponent;
         tokens += kernels.kept_count(&view, &ANY, Cut::ALL);

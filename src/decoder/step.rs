@@ -74,7 +74,7 @@ impl Opened<'_> {
 pub(crate) fn pick(mut opened: Opened<'_>) -> Pick {
     let Opened { plan, surface, position, .. } = opened;
     let argmax = surface.argmax();
-    let sums = metrics::sums_for(&surface, plan.config.metrics);
+    let sums = metrics::sums_for(&surface, plan);
     if plan.greedy {
         let kept = opened.truncate(None);
         let drawn = Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS) };

@@ -97,7 +97,7 @@ macro_rules! for_each_kernel {
             find_at_least(maxima: &[f32], first: usize, threshold: f32) -> Option<usize>;
             bound_for_count(values: &[f32], wanted: usize) -> f32;
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
-            sums(view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums;
+            sums(view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums;
             kept_masses(view: &RowView<'_>, maxima: &[f32], scale: Scale, cut: Cut, masses: &mut [u64]) -> Kept;
             kept_and_total_mass(
                 view: &RowView<'_>, maxima: &[f32], least: f32, scale: Scale, cut: Cut
@@ -115,7 +115,7 @@ macro_rules! for_each_kernel {
             nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
             write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();
-            write_sum(sum: &ColumnSum<'_>, output: &mut [f32]) -> ();
+            write_sum(sum: &ColumnSum<'_>, first: usize, output: &mut [f32]) -> ();
             add_scaled(y: &mut [f32], scale: f32, x: &[f32]) -> ();
         }
     };

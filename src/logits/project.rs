@@ -23,13 +23,14 @@ pub fn project(
     if logits.len() != head.vocab() {
         return Err(Error::WrongLength { what: "logits", expected: head.vocab(), actual: logits.len() });
     }
-    let sum = column_sum(head, columns, values)?;
-    with_default_environment(|| kernels.write_sum(&sum, logits));
+    let sum = column_sum(kernels, head, columns, values)?;
+    with_default_environment(|| kernels.write_sum(&sum, 0, logits));
     Ok(())
 }
 
 /// The sum of columns as a source of logits, after all of it has been checked.
 pub(crate) fn column_sum<'a>(
+    kernels: Kernels,
     head: &SparseHead<'a>,
     columns: &'a [u32],
     values: Option<&'a [f32]>,
@@ -46,6 +47,7 @@ pub(crate) fn column_sum<'a>(
         return Err(Error::ColumnOutOfRange { column, columns: head.features() });
     }
     Ok(ColumnSum {
+        kernels,
         weights: head.weights.bytes(),
         kind: column_type(head.weights.element()),
         bias: head.bias.bytes,

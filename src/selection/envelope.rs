@@ -154,6 +154,9 @@ fn is_in_nucleus(
     bounds: u64,
 ) -> bool {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
+    if upto.logit == scale.maximum && upto.token == surface.argmax() {
+        return true; // nothing is before it
+    }
     let below = |before: u64, whole: u64| (u128::from(before) << 32) < u128::from(p) * u128::from(whole);
     if let Some(whole) = whole {
         let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
@@ -169,9 +172,9 @@ fn is_in_nucleus(
             continue;
         }
         let (kept, whole) = kernels.kept_and_total_mass(&view, maxima, least, scale, upto);
-        // The token's own block may have been left out.
-        let before = kept.saturating_sub(own);
-        if below(kept + rest, whole) {
+        // If the token's own block was left out, its mass is in the rest.
+        let before = if maxima[upto.token as usize / BLOCK] >= least { kept - own } else { kept };
+        if below(before + rest, whole) {
             return true;
         }
         if !below(before, whole + rest) {

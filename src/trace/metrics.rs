@@ -17,11 +17,14 @@ fn weight_of(mass: u64) -> f64 {
     mass as f64 / (1u64 << MASS_BITS) as f64
 }
 
-/// The exponential pass over the adjusted row, if the metrics or the plan need it.
-pub(crate) fn sums_for(surface: &Surface<'_>, wanted: Metrics) -> Option<Sums> {
+/// The exponential pass over the adjusted row, if the metrics need it. The masses are summed where the metrics or the
+/// plan's nucleus want them.
+pub(crate) fn sums_for(surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
+    let wanted = plan.config.metrics;
+    let masses = wanted.intersects(Metrics::KEPT_MASS | Metrics::LOGPROB) || plan.has_nucleus();
     wanted
         .intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS)
-        .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale))
+        .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses))
 }
 
 /// Everything about a pick that was asked for.
@@ -118,7 +121,7 @@ fn raw_logprob(surface: &Surface<'_>, sums: Option<&Sums>, token: TokenId) -> f3
         // The maxima are those of the adjusted row: where they differ, every block is read.
         _ => {
             let maxima = if surface.view.overrides.is_empty() { surface.maxima } else { &[] };
-            surface.kernels.sums(&raw, maxima, scale).weight
+            surface.kernels.sums(&raw, maxima, scale, false).weight
         }
     };
     let logit = f64::from(raw.logit(token)) - f64::from(scale.maximum);

@@ -138,10 +138,12 @@ fn runner_up(kernels: Kernels, case: &Case, said: &mut Said) {
 fn sums(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
     for maxima in [&case.maxima[..], &[]] {
-        let sums = kernels.sums(&case.view(), maxima, scale);
-        said.double(sums.weight);
-        said.double(sums.weight_exponent);
-        said.0.push(sums.mass);
+        for masses in [true, false] {
+            let sums = kernels.sums(&case.view(), maxima, scale, masses);
+            said.double(sums.weight);
+            said.double(sums.weight_exponent);
+            said.0.push(sums.mass);
+        }
     }
 }
 
@@ -297,6 +299,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
             for count in [0, 1, 2, 3, 4, 7] {
                 for values in [None, Some(&values[..count])] {
                     let sum = ColumnSum {
+                        kernels,
                         weights: &matrix[offset..],
                         kind,
                         bias: &bias[offset..],
@@ -306,7 +309,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
                         values,
                     };
                     let mut output = vec![PAINT_FLOAT; rows];
-                    kernels.write_sum(&sum, &mut output);
+                    kernels.write_sum(&sum, 0, &mut output);
                     said.floats(&output);
                 }
             }

@@ -1,7 +1,7 @@
 //! Rows to try the kernels on: every shape, bitmask and set of overrides, from a seed that a failure prints.
 
 use argpick::kernels::{self, ColumnSum, ColumnType, Cut, Override, RowView, Scale};
-use argpick::{Row, numeric};
+use argpick::{Kernels, Level, Row, numeric};
 use half::{bf16, f16};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and independent of the library's own numbers.
@@ -395,6 +395,8 @@ impl Elements {
             Elements::F16(all) => Row::F16(&all[offset..]).into(),
             Elements::Bf16(all) => Row::Bf16(&all[offset..]).into(),
             Elements::Columns { bias, weights, kind, columns, values } => kernels::Source::Columns(ColumnSum {
+                // `write_sum` is compared on every level; here the columns are only where a row comes from.
+                kernels: Kernels::new(Level::Scalar).expect("the scalar level"),
                 weights: &weights[offset..],
                 kind: *kind,
                 bias: &bias[offset..],

@@ -119,7 +119,7 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
     let exponents = logits.iter().map(|&logit| exponent(logit, scale.maximum, scale.scale));
     let weights: Vec<f32> = logits.iter().map(|&logit| weight_of(logit, scale)).collect();
     for maxima in [&case.maxima[..], &[]] {
-        let sums = kernels.sums(&view, maxima, scale);
+        let sums = kernels.sums(&view, maxima, scale, true);
         assert_eq!(sums.weight, tiled_sum(weights.iter().copied()), "{name}");
         let products = weights.iter().zip(exponents.clone()).map(|(w, t)| w * t);
         assert_eq!(sums.weight_exponent, tiled_sum(products), "{name}");
@@ -245,9 +245,9 @@ pub fn check_columns(rows: usize, seed: u64) {
         for count in 0..=columns.len() {
             for values in [None, Some(&activations[..count])] {
                 let columns = &columns[..count];
-                let sum = ColumnSum { weights: matrix, kind, bias, bias_kind: kind, rows, columns, values };
+                let sum = ColumnSum { kernels, weights: matrix, kind, bias, bias_kind: kind, rows, columns, values };
                 let mut output = vec![9.0; rows];
-                kernels.write_sum(&sum, &mut output);
+                kernels.write_sum(&sum, 0, &mut output);
                 let expected: Vec<f32> = (0..rows)
                     .map(|row| {
                         let terms = columns.iter().enumerate().map(|(i, &column)| {

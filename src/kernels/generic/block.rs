@@ -103,7 +103,7 @@ impl Tokens for ColumnSum<'_> {
     fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
         let mut logits = [f32::NEG_INFINITY; BLOCK];
         let rows = BLOCK.min(valid - block * BLOCK);
-        self.write(lanes, block * BLOCK, &mut logits[..rows]);
+        self.kernels.write_sum(&self, block * BLOCK, &mut logits[..rows]);
         load_whole(lanes, &logits)
     }
 }

@@ -4,6 +4,7 @@
 //! tiles of 1,024 that stay in the first-level cache while four columns at a time are added; each output still receives
 //! its columns one after the other in the order given, so the grouping cannot be seen in the result.
 
+use crate::kernels::dispatch::Kernels;
 use crate::kernels::lanes::Lanes;
 
 /// The element type of a column of weights.
@@ -123,6 +124,9 @@ struct ScaledColumn<'a> {
 /// `z = b + sum_j a_j W[:, c_j]` as a source of logits: the columns are added up wherever a block is read.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum<'a> {
+    /// The kernels that add them up: kernels over rows call these instead of holding the code for every type of weight
+    /// once more.
+    pub kernels: Kernels,
     /// The weights, column after column, `rows` elements each.
     pub weights: &'a [u8],
     /// Their type.
@@ -139,28 +143,11 @@ pub struct ColumnSum<'a> {
     pub values: Option<&'a [f32]>,
 }
 
-impl<'a> ColumnSum<'a> {
-    /// Writes the logits of the rows from `first` on to `output`, each from its bias on in the order of the columns.
-    #[inline(always)]
-    pub(super) fn write<L: Lanes>(&self, lanes: L, first: usize, output: &mut [f32]) {
-        let rows = output.len();
-        write_column(lanes, self.bias_kind, part(self.bias, self.bias_kind, first, rows), output);
-        let stride = self.rows * self.kind.size();
-        let mut group = [ScaledColumn { bytes: &[], value: 1.0 }; 4];
-        for (i, four) in self.columns.chunks(4).enumerate() {
-            for (j, &column) in four.iter().enumerate() {
-                let bytes = &self.weights[column as usize * stride..][..stride];
-                let value = self.values.map_or(1.0, |values| values[4 * i + j]);
-                group[j] = ScaledColumn { bytes: part(bytes, self.kind, first, rows), value };
-            }
-            add_columns(lanes, self.kind, &group[..four.len()], output);
-        }
-    }
-
+impl ColumnSum<'_> {
     /// One logit.
     pub fn get(&self, index: usize) -> f32 {
         let mut logit = [0.0];
-        self.write(crate::kernels::isa::scalar::Scalar, index, &mut logit);
+        self.kernels.write_sum(self, index, &mut logit);
         logit[0]
     }
 }
@@ -171,11 +158,25 @@ fn part(bytes: &[u8], kind: ColumnType, first: usize, rows: usize) -> &[u8] {
     &bytes[first * kind.size()..][..rows * kind.size()]
 }
 
-/// Adds the columns of the sum up to `output`, which is as long as it has rows.
+/// Writes the logits of the rows from `first` on to `output`, each from its bias on in the order of the columns.
 #[inline(always)]
-pub fn write_sum<L: Lanes>(lanes: L, sum: &ColumnSum<'_>, output: &mut [f32]) {
+pub fn write_sum<L: Lanes>(lanes: L, sum: &ColumnSum<'_>, first: usize, output: &mut [f32]) {
+    let stride = sum.rows * sum.kind.size();
+    let mut group = [ScaledColumn { bytes: &[], value: 1.0 }; 4];
     for (tile, output) in output.chunks_mut(COLUMN_TILE).enumerate() {
-        sum.write(lanes, tile * COLUMN_TILE, output);
+        let (first, rows) = (first + tile * COLUMN_TILE, output.len());
+        write_column(lanes, sum.bias_kind, part(sum.bias, sum.bias_kind, first, rows), output);
+        for (i, four) in sum.columns.chunks(4).enumerate() {
+            for (j, &column) in four.iter().enumerate() {
+                let bytes = &sum.weights[column as usize * stride..][..stride];
+                let value = match sum.values {
+                    Some(values) => values[4 * i + j],
+                    None => 1.0,
+                };
+                group[j] = ScaledColumn { bytes: part(bytes, sum.kind, first, rows), value };
+            }
+            add_columns(lanes, sum.kind, &group[..four.len()], output);
+        }
     }
 }
 

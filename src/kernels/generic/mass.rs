@@ -166,14 +166,25 @@ impl<L: Lanes> MassLanes<L> {
 }
 
 /// One exponential pass over the adjusted row: normaliser, entropy sum and total mass. `maxima` are those of the adjusted
-/// row (a block too light to weigh anything is not read) or empty (all blocks are read).
+/// row (a block too light to weigh anything is not read) or empty (all blocks are read). Without `masses` the mass stays
+/// 0, which saves a quarter of the time.
 #[inline(always)]
-pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums {
-    with_tokens!(view, tokens => typed_sums(lanes, view, tokens, maxima, scale))
+pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums {
+    if masses {
+        with_tokens!(view, tokens => typed_sums::<L, _, true>(lanes, view, tokens, maxima, scale))
+    } else {
+        with_tokens!(view, tokens => typed_sums::<L, _, false>(lanes, view, tokens, maxima, scale))
+    }
 }
 
 #[inline(always)]
-fn typed_sums<L: Lanes, T: Tokens>(lanes: L, view: &RowView<'_>, tokens: T, maxima: &[f32], scale: Scale) -> Sums {
+fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
+    lanes: L,
+    view: &RowView<'_>,
+    tokens: T,
+    maxima: &[f32],
+    scale: Scale,
+) -> Sums {
     let mut blocks = Blocks::new(tokens, view, 0);
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let count = view.blocks();
@@ -192,12 +203,14 @@ fn typed_sums<L: Lanes, T: Tokens>(lanes: L, view: &RowView<'_>, tokens: T, maxi
                 let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
                 weight_lanes = lanes.add(weight_lanes, w);
                 exponent_lanes = lanes.add(exponent_lanes, lanes.mul(w, t));
-                masses.add(w);
+                if MASSES {
+                    masses.add(w);
+                }
             }
         }
         sums.weight += f64::from(lanes.sum(weight_lanes));
         sums.weight_exponent += f64::from(lanes.sum(exponent_lanes));
-        if tile % 16 == 15 {
+        if MASSES && tile % 16 == 15 {
             masses.empty();
         }
     }

@@ -47,7 +47,7 @@ fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>,
             continue;
         }
         let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
-        columns.write(lanes, first, logits);
+        columns.kernels.write_sum(&columns, first, logits);
         let part = RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[] };
         let pass = row_maxima(lanes, &part, logits, maxima);
         found.has_nan |= pass.has_nan;

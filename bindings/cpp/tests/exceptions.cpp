@@ -1,0 +1,292 @@
+// argpick.hpp with exceptions: every call, and what is thrown. Linked with results.cpp, which chose otherwise.
+#include "../argpick.hpp"
+#include "check.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+int check_results(const char* folder);
+
+namespace {
+
+static_assert(!std::is_copy_constructible_v<argpick::decoder> && std::is_nothrow_move_constructible_v<argpick::decoder>);
+static_assert(!std::is_copy_assignable_v<argpick::weights> && std::is_nothrow_move_assignable_v<argpick::weights>);
+static_assert(!std::is_convertible_v<std::vector<double>, argpick::row>, "a row of another type is no row");
+static_assert(!std::is_convertible_v<std::vector<float>, argpick::mask>);
+static_assert(!std::is_convertible_v<std::vector<float>, argpick::activations>);
+static_assert(!std::is_convertible_v<argpick::view<const float>, argpick::view<float>>, "const stays const");
+#if __cplusplus >= 202002L
+static_assert(std::is_same_v<argpick::view<float>, std::span<float>>);
+#endif
+
+// The status that a call throws, and that its text tells more than the status does.
+template <class Call>
+argpick_status thrown(Call call) {
+  try {
+    call();
+  } catch (const argpick::exception& error) {
+    CHECK(std::strlen(error.what()) > std::strlen("argpick"));
+    CHECK(error.status() == error.why().status);
+    return error.status();
+  }
+  return ARGPICK_OK;
+}
+
+const std::array<float, 4> logits{1.0f, 3.0f, 2.5f, -1.0f};
+
+void decoders() {
+  argpick::config config;
+  CHECK(config.struct_size == sizeof(argpick_config) && config.temperature == 1.0f && config.top_p == 1.0f);
+  config.mode = ARGPICK_MODE_GREEDY;
+  config.metrics = ARGPICK_METRIC_ALL;
+  config.max_tokens = 3;
+  auto decoder = argpick::decoder::create(config, 4);
+  CHECK(decoder && decoder.vocab() == 4 && decoder.position() == 0);
+
+  // Rows of every kind.
+  const float plain[] = {1.0f, 3.0f, 2.5f, -1.0f};
+  const std::vector<float> vector(logits.begin(), logits.end());
+  const std::uint16_t half[] = {0x3c00, 0x4200, 0x4100, 0xbc00}, brain[] = {0x3f80, 0x4040, 0x4020, 0xbf80};
+  for (const argpick::row& row : {argpick::row(plain), argpick::row(vector), argpick::row(logits),
+                                  argpick::row::f16(half), argpick::row::bf16(brain)}) {
+    const argpick_pick pick = decoder.evaluate(row);
+    CHECK(pick.token == 1 && pick.argmax == 1 && pick.rank == 0 && pick.margin == 0.5f && pick.kept == 1);
+  }
+  CHECK(decoder.position() == 0);
+
+  // Masks: none, some, and the empty one, which allows nothing.
+  std::vector<std::uint32_t> mask(argpick::mask::words_for(4));
+  CHECK(mask.size() == 1 && argpick::mask::words_for(64) == 2 && argpick::mask::words_for(65) == 3);
+  CHECK(argpick::mask::allow(mask, 2) && argpick::mask::allow(mask, 3) && !argpick::mask::allow(mask, 32));
+  CHECK(decoder.evaluate(logits, mask).token == 2);
+  CHECK(thrown([&] { decoder.evaluate(logits, std::vector<std::uint32_t>()); }) == ARGPICK_ERR_EVERYTHING_MASKED);
+
+  // Failures: what, where, and the bad value; nothing has changed.
+  std::vector<float> bad(logits.begin(), logits.end());
+  bad[2] = std::nanf("");
+  try {
+    decoder.decode(bad);
+    CHECK(!"NaN was taken");
+  } catch (const argpick::exception& error) {
+    CHECK(error.status() == ARGPICK_ERR_INVALID_LOGIT && error.why().index == 2 && std::isnan(error.why().value));
+    CHECK(std::string(error.what()).find("argpick_decode") == 0 && std::strlen(error.why().message()) > 0);
+    CHECK(std::string(argpick::last_error()) == error.what());
+  }
+  CHECK(thrown([&] { decoder.decode(std::vector<float>(5)); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(thrown([&] { argpick::decoder::create(config, 0); }) == ARGPICK_ERR_INVALID_PARAMETER);
+  CHECK(decoder.position() == 0);
+
+  // History.
+  const std::uint32_t tokens[] = {0, 3};
+  decoder.prompt(tokens);
+  decoder.accept(tokens);
+  CHECK(decoder.position() == 2);
+  decoder.undo();
+  CHECK(decoder.position() == 1);
+  CHECK(thrown([&] { decoder.undo(100); }) == ARGPICK_ERR_UNDO_TOO_FAR);
+  auto twin = decoder.clone();
+  CHECK(decoder.decode(logits).finish == ARGPICK_FINISH_NONE);
+  CHECK(decoder.decode(logits).finish == ARGPICK_FINISH_LENGTH);
+  CHECK(thrown([&] { decoder.decode(logits); }) == ARGPICK_ERR_FINISHED);
+  CHECK(twin.position() == 1);
+  twin.seek(9);
+  CHECK(twin.position() == 9);
+
+  // Biases and bans.
+  const std::uint32_t token[] = {3};
+  const float bias[] = {10.0f};
+  twin.reset();
+  twin.set_bias(token, bias);
+  CHECK(twin.evaluate(logits).token == 3);
+  twin.set_bans(token);
+  CHECK(twin.evaluate(logits).token == 1);
+  CHECK(thrown([&] { twin.set_bias(tokens, bias); }) == ARGPICK_ERR_WRONG_LENGTH);
+  twin.set_bans({});
+  twin.set_bias({}, {});
+  CHECK(twin.evaluate(logits).token == 1);
+
+  // State.
+  std::vector<std::byte> state(twin.saved_size());
+  CHECK(twin.save(state) == state.size() && !state.empty());
+  CHECK(thrown([&] { twin.save(argpick::view<std::byte>(state.data(), 1)); }) == ARGPICK_ERR_WRONG_LENGTH);
+  decoder.load(state);
+  CHECK(decoder.position() == 0);
+  state[0] ^= std::byte{0xff};
+  CHECK(thrown([&] { decoder.load(state); }) == ARGPICK_ERR_BAD_STATE);
+
+  // Ownership.
+  argpick::decoder moved = std::move(twin);
+  CHECK(moved && !twin);
+  CHECK(thrown([&] { twin.decode(logits); }) == ARGPICK_ERR_NULL);
+  moved = std::move(decoder);
+  CHECK(moved && !decoder && moved.vocab() == 4);
+  argpick::decoder adopted(moved.release());
+  CHECK(adopted && !moved);
+  config.struct_size += 8;
+  CHECK(thrown([&] { adopted.reset(config); }) == ARGPICK_ERR_STRUCT_SIZE);
+}
+
+void questions() {
+  argpick::config config;
+  config.top_k = 2;
+  auto decoder = argpick::decoder::create(config, 4);
+  std::array<argpick_candidate, 3> best{};
+  CHECK(decoder.top(logits, best) == 3 && best[0].token == 1 && best[1].token == 2 && best[2].token == 0);
+  CHECK(decoder.kept(logits) == 2);
+  CHECK(decoder.kept(logits, best) == 2 && best[0].token == 1 && best[1].token == 2);
+  CHECK(decoder.probability_of(logits, 0) == 0.0f);
+  const float sum = decoder.probability_of(logits, 1) + decoder.probability_of(logits, 2);
+  CHECK(std::fabs(sum - 1.0f) < 1e-5f);
+  std::array<float, 4> row = logits;
+  decoder.process(row);
+  CHECK(row[1] == 3.0f && std::isinf(row[0]));
+  argpick::softmax(row);
+  std::array<float, 4> likely = logits;
+  decoder.probabilities(likely);
+  CHECK(std::memcmp(row.data(), likely.data(), sizeof likely) == 0);
+
+  // Two rows against targets.
+  const std::vector<float> matrix{1.0f, 3.0f, 2.5f, -1.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+  const argpick::rows rows(matrix, 4);
+  const std::uint32_t targets[] = {1, 3};
+  CHECK(rows.size() == 2 && rows.length() == 4);
+  std::uint32_t verdicts[2];
+  argpick_diagnosis found = decoder.diagnose(rows, targets, nullptr, verdicts);
+  CHECK(found.rows == 2 && found.greedy_accuracy == 0.5f && found.top_k_accuracy == 1.0f);
+  CHECK(verdicts[0] == ARGPICK_VERDICT_HEALTHY && verdicts[1] == ARGPICK_VERDICT_FLAT);
+  argpick_diagnosis_limits limits{};
+  limits.struct_size = sizeof limits;
+  limits.flat_entropy = 0.5f;
+  limits.saturated_top1 = 0.5f;
+  limits.top_k = 1;
+  found = decoder.diagnose(rows, targets, &limits);
+  CHECK(found.top_k_accuracy == 0.5f);
+  CHECK(thrown([&] { decoder.diagnose(rows, argpick::view<const std::uint32_t>(targets, 1)); }) ==
+        ARGPICK_ERR_WRONG_LENGTH);
+
+  const argpick::scored one = argpick::score(logits, 2);
+  CHECK(one.rank == 1 && one.argmax == 1 && one.loss > 0.9f && one.loss < 1.2f);
+  float losses[2];
+  std::uint32_t ranks[2], argmaxes[2];
+  argpick_status statuses[2];
+  argpick::score(rows, targets, losses, ranks, argmaxes, statuses);
+  CHECK(ranks[0] == 0 && ranks[1] == 3 && std::fabs(losses[1] - std::log(4.0f)) < 1e-5f && statuses[1] == ARGPICK_OK);
+  CHECK(thrown([&] { argpick::score(rows, targets, losses, ranks, argmaxes, {}); }) == ARGPICK_ERR_WRONG_LENGTH);
+}
+
+void batches() {
+  argpick::config config;
+  std::vector<argpick::decoder> many;
+  std::vector<std::uint32_t> alone, mask{0xd};
+  for (std::uint32_t i = 0; i < 3; i++) {
+    config.stream = i;
+    many.push_back(argpick::decoder::create(config, 4));
+    alone.push_back(i == 1 ? many[i].evaluate(logits, mask).token : many[i].evaluate(logits).token);
+  }
+  argpick::batch batch;
+  for (int round = 0; round < 2; round++) {
+    batch.clear();
+    for (auto& one : many) {
+      one.reset();
+      CHECK(batch.add(one, logits, batch.size() == 1 ? argpick::mask(mask) : argpick::mask()));
+    }
+    CHECK(!batch.add(many[0], std::vector<float>(5)) && batch.size() == 3);
+    const std::vector<std::uint32_t> longer(2);
+    CHECK(!batch.add(many[0], logits, longer) && batch.size() == 3);
+    batch.run();
+    for (std::uint32_t i = 0; i < 3; i++) {
+      CHECK(batch.picks()[i].token == alone[i] && batch.statuses()[i] == ARGPICK_OK);
+    }
+  }
+  // A row that fails leaves the others alone.
+  const std::vector<float> nothing(4, -INFINITY);
+  batch.clear();
+  many[1].reset();
+  batch.add(many[0], nothing);
+  batch.add(many[1], logits);
+  CHECK(thrown([&] { batch.run(); }) == ARGPICK_ERR_EVERYTHING_MASKED);
+  CHECK(batch.statuses()[0] == ARGPICK_ERR_EVERYTHING_MASKED && batch.statuses()[1] == ARGPICK_OK);
+  CHECK(batch.picks()[1].token < 4);
+}
+
+void heads(const std::string& folder) {
+  auto trained = argpick::weights::create(4, 3);
+  CHECK(trained.shape().vocab == 4 && trained.shape().features == 3);
+  const std::uint32_t columns[] = {0, 2};
+  const float values[] = {1.0f, 0.5f};
+  const argpick::activations input(columns, values);
+  std::array<float, 4> row{}, gradient{};
+  const auto first = trained.train(input, 2, 0.5f, gradient);
+  CHECK(std::fabs(first.loss - std::log(4.0f)) < 1e-5f && first.argmax == 0 && gradient[2] == -0.75f);
+  CHECK(trained.train(input, 2, 0.5f, gradient).loss < first.loss);
+  trained.logits(input, row);
+  CHECK(row[2] > row[0]);
+  CHECK(trained.data().matrix.size() == 12 && trained.data().bias.size() == 4 && trained.data().bias[2] > 0.0f);
+  CHECK(thrown([&] { trained.logits(argpick::activations(columns, argpick::view<const float>(values, 1)), row); }) ==
+        ARGPICK_ERR_WRONG_LENGTH);
+  const std::uint32_t beyond[] = {3};
+  CHECK(thrown([&] { trained.logits(beyond, row); }) == ARGPICK_ERR_COLUMN_OUT_OF_RANGE);
+  CHECK(thrown([&] { trained.prefetch(beyond); }) == ARGPICK_ERR_COLUMN_OUT_OF_RANGE);
+  trained.prefetch(columns);
+
+  argpick::config config;
+  config.mode = ARGPICK_MODE_GREEDY;
+  auto decoder = argpick::decoder::create(config, 4);
+  CHECK(decoder.evaluate(trained, input).token == 2 && decoder.position() == 0);
+  CHECK(decoder.decode(trained, input).token == 2 && decoder.position() == 1);
+
+  // Files, and their bytes in memory.
+  std::array<float, 4> again{};
+  for (const std::uint32_t format : {ARGPICK_FORMAT_NPZ, ARGPICK_FORMAT_SAFETENSORS}) {
+    const std::string path = folder + (format == ARGPICK_FORMAT_NPZ ? "/head.npz" : "/head.safetensors");
+    trained.save(path.c_str(), format);
+    auto opened = argpick::weights::open(path.c_str(), ARGPICK_WEIGHTS_COPY);
+    opened.logits(input, again);
+    CHECK(std::memcmp(row.data(), again.data(), sizeof row) == 0);
+    CHECK(thrown([&] { opened.train(input, 2, 0.5f, gradient); }) == ARGPICK_ERR_READ_ONLY);
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    CHECK(file != nullptr);
+    std::vector<std::byte> bytes(1 << 16);
+    bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
+    std::fclose(file);
+    again = {};
+    argpick::weights::from_memory(bytes).logits(input, again);
+    CHECK(std::memcmp(row.data(), again.data(), sizeof row) == 0);
+    alignas(ARGPICK_MEMORY_ALIGNMENT) std::byte memory[1024];
+    CHECK(argpick::weights::size() <= sizeof memory);
+    again = {};
+    argpick::weights::from_memory_in(memory, sizeof memory, bytes).logits(input, again);
+    CHECK(std::memcmp(row.data(), again.data(), sizeof row) == 0);
+  }
+  CHECK(thrown([&] { argpick::weights::open((folder + "/no such file").c_str()); }) == ARGPICK_ERR_FILE);
+
+  // The caller's arrays.
+  std::vector<float> matrix(12), bias(4);
+  auto borrowed = argpick::weights::from_arrays(matrix, bias);
+  CHECK(borrowed.shape().features == 3);
+  borrowed.train(input, 1, 0.5f, gradient);
+  CHECK(bias[1] > 0.0f && matrix[1] > 0.0f && matrix[5] == 0.0f);
+  alignas(ARGPICK_MEMORY_ALIGNMENT) std::byte memory[1024];
+  CHECK(argpick::weights::from_arrays_in(memory, sizeof memory, matrix, bias).shape().vocab == 4);
+  matrix.pop_back();
+  CHECK(thrown([&] { argpick::weights::from_arrays(matrix, bias); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(thrown([&] { argpick::weights::from_arrays_in(memory, sizeof memory, matrix, {}); }) ==
+        ARGPICK_ERR_WRONG_LENGTH);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  CHECK(count == 2);
+  CHECK(argpick::compatible() && argpick::version() == ARGPICK_VERSION);
+  CHECK(argpick::numerics_version() == ARGPICK_NUMERICS_VERSION && std::strlen(argpick::kernel()) > 0);
+  decoders();
+  questions();
+  batches();
+  heads(arguments[1]);
+  const int failed = check_results(arguments[1]);
+  std::printf("both ways are fine\n");
+  return failed;
+}
