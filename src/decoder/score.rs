@@ -8,7 +8,7 @@ use super::Decoder;
 use crate::error::{Error, Result};
 use crate::kernels::{Cut, Kernels, RowView, Scale, Sums, with_default_environment};
 use crate::numeric::{exponent_scale, natural_logarithm};
-use crate::trace::metrics::entropy;
+use crate::trace::metrics::{at_least_zero, entropy};
 use crate::types::{BLOCK, MAX_VOCAB, Row, TokenId};
 
 /// How a row did on a target.
@@ -89,9 +89,8 @@ fn score_checked(kernels: Kernels, row: Row<'_>, target: TokenId) -> Result<RowS
         rank += kernels.kept_count(&view, &ANY, ahead);
     }
     let distance = f64::from(logit) - f64::from(maximum);
-    let loss = (natural_logarithm(sums.weight) - distance) as f32;
     Ok(RowScore {
-        loss: if loss > 0.0 { loss } else { 0.0 },
+        loss: at_least_zero(natural_logarithm(sums.weight) - distance),
         rank: rank - 1,
         argmax,
         entropy: entropy(&sums),

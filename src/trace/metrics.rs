@@ -84,10 +84,18 @@ pub(crate) fn describe(
     pick
 }
 
+/// A number that is 0 or more but for rounding; never -0.0.
+///
+/// The sum with zero is not idle: compilers make the comparison one instruction, and those of some processors answer -0.0
+/// for the lesser of two zeros.
+pub(crate) fn at_least_zero(x: f64) -> f32 {
+    (if x > 0.0 { x as f32 } else { 0.0 }) + 0.0
+}
+
 /// Entropy in nats: H = ln Z - sum(w ln w) / Z. Rounding may leave a peaked row a hair below zero.
 pub(crate) fn entropy(sums: &Sums) -> f32 {
     let entropy = natural_logarithm(sums.weight) - LN_2 * sums.weight_exponent / sums.weight;
-    if entropy > 0.0 { entropy as f32 } else { 0.0 }
+    at_least_zero(entropy)
 }
 
 /// The mass a cut keeps.
@@ -101,7 +109,7 @@ pub(crate) fn mass_kept(surface: &Surface<'_>, cut: Cut) -> u64 {
 pub(crate) fn logprob_among(surface: &Surface<'_>, logit: f32, among: u64) -> f32 {
     let exponent = f64::from(logit - surface.scale.maximum) * f64::from(surface.scale.scale);
     let logprob = LN_2 * exponent - natural_logarithm(weight_of(among));
-    if logprob < 0.0 { logprob as f32 } else { 0.0 }
+    -at_least_zero(-logprob) + 0.0
 }
 
 /// ln softmax of the row as given, among the tokens that take part, at temperature 1.
@@ -118,7 +126,7 @@ fn raw_logprob(surface: &Surface<'_>, sums: Option<&Sums>, token: TokenId) -> f3
     };
     let logit = f64::from(raw.logit(token)) - f64::from(scale.maximum);
     let logprob = logit - natural_logarithm(normaliser);
-    if logprob < 0.0 { logprob as f32 } else { 0.0 }
+    -at_least_zero(-logprob) + 0.0
 }
 
 // The scale and the logarithm speak of the same base.
