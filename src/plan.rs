@@ -255,9 +255,10 @@ impl Plan {
         self.stages.iter().flatten().copied()
     }
 
-    /// Whether a stage may need the mass of the whole row.
-    pub(crate) fn has_nucleus(&self) -> bool {
-        self.stages().any(|stage| matches!(stage, Stage::TopP(_)))
+    /// Whether a nucleus may need the mass of the whole row: not where a short list stands before it.
+    pub(crate) fn has_nucleus_of_row(&self) -> bool {
+        let listed = self.stages().any(|stage| matches!(stage, Stage::TopK(k) if k <= LIST_LIMIT));
+        !listed && self.stages().any(|stage| matches!(stage, Stage::TopP(_)))
     }
 
     /// The probability of top-p if that is the only stage and nobody asks what it kept: then a draw can test the tokens it

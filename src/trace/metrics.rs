@@ -21,7 +21,7 @@ fn weight_of(mass: u64) -> f64 {
 /// plan's nucleus want them.
 pub(crate) fn sums_for(surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
     let wanted = plan.config.metrics;
-    let masses = wanted.intersects(Metrics::KEPT_MASS | Metrics::LOGPROB) || plan.has_nucleus();
+    let masses = wanted.intersects(Metrics::KEPT_MASS | Metrics::LOGPROB) || plan.has_nucleus_of_row();
     wanted
         .intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS)
         .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses))
