@@ -7,9 +7,7 @@
 use super::block::{Blocks, RowView, Tokens, with_tokens};
 use super::maxima::find_at_least;
 use crate::kernels::lanes::Lanes;
-use crate::numeric::{
-    EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_bound, weight_to_mass,
-};
+use crate::numeric::{EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_mass};
 use crate::types::{BLOCK, TokenId};
 
 /// How logits become exponents: `t = (logit - maximum) * scale`.
@@ -385,10 +383,4 @@ pub fn list_masses<L: Lanes>(lanes: L, logits: &[f32], scale: Scale, masses: &mu
         }
     }
     total
-}
-
-/// The scalar definition of [`block_bounds`], for one block.
-pub fn bound_of(maximum: f32, scale: Scale) -> u64 {
-    let w = weight(exponent(maximum, scale.maximum, scale.scale));
-    if w == 0.0 { 0 } else { weight_to_bound(w) }
 }
