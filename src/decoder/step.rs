@@ -95,7 +95,7 @@ pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
         sums = metrics::sums_for(&surface, plan);
     }
     let drawn = if plan.greedy {
-        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None }
+        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }
     } else {
         draw(&mut opened, &surface, &kept, sums.as_ref(), lone_nucleus)
     };
@@ -126,7 +126,9 @@ fn draw(
     let Opened { plan, room, envelope, position, state, .. } = opened;
     let config = &plan.config;
     let mut numbers = StepNumbers::new(config.seed, config.stream, *position, Purpose::Draw);
-    match kept.listed {
+    let certify = config.metrics.contains(Metrics::FLIP);
+    let first_number = numbers.clone().next_number();
+    let drawn = match kept.listed {
         Some(count) if plan.adaptive => {
             inversion::from_shaped_list(kept, count, (config, state), numbers.next_number(), room)
         }
@@ -139,9 +141,18 @@ fn draw(
                 None => Filter::Band(kept.band()),
             };
             let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
-            envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut)
+            // It certifies itself: its layout is gone afterwards.
+            return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }
+    };
+    if !certify {
+        return drawn;
     }
+    let radius = match drawn.shaped {
+        Some(_) => inversion::shaped_radius(kept, config, state, first_number, &drawn),
+        None => inversion::radius(kept, first_number, &drawn),
+    };
+    Drawn { radius, ..drawn }
 }
 
 /// How an in-place call rewrites the row.

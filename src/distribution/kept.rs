@@ -80,6 +80,7 @@ impl<'a> Stages<'_, 'a, '_> {
         // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
         let maximum = self.kept.surface.scale.maximum;
         let threshold = if threshold > maximum { maximum } else { threshold };
+        self.threshold = Some(threshold);
         self.keep_to(Cut::at_least(threshold));
     }
 

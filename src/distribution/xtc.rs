@@ -21,6 +21,7 @@ impl Stages<'_, '_, '_> {
         } else {
             f32::NEG_INFINITY
         };
+        self.threshold = Some(lowest);
         let likely = self.kept.cut.stricter(Cut::at_least(lowest));
         let (surface, kept) = (&self.kept.surface, self.count());
         let count = match self.kept.listed {

@@ -2,6 +2,7 @@
 
 use super::pick::Pick;
 use crate::distribution::Truncation;
+use crate::distribution::flip::lesser;
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -69,6 +70,14 @@ pub(crate) fn describe(
         });
         pick.kept_mass = (mass as f64 / sums.mass as f64) as f32;
     }
+    if wanted.contains(Metrics::FLIP) {
+        let argmax_radius = 0.5 * f64::from(pick.margin);
+        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius };
+        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept.radius, drawn.radius) };
+        pick.flip_argmax = rounded_down(argmax_radius);
+        pick.flip_kept = rounded_down(kept_radius);
+        pick.flip_token = rounded_down(token_radius);
+    }
     if wanted.contains(Metrics::LOGPROB_RAW) {
         pick.logprob_raw = raw_logprob(surface, sums, drawn.token);
     }
@@ -84,6 +93,12 @@ pub(crate) fn drawn_logprob(surface: &Surface<'_>, sums: Option<&Sums>, kept: &T
         Some(shaped) => -at_least_zero(-shaped.logprob(mass)) + 0.0,
         None => logprob_among(&kept.surface, surface.view.logit(drawn.token), mass),
     }
+}
+
+/// The next f32 below, but for 0 and infinity: a radius must not be rounded up.
+fn rounded_down(radius: f64) -> f32 {
+    let rounded = radius as f32;
+    if f64::from(rounded) > radius { f32::from_bits(rounded.to_bits() - 1) } else { rounded }
 }
 
 /// A number that is 0 or more but for rounding; never -0.0.
