@@ -83,3 +83,63 @@ def load(root):
         builtin=module("vllm.v1.sample.logits_processor.builtin"),
         params=module("vllm.sampling_params"),
     )
+
+
+def run(engine, case, row):
+    """The final logits by vLLM's functions, in the order of its Sampler."""
+    import torch
+
+    params = case["params"]
+    bias = {token: float("-inf") if value == "-inf" else float(value) for token, value in case["bias"]}
+    # The front end's own checks: it clamps biases, raises small temperatures, and turns tiny ones into greedy.
+    request = engine.params.SamplingParams.from_optional(
+        temperature=params.get("temperature", 1.0),
+        top_k=params.get("top_k", 0),
+        top_p=params.get("top_p", 1.0),
+        min_p=params.get("min_p", 0.0),
+        repetition_penalty=params.get("repetition_penalty", 1.0),
+        frequency_penalty=params.get("frequency_penalty", 0.0),
+        presence_penalty=params.get("presence_penalty", 0.0),
+        min_tokens=params.get("min_tokens", 0),
+        max_tokens=None,
+        stop_token_ids=case["end_tokens"] or None,
+        logit_bias=bias or None,
+    )
+    logits = torch.from_numpy(row.copy())[None, :]
+    vocab = len(row)
+    if case["bans"]:
+        allowed = torch.zeros(1, vocab, dtype=torch.bool)
+        allowed[0, case["bans"]] = True
+        logits.masked_fill_(allowed, float("-inf"))
+    if case["bad_sequences"]:
+        engine.bad_words.apply_bad_words(logits, {0: case["bad_sequences"]}, [case["history"]])
+    update = sys.modules["vllm.v1.sample.logits_processor.interface"].BatchUpdate(
+        batch_size=1, removed=[], added=[(0, request, case["prompt"], case["history"])], moved=[]
+    )
+    device = torch.device("cpu")
+    limits = types.SimpleNamespace(scheduler_config=types.SimpleNamespace(max_num_seqs=1))
+    for kind in (engine.builtin.MinTokensLogitsProcessor, engine.builtin.LogitBiasLogitsProcessor):
+        processor = kind(limits, device, False)
+        processor.update_state(update)
+        logits = processor.apply(logits)
+    if (request.repetition_penalty, request.frequency_penalty, request.presence_penalty) != (1.0, 0.0, 0.0):
+        engine.penalties.apply_all_penalties(
+            logits,
+            torch.tensor([case["prompt"]], dtype=torch.int64),
+            torch.tensor([request.presence_penalty]),
+            torch.tensor([request.frequency_penalty]),
+            torch.tensor([request.repetition_penalty]),
+            [case["history"]],
+        )
+    if request.temperature < 1.0e-5:
+        greedy = torch.full_like(logits, float("-inf"))
+        best = logits.argmax(dim=-1)
+        greedy[0, best] = logits[0, best]
+        return greedy[0].numpy()
+    logits.div_(torch.tensor([request.temperature]).unsqueeze(dim=1))
+    processor = engine.builtin.MinPLogitsProcessor(limits, device, False)
+    processor.update_state(update)
+    logits = processor.apply(logits)
+    k = torch.tensor([min(request.top_k, vocab)]) if request.top_k > 0 else None
+    p = torch.tensor([request.top_p]) if request.top_p < 1.0 else None
+    return engine.topk_topp.apply_top_k_top_p_pytorch(logits, k, p)[0].numpy()
