@@ -7,8 +7,11 @@
 
 mod cut;
 mod list;
+mod state;
 
 pub(crate) use cut::first_tokens;
+#[allow(unused_imports, reason = "read by the history from the next change on")]
+pub(crate) use state::StepState;
 
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
