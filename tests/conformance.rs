@@ -3,6 +3,8 @@
 
 #[path = "conformance/reader.rs"]
 mod reader;
+#[path = "conformance/vectors.rs"]
+mod vectors;
 
 use argpick::{Candidate, Decoder, Error};
 use reader::{Case, Expected};
@@ -37,6 +39,11 @@ const NOT_YET: &[(&str, &str)] = &[
     ("llama_cpp", "top_p"),
     ("llama_cpp", "typical"),
     ("llama_cpp", "xtc"),
+    ("llama_cpp_vectors", "dry"),
+    ("llama_cpp_vectors", "penalties"),
+    ("llama_cpp_vectors", "top_n_sigma"),
+    ("llama_cpp_vectors", "typical"),
+    ("llama_cpp_vectors", "xtc"),
     ("vllm", "bad_sequences"),
     ("vllm", "bias"),
     ("vllm", "chain"),
@@ -66,14 +73,19 @@ fn decoder(case: &Case) -> Result<Decoder, String> {
         ("end tokens", case.end_tokens.is_empty()),
         ("bad sequences", case.bad_sequences.is_empty()),
         ("sequence biases", case.sequence_bias.is_empty()),
-        ("breakers", case.breakers.is_empty()),
     ];
     if let Some((name, _)) = lists.iter().find(|(_, empty)| !empty) {
         return Err(format!("no way to set {name}"));
     }
+    set_breakers(&mut decoder, &case.breakers)?;
     decoder.prompt(&case.prompt).map_err(text)?;
     decoder.accept(&case.history).map_err(text)?;
     Ok(decoder)
+}
+
+/// Tells the decoder DRY's breakers.
+fn set_breakers(_decoder: &mut Decoder, breakers: &[Vec<u32>]) -> Result<(), String> {
+    if breakers.is_empty() { Ok(()) } else { Err("no way to set breakers".to_string()) }
 }
 
 /// The kept tokens in the total order.
@@ -158,8 +170,14 @@ fn profile(name: &str) -> usize {
             }
         }
     }
+    assert!(stages.values().map(|tally| tally.cases).sum::<usize>() > 10_000, "the file has lost its cases");
+    report(name, &stages)
+}
+
+/// Prints what came out of each stage; returns how many stages fail.
+fn report(name: &str, stages: &BTreeMap<String, Tally>) -> usize {
     let mut failed = 0;
-    for (stage, tally) in &stages {
+    for (stage, tally) in stages {
         let excused = NOT_YET.contains(&(name, stage.as_str()));
         let note = match (tally.different, excused) {
             (0, true) => "stands in NOT_YET, but passes",
@@ -173,7 +191,6 @@ fn profile(name: &str) -> usize {
             tally.shown.iter().for_each(|text| println!("{text}"));
         }
     }
-    assert!(stages.values().map(|tally| tally.cases).sum::<usize>() > 10_000, "the file has lost its cases");
     failed
 }
 
@@ -190,4 +207,23 @@ fn llama_cpp() {
 #[test]
 fn vllm() {
     assert_eq!(profile("vllm"), 0, "stages that fail; see above");
+}
+
+/// The literal cases of llama.cpp's own tests, where they lie beside the package.
+#[test]
+fn llama_cpp_vectors() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/vectors/llama_cpp_sampling.json");
+    let Ok(text) = fs::read_to_string(&path) else {
+        println!("skipped: llama_cpp_vectors: no {}", path.display());
+        return;
+    };
+    let stages: BTreeMap<String, Tally> = vectors::run(&text)
+        .into_iter()
+        .map(|(sampler, (cases, wrong))| {
+            let shown = wrong.iter().take(3).map(|text| format!("    {text}")).collect();
+            (sampler, Tally { cases, different: wrong.len(), shown })
+        })
+        .collect();
+    assert!(stages.len() >= 11, "the vectors have lost samplers");
+    assert_eq!(report("llama_cpp_vectors", &stages), 0, "samplers that fail; see above");
 }
