@@ -24,6 +24,8 @@ def processors(case):
     if case["bad_sequences"]:
         chain.append(lp.NoBadWordsLogitsProcessor(case["bad_sequences"], ends or None))
     if "min_tokens" in params:
+        # Two processors say the same in different words; either would show if they did not.
+        chain.append(lp.MinLengthLogitsProcessor(prompt + params["min_tokens"], ends))
         chain.append(lp.MinNewTokensLengthLogitsProcessor(prompt, params["min_tokens"], ends))
     if "length_decay_factor" in params:
         decay = (params.get("length_decay_start", 0), params["length_decay_factor"])
@@ -61,7 +63,7 @@ def check_order(table_model):
         "sequence_bias": [[[1, 2], 1.0]], "bad_sequences": [[1, 4]],
     }  # fmt: skip
     config = transformers.GenerationConfig(
-        do_sample=True, repetition_penalty=1.5, no_repeat_ngram_size=2, min_new_tokens=3, eos_token_id=3,
+        do_sample=True, repetition_penalty=1.5, no_repeat_ngram_size=2, min_length=5, min_new_tokens=3, eos_token_id=3,
         exponential_decay_length_penalty=(1, 1.5), temperature=0.5, top_h=0.5, top_k=3, top_p=0.5, min_p=0.5,
         typical_p=0.5, epsilon_cutoff=0.5, eta_cutoff=0.5, suppress_tokens=[5], sequence_bias=[[[1, 2], 1.0]],
         bad_words_ids=[[1, 4]],
