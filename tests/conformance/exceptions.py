@@ -27,7 +27,7 @@ def lines(engine):
             vocab = n.between(5, 24)
             masked = sorted({n.below(vocab) for _ in range(3)})
             row = {"kind": "normal", "seed": n.below(1 << 44), "vocab": vocab, "patch": [[t, "-inf"] for t in masked]}
-            case = {"profile": "llama_cpp", "stages": [stage], "params": params, "row": row}
+            case = {"profile": "llama_cpp", "stages": [stage + "_masked"], "params": params, "row": row}
             values = build(row)
             rule = rules.Rule(values)
             rules.llama_cpp(rule, complete(case))
