@@ -123,7 +123,11 @@ fn nothing_changes_below_a_radius() {
                             let by = 0.995 * radius;
                             let moved = logit + if sign(token, &mut numbers) { by } else { -by };
                             // Rounding may move it farther than asked.
-                            if (f64::from(moved) - f64::from(*logit)).abs() < f64::from(radius) { moved } else { *logit }
+                            if (f64::from(moved) - f64::from(*logit)).abs() < f64::from(radius) {
+                                moved
+                            } else {
+                                *logit
+                            }
                         })
                         .collect();
                     let other = answer(&config, &moved);
@@ -147,11 +151,11 @@ fn nothing_changes_below_a_radius() {
 #[test]
 fn the_radius_of_simple_filters_is_exact() {
     let mut numbers = Numbers(5);
-    let exact =
-        [("top_k", Config { top_k: 7, ..base() }), ("min_p", Config { min_p: 0.05, ..base() }), ("top_p", Config {
-            top_p: 0.9,
-            ..base()
-        })];
+    let exact = [
+        ("top_k", Config { top_k: 7, ..base() }),
+        ("min_p", Config { min_p: 0.05, ..base() }),
+        ("top_p", Config { top_p: 0.9, ..base() }),
+    ];
     for (name, config) in exact {
         for case in 0..100 {
             let row: Vec<f32> = (0..60).map(|_| numbers.normal(2.0)).collect();

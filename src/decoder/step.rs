@@ -173,7 +173,7 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
 ) -> Result<()> {
     let Inputs { plan, kernels, mask, state, .. } = inputs;
     let mut scratch = scratch;
-    let (count, band, scale, temperature, total) = {
+    let (count, band, scale, temperature, target) = {
         // The row is borrowed until it is known what to write.
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
         let kept = opened.truncate(None);
@@ -182,13 +182,16 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
             // The division would make what is kept infinite: the lowest token it would happen to is named.
             return Err(opened.surface.at_temperature(temperature).first_overflow());
         }
-        let total = if plan.adaptive { metrics::mass_kept(&kept.surface, kept.cut) } else { 0 };
-        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, total)
+        let target = plan.adaptive.then(|| {
+            let total = metrics::mass_kept(&kept.surface, kept.cut);
+            inversion::target_of_row(&kept, (&plan.config, &state), total)
+        });
+        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, target)
     };
     let overrides = &scratch.overrides[..count];
     let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima: scratch.maxima, kept: band };
-    if plan.adaptive {
-        reshape(row, &spec, scale, &Target::new(&plan.config, &state, total), output);
+    if let Some(target) = target {
+        reshape(row, &spec, scale, &target, output);
         return Ok(());
     }
     match output {
