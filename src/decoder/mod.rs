@@ -16,6 +16,7 @@ pub use batch::decode_batch;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;
+pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
