@@ -40,6 +40,21 @@ pub trait Lanes: Copy {
             self.store(self.load_bf16(&sources[i]), &mut targets[i]);
         }
     }
+    /// Puts -inf where the bit of a block's token is 0. Never part of its caller, likewise.
+    #[inline(never)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        self.mask_whole(bits, block);
+    }
+    /// The same as part of its caller: what a level compiles with its instructions.
+    #[inline(always)]
+    fn mask_whole(self, bits: u64, block: &mut [f32; BLOCK]) {
+        let masked = self.splat(f32::NEG_INFINITY);
+        let (quarters, _) = block.as_chunks_mut::<16>();
+        for i in 0..4 {
+            let allowed = self.mask((bits >> (16 * i)) as u32 & 0xffff);
+            self.store(self.select(allowed, self.load(&quarters[i]), masked), &mut quarters[i]);
+        }
+    }
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
 

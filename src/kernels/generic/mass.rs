@@ -4,7 +4,7 @@
 //! summed in two halves of 20 bits, because every machine has 32-bit lanes: `high = trunc(w 2^20)` and
 //! `low = trunc((w 2^20 - high) 2^20)` are exact, so `high 2^20 + low` is the truncated product.
 
-use super::block::{Blocks, RowView, Tokens, with_tokens};
+use super::block::{Blocks, RowView};
 use super::maxima::find_at_least;
 use crate::kernels::lanes::Lanes;
 use crate::numeric::{EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_mass};
@@ -169,21 +169,15 @@ impl<L: Lanes> MassLanes<L> {
 #[inline(always)]
 pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums {
     if masses {
-        with_tokens!(view, tokens => typed_sums::<L, _, true>(lanes, view, tokens, maxima, scale))
+        typed_sums::<L, true>(lanes, view, maxima, scale)
     } else {
-        with_tokens!(view, tokens => typed_sums::<L, _, false>(lanes, view, tokens, maxima, scale))
+        typed_sums::<L, false>(lanes, view, maxima, scale)
     }
 }
 
 #[inline(always)]
-fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
-    lanes: L,
-    view: &RowView<'_>,
-    tokens: T,
-    maxima: &[f32],
-    scale: Scale,
-) -> Sums {
-    let mut blocks = Blocks::new(tokens, view, 0);
+fn typed_sums<L: Lanes, const MASSES: bool>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums {
+    let mut blocks = Blocks::new(view, 0);
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let count = view.blocks();
     let mut sums = Sums::default();
@@ -227,29 +221,27 @@ pub fn kept_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64],
 ) -> Kept {
-    with_tokens!(view, tokens => {
-        let mut kept = Kept::default();
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        masses.fill(0);
-        let mut next = find_at_least(lanes, maxima, 0, cut.logit);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            let (mut high, mut low) = (lanes.zero(), lanes.zero());
-            for i in 0..4 {
-                let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
-                kept.count += lanes.bits(keep).count_ones();
-                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
-                let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-                high = lanes.add_u(high, high_part);
-                low = lanes.add_u(low, low_part);
-            }
-            masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
-            kept.mass += masses[block];
-            next = find_at_least(lanes, maxima, block + 1, cut.logit);
+    let mut kept = Kept::default();
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    masses.fill(0);
+    let mut next = find_at_least(lanes, maxima, 0, cut.logit);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        let (mut high, mut low) = (lanes.zero(), lanes.zero());
+        for i in 0..4 {
+            let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+            kept.count += lanes.bits(keep).count_ones();
+            let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+            let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+            high = lanes.add_u(high, high_part);
+            low = lanes.add_u(low, low_part);
         }
-        kept
-    })
+        masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
+        kept.mass += masses[block];
+        next = find_at_least(lanes, maxima, block + 1, cut.logit);
+    }
+    kept
 }
 
 /// The mass of the tokens that a cut keeps, and of all tokens, over the blocks whose maximum is at least `least`.
@@ -262,54 +254,50 @@ pub fn kept_and_total_mass<L: Lanes>(
     scale: Scale,
     cut: Cut,
 ) -> (u64, u64) {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
-        let mut loaded = 0;
-        let mut next = find_at_least(lanes, maxima, 0, least);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            let block_is_kept = maxima[block] >= cut.logit;
-            for i in 0..4 {
-                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
-                total.add(w);
-                if block_is_kept {
-                    let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
-                    kept.add(lanes.select(keep, w, lanes.splat(0.0)));
-                }
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
+    let mut loaded = 0;
+    let mut next = find_at_least(lanes, maxima, 0, least);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        let block_is_kept = maxima[block] >= cut.logit;
+        for i in 0..4 {
+            let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+            total.add(w);
+            if block_is_kept {
+                let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+                kept.add(lanes.select(keep, w, lanes.splat(0.0)));
             }
-            loaded += 1;
-            if loaded % 256 == 0 {
-                kept.empty();
-                total.empty();
-            }
-            next = find_at_least(lanes, maxima, block + 1, least);
         }
-        kept.empty();
-        total.empty();
-        (kept.total, total.total)
-    })
+        loaded += 1;
+        if loaded % 256 == 0 {
+            kept.empty();
+            total.empty();
+        }
+        next = find_at_least(lanes, maxima, block + 1, least);
+    }
+    kept.empty();
+    total.empty();
+    (kept.total, total.total)
 }
 
 /// Number of tokens that a cut keeps.
 #[inline(always)]
 pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32 {
-    with_tokens!(view, tokens => {
-        let mut count = 0;
-        let mut blocks = Blocks::new(tokens, view, 0);
-        for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
-            if block_maximum < cut.logit {
-                continue;
-            }
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
-            }
+    let mut count = 0;
+    let mut blocks = Blocks::new(view, 0);
+    for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
+        if block_maximum < cut.logit {
+            continue;
         }
-        count
-    })
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
+        }
+    }
+    count
 }
 
 /// The masses of the kept tokens of one block, in token order; the rest are 0. Returns their sum.
@@ -322,22 +310,20 @@ pub fn block_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64; BLOCK],
 ) -> u64 {
-    with_tokens!(view, tokens => {
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        let (outputs, _) = masses.as_chunks_mut::<16>();
-        let mut total = 0;
-        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
-        for i in 0..4 {
-            let logits = quarters[i];
-            let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
-            let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
-            outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-            for lane in 0..16 {
-                total += outputs[i][lane];
-            }
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let (outputs, _) = masses.as_chunks_mut::<16>();
+    let mut total = 0;
+    let quarters = Blocks::new(view, block).load(lanes, block);
+    for i in 0..4 {
+        let logits = quarters[i];
+        let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
+        let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
+        outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+        for lane in 0..16 {
+            total += outputs[i][lane];
         }
-        total
-    })
+    }
+    total
 }
 
 /// Bounds of all blocks from their maxima: 0 for a masked or negligible block. Returns their sum. `maxima` is a multiple of

@@ -4,7 +4,7 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, Source, block_bits, load_elements, load_whole, mask_block, with_tokens};
+use super::block::{Blocks, RowView, Source, block_bits, load_elements, load_whole, mask_block};
 use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
@@ -27,13 +27,14 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
         Source::Row(Row::F32(row)) => row_maxima(lanes, view, row, maxima),
         Source::Row(Row::F16(row)) => row_maxima(lanes, view, row, maxima),
         Source::Row(Row::Bf16(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Columns(columns) => column_maxima(lanes, view, columns, maxima),
+        Source::Columns(columns) => column_maxima(view, columns, maxima),
     }
 }
 
-/// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten.
-#[inline(always)]
-fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
+/// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten. Both are done by
+/// the kernels of the sum, so this is the same code for every level.
+#[inline(never)]
+fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
     let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
     let mut tile = [0.0; COLUMN_TILE];
     maxima.fill(f32::NEG_INFINITY);
@@ -49,7 +50,7 @@ fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>,
         let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
         columns.kernels.write_sum(&columns, first, logits);
         let part = RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[] };
-        let pass = row_maxima(lanes, &part, logits, maxima);
+        let pass = columns.kernels.block_maxima(&part, maxima);
         found.has_nan |= pass.has_nan;
         found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };
     }
@@ -110,10 +111,8 @@ fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], max
 /// The maximum of one block after adjustments.
 #[inline(always)]
 pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
-    with_tokens!(view, tokens => {
-        let [a, b, c, d] = Blocks::new(tokens, view, block).load(lanes, block);
-        largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
-    })
+    let [a, b, c, d] = Blocks::new(view, block).load(lanes, block);
+    largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
 }
 
 #[inline(always)]

@@ -65,6 +65,10 @@ impl Lanes for Avx2 {
         with_avx2!(self, widen_bf16(self, from, to))
     }
     #[inline(always)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        with_avx2!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
         with_avx2!(self, {
             _mm256_storeu_ps(to.as_mut_ptr(), x[0]);
@@ -241,4 +245,10 @@ fn widen_bf16(lanes: Avx2, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
     for i in 0..4 {
         lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn mask_block(lanes: Avx2, bits: u64, block: &mut [f32; BLOCK]) {
+    lanes.mask_whole(bits, block);
 }

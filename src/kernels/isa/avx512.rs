@@ -64,6 +64,10 @@ impl Lanes for Avx512 {
         with_avx512!(self, widen_bf16(self, from, to))
     }
     #[inline(always)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        with_avx512!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
         with_avx512!(self, _mm512_storeu_ps(to.as_mut_ptr(), x))
     }
@@ -202,4 +206,10 @@ fn widen_bf16(lanes: Avx512, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
     for i in 0..4 {
         lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn mask_block(lanes: Avx512, bits: u64, block: &mut [f32; BLOCK]) {
+    lanes.mask_whole(bits, block);
 }
