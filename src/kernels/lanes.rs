@@ -16,6 +16,9 @@ pub trait Lanes: Copy {
     /// Sixteen truth values.
     type M: Copy;
 
+    /// Whether kernels call their longer parts instead of containing them: smaller and slower.
+    const SMALL: bool = false;
+
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
     /// Sixteen floats from memory.

@@ -113,6 +113,18 @@ impl<'a> Blocks<'a> {
         Blocks { view, in_place, cursor, adjusted, buffer: [0.0; BLOCK] }
     }
 
+    /// Loads one block of which some tokens may be masked: what the first pass over a row does. It has no overrides.
+    #[inline(always)]
+    pub(super) fn load_masked<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {
+        if let Some(words) = self.view.words
+            && let Some(rest) = self.in_place.get(block * BLOCK..)
+            && let Some(whole) = rest.first_chunk::<BLOCK>()
+        {
+            return mask_block(lanes, words, block, load_whole(lanes, whole));
+        }
+        self.load(lanes, block)
+    }
+
     /// Loads one block; blocks must be asked for in ascending order.
     #[inline(always)]
     pub(super) fn load<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {

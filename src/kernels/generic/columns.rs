@@ -229,12 +229,8 @@ fn write_end(kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
 #[inline(always)]
 fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
     match kind {
-        // Rare, and as long as two others: one at a time.
-        ColumnType::F64 => {
-            for column in columns {
-                add_group::<L, Binary64, 1>(lanes, [*column], output);
-            }
-        }
+        // Rare: one at a time.
+        ColumnType::F64 => add_singly::<L, Binary64>(lanes, columns, output),
         ColumnType::F32 => add_weights::<L, Binary32>(lanes, columns, output),
         ColumnType::F16 => add_weights::<L, Binary16>(lanes, columns, output),
         ColumnType::Bf16 => add_weights::<L, Brain16>(lanes, columns, output),
@@ -244,12 +240,22 @@ fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>
 
 #[inline(always)]
 fn add_weights<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    if L::SMALL {
+        return add_singly::<L, W>(lanes, columns, output);
+    }
     match columns {
         [a] => add_group::<L, W, 1>(lanes, [*a], output),
         [a, b] => add_group::<L, W, 2>(lanes, [*a, *b], output),
         [a, b, c] => add_group::<L, W, 3>(lanes, [*a, *b, *c], output),
         [a, b, c, d] => add_group::<L, W, 4>(lanes, [*a, *b, *c, *d], output),
         _ => debug_assert!(columns.is_empty(), "{} columns in one group", columns.len()),
+    }
+}
+
+#[inline(always)]
+fn add_singly<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    for column in columns {
+        add_group::<L, W, 1>(lanes, [*column], output);
     }
 }
 

@@ -64,6 +64,16 @@ impl Cut {
     /// The lanes of sixteen tokens from `first` that are kept.
     #[inline(always)]
     pub(super) fn lanes<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        if L::SMALL { self.lanes_apart(lanes, logits, first) } else { self.lanes_inline(lanes, logits, first) }
+    }
+
+    #[inline(never)]
+    fn lanes_apart<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        self.lanes_inline(lanes, logits, first)
+    }
+
+    #[inline(always)]
+    fn lanes_inline<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
         let threshold = lanes.splat(self.logit);
         let token = self.token as usize;
         if first + 15 <= token {
@@ -100,6 +110,16 @@ pub struct Kept {
 /// Exponents and weights of sixteen logits.
 #[inline(always)]
 pub(super) fn exponents_and_weights<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
+    if L::SMALL { weights_apart(lanes, logits, maximum, scale) } else { weights_inline(lanes, logits, maximum, scale) }
+}
+
+#[inline(never)]
+fn weights_apart<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
+    weights_inline(lanes, logits, maximum, scale)
+}
+
+#[inline(always)]
+fn weights_inline<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
     let t = lanes.max(lanes.mul(lanes.sub(logits, maximum), scale), lanes.splat(EXPONENT_FLOOR));
     let magic = lanes.splat(ROUND_MAGIC);
     let rounded = lanes.add(t, magic);
@@ -116,6 +136,16 @@ pub(super) fn exponents_and_weights<L: Lanes>(lanes: L, logits: L::F, maximum: L
 /// The two 20-bit halves of sixteen masses.
 #[inline(always)]
 fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+    if L::SMALL { split_apart(lanes, weight) } else { split_inline(lanes, weight) }
+}
+
+#[inline(never)]
+fn split_apart<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+    split_inline(lanes, weight)
+}
+
+#[inline(always)]
+fn split_inline<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     let unit = lanes.splat((1u32 << 20) as f32);
     let scaled = lanes.mul(weight, unit);
     let high = lanes.truncate(scaled);

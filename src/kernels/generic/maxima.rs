@@ -4,7 +4,7 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, Source, block_bits, load_elements, load_whole, mask_block};
+use super::block::{Blocks, RowView, Source, block_bits, load_whole};
 use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
@@ -23,12 +23,63 @@ pub struct FirstPass {
 /// found even where it is banned. `maxima` is a multiple of 16 long and covers all blocks; entries past them become -inf.
 #[inline(always)]
 pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) -> FirstPass {
-    match view.source {
-        Source::Row(Row::F32(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Row(Row::F16(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Row(Row::Bf16(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Columns(columns) => column_maxima(view, columns, maxima),
+    if let Source::Columns(columns) = view.source {
+        return column_maxima(view, columns, maxima);
     }
+    let view = &view.without_overrides();
+    let count = view.blocks();
+    debug_assert!(
+        maxima.len().is_multiple_of(16) && maxima.len() >= count,
+        "{} maxima for {count} blocks",
+        maxima.len()
+    );
+    let mut largest = lanes.splat(f32::NEG_INFINITY);
+    let mut nan = lanes.none();
+    let mut blocks = Blocks::new(view, 0);
+    let (groups, _) = maxima.as_chunks_mut::<16>();
+    for (group, to) in groups.iter_mut().enumerate() {
+        let first = group * 16;
+        let mut folded = [lanes.splat(f32::NEG_INFINITY); 16];
+        if view.words.is_none() && (first + 16) * BLOCK <= view.valid {
+            let (from, end) = (first * BLOCK, (first + 16) * BLOCK);
+            match view.source {
+                Source::Row(Row::F32(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Row(Row::F16(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Row(Row::Bf16(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Columns(_) => {}
+            }
+        } else {
+            for i in 0..16 {
+                let block = first + i;
+                // A block without an allowed token is not read.
+                if block < count && view.words.is_none_or(|words| block_bits(words, block) != 0) {
+                    let [a, b, c, d] = blocks.load_masked(lanes, block);
+                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
+                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
+                }
+            }
+        }
+        // Adding zero makes every zero positive, so that the order of the fold cannot be seen.
+        let group_maxima = lanes.add(lanes.fold_max(folded), lanes.splat(0.0));
+        largest = lanes.max(largest, group_maxima);
+        lanes.store(group_maxima, to);
+    }
+    FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
+}
+
+/// Folds sixteen whole blocks to sixteen lanes each; returns the lanes in which a NaN was met so far.
+#[inline(always)]
+fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
+    let mut nan = nan;
+    let (blocks, _) = tile.as_chunks::<BLOCK>();
+    if let Some(blocks) = blocks.first_chunk::<16>() {
+        for i in 0..16 {
+            let [a, b, c, d] = load_whole(lanes, &blocks[i]);
+            nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
+            folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
+        }
+    }
+    nan
 }
 
 /// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten. Both are done by
@@ -55,57 +106,6 @@ fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32])
         found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };
     }
     found
-}
-
-#[inline(always)]
-fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
-    let row = &row[..view.valid];
-    let count = view.blocks();
-    debug_assert!(
-        maxima.len().is_multiple_of(16) && maxima.len() >= count,
-        "{} maxima for {count} blocks",
-        maxima.len()
-    );
-    let masked = lanes.splat(f32::NEG_INFINITY);
-    let mut largest = masked;
-    let mut nan = lanes.none();
-    let (groups, _) = maxima.as_chunks_mut::<16>();
-    for (group, to) in groups.iter_mut().enumerate() {
-        let first = group * 16;
-        let whole = if first + 16 <= count { row[first * BLOCK..].first_chunk::<1024>() } else { None };
-        let mut folded = [masked; 16];
-        match (whole, view.words) {
-            (Some(tile), None) => {
-                let (whole_blocks, _) = tile.as_chunks::<BLOCK>();
-                for i in 0..16 {
-                    let [a, b, c, d] = load_whole(lanes, &whole_blocks[i]);
-                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
-                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
-                }
-            }
-            (_, words) => {
-                for i in 0..16 {
-                    let block = first + i;
-                    // A block without an allowed token is not read.
-                    if block >= count || words.is_some_and(|words| block_bits(words, block) == 0) {
-                        continue;
-                    }
-                    let mut quarters = load_elements(lanes, &row[block * BLOCK..]);
-                    if let Some(words) = words {
-                        quarters = mask_block(lanes, words, block, quarters);
-                    }
-                    let [a, b, c, d] = quarters;
-                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
-                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
-                }
-            }
-        }
-        // Adding zero makes every zero positive, so that the order of the fold cannot be seen.
-        let group_maxima = lanes.add(lanes.fold_max(folded), lanes.splat(0.0));
-        largest = lanes.max(largest, group_maxima);
-        lanes.store(group_maxima, to);
-    }
-    FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
 }
 
 /// The maximum of one block after adjustments.
@@ -177,6 +177,16 @@ pub fn find_equal<L: Lanes>(lanes: L, values: &[f32], wanted: f32) -> Option<usi
 /// The first block at or after `first` whose maximum is at least `threshold` (and not -inf).
 #[inline(always)]
 pub fn find_at_least<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
+    if L::SMALL { find_apart(lanes, maxima, first, threshold) } else { find_inline(lanes, maxima, first, threshold) }
+}
+
+#[inline(never)]
+fn find_apart<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
+    find_inline(lanes, maxima, first, threshold)
+}
+
+#[inline(always)]
+fn find_inline<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
     let (vectors, _) = maxima.as_chunks::<16>();
     let threshold = lanes.splat(if threshold > f32::MIN { threshold } else { f32::MIN });
     let mut skip = first % 16;

@@ -28,7 +28,8 @@ impl Lanes for Portable {
     fn load(self, from: &[f32; 16]) -> Self::F {
         from_fn(|i| f32x4::new(quarter(from, i)))
     }
-    #[inline(always)]
+    // Called, not contained: as long as a kernel.
+    #[inline(never)]
     fn load_f16(self, from: &[u16; 16]) -> Self::F {
         from_fn(|i| {
             let bits = u32x4::new(quarter(from, i).map(u32::from));
