@@ -7,6 +7,32 @@
 
 use crate::types::BLOCK;
 
+/// Runs a block for each of the four quarters of 64 tokens. Where the level keeps quarters in registers it is spelled out
+/// four times, because a loop that the compiler does not unroll keeps them in memory.
+macro_rules! for_quarters {
+    ($lanes:ty, $quarter:ident => $body:block) => {
+        if <$lanes>::QUARTERS_IN_REGISTERS {
+            $crate::kernels::lanes::four_times!($quarter => $body);
+        } else {
+            for $quarter in 0..4 {
+                $body
+            }
+        }
+    };
+}
+macro_rules! four_times {
+    ($quarter:ident => $body:block) => {
+        $crate::kernels::lanes::four_times!($quarter => $body; 0 1 2 3)
+    };
+    ($quarter:ident => $body:block; $($number:literal)*) => {
+        $({
+            let $quarter: usize = $number;
+            $body
+        })*
+    };
+}
+pub(super) use {for_quarters, four_times};
+
 /// Sixteen lanes of f32 and u32, and masks over them.
 pub trait Lanes: Copy {
     /// Sixteen f32.
@@ -18,6 +44,8 @@ pub trait Lanes: Copy {
 
     /// Whether kernels call their longer parts instead of containing them: smaller and slower.
     const SMALL: bool = false;
+    /// Whether four [`Lanes::F`] and what is computed from them fit in registers.
+    const QUARTERS_IN_REGISTERS: bool = true;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
@@ -53,10 +81,10 @@ pub trait Lanes: Copy {
     fn mask_whole(self, bits: u64, block: &mut [f32; BLOCK]) {
         let masked = self.splat(f32::NEG_INFINITY);
         let (quarters, _) = block.as_chunks_mut::<16>();
-        for i in 0..4 {
+        for_quarters!(Self, i => {
             let allowed = self.mask((bits >> (16 * i)) as u32 & 0xffff);
             self.store(self.select(allowed, self.load(&quarters[i]), masked), &mut quarters[i]);
-        }
+        });
     }
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
@@ -133,6 +161,25 @@ pub trait Lanes: Copy {
             sum += u64::from(lane);
         }
         sum
+    }
+
+    /// `high * 2^bits + low` of each lane as u64, `bits` at most 31.
+    #[inline(always)]
+    fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
+        let (mut highs, mut lows) = ([0; 16], [0; 16]);
+        self.store_u(high, &mut highs);
+        self.store_u(low, &mut lows);
+        for i in 0..16 {
+            to[i] = (u64::from(highs[i]) << bits) + u64::from(lows[i]);
+        }
+    }
+
+    /// Replaces each number by its bound, `e + e / 2^18 + 64`, or 0 where it is 0.
+    #[inline(always)]
+    fn bound(self, numbers: &mut [u64; 16]) {
+        for number in numbers {
+            *number = if *number == 0 { 0 } else { *number + (*number >> 18) + 64 };
+        }
     }
 }
 

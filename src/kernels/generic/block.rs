@@ -195,22 +195,13 @@ fn fill<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, cursor: usize, log
 
 /// The last elements of a row, filled up to a block with masked ones.
 #[inline(never)]
-pub(super) fn padded<E: Element>(rest: &[E]) -> [E; BLOCK] {
+fn padded<E: Element>(rest: &[E]) -> [E; BLOCK] {
     let mut block = [E::MASKED; BLOCK];
     block[..rest.len()].copy_from_slice(rest);
     block
 }
 
-/// Sixty-four elements from the front of `rest`, -inf where the row ends before.
-#[inline(always)]
-pub(super) fn load_elements<L: Lanes, E: Element>(lanes: L, rest: &[E]) -> [L::F; 4] {
-    if let Some(whole) = rest.first_chunk::<BLOCK>() {
-        load_whole(lanes, whole)
-    } else {
-        load_whole(lanes, &padded(rest))
-    }
-}
-
+/// Sixty-four elements.
 #[inline(always)]
 pub(super) fn load_whole<L: Lanes, E: Element>(lanes: L, block: &[E; BLOCK]) -> [L::F; 4] {
     let (chunks, _) = block.as_chunks::<16>();

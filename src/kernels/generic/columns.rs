@@ -225,6 +225,24 @@ fn write_end(kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
     }
 }
 
+/// Adds one to four columns to the vectors of the output: spelled out for each number of columns, so that their factors stay
+/// in registers. An activation of 1 is multiplied by as any other: exact, and no slower than the memory it waits for.
+macro_rules! add_group {
+    ($L:ty, $W:ty, $lanes:ident, $output:ident, $($column:ident),+) => {{
+        let step = 16 * <$W>::SIZE;
+        let (vectors, _) = $output.as_chunks_mut::<16>();
+        $(let $column = ($lanes.splat($column.value), &$column.bytes[..vectors.len() * step]);)+
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            let mut sum = $lanes.load(vector);
+            $(
+                let weights = <$W>::load::<$L>($lanes, &$column.1[i * step..(i + 1) * step]);
+                sum = $lanes.add(sum, $lanes.mul($column.0, weights));
+            )+
+            $lanes.store(sum, vector);
+        }
+    }};
+}
+
 /// Adds up to four columns to `output`, for each element in the order of the columns.
 #[inline(always)]
 fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
@@ -244,10 +262,10 @@ fn add_weights<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], outp
         return add_singly::<L, W>(lanes, columns, output);
     }
     match columns {
-        [a] => add_group::<L, W, 1>(lanes, [*a], output),
-        [a, b] => add_group::<L, W, 2>(lanes, [*a, *b], output),
-        [a, b, c] => add_group::<L, W, 3>(lanes, [*a, *b, *c], output),
-        [a, b, c, d] => add_group::<L, W, 4>(lanes, [*a, *b, *c, *d], output),
+        [a] => add_group!(L, W, lanes, output, a),
+        [a, b] => add_group!(L, W, lanes, output, a, b),
+        [a, b, c] => add_group!(L, W, lanes, output, a, b, c),
+        [a, b, c, d] => add_group!(L, W, lanes, output, a, b, c, d),
         _ => debug_assert!(columns.is_empty(), "{} columns in one group", columns.len()),
     }
 }
@@ -255,26 +273,7 @@ fn add_weights<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], outp
 #[inline(always)]
 fn add_singly<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
     for column in columns {
-        add_group::<L, W, 1>(lanes, [*column], output);
-    }
-}
-
-/// An activation of 1 is multiplied by as any other: exact, and no slower than the memory it waits for.
-#[inline(always)]
-fn add_group<L: Lanes, W: Weight, const N: usize>(lanes: L, columns: [ScaledColumn<'_>; N], output: &mut [f32]) {
-    let step = 16 * W::SIZE;
-    let mut factors = [lanes.splat(1.0); N];
-    for j in 0..N {
-        factors[j] = lanes.splat(columns[j].value);
-    }
-    let (vectors, _) = output.as_chunks_mut::<16>();
-    for (i, vector) in vectors.iter_mut().enumerate() {
-        let mut sum = lanes.load(vector);
-        for j in 0..N {
-            let weights = W::load(lanes, &columns[j].bytes[i * step..(i + 1) * step]);
-            sum = lanes.add(sum, lanes.mul(factors[j], weights));
-        }
-        lanes.store(sum, vector);
+        add_group!(L, W, lanes, output, column);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::block::{Blocks, RowView};
 use super::maxima::find_at_least;
-use crate::kernels::lanes::Lanes;
+use crate::kernels::lanes::{Lanes, for_quarters};
 use crate::numeric::{EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_mass};
 use crate::types::{BLOCK, TokenId};
 
@@ -153,16 +153,19 @@ fn split_inline<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     (high, low)
 }
 
+/// The sum of sixteen masses.
+#[inline(always)]
+fn total(masses: &[u64; 16]) -> u64 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *masses;
+    (((a + b) + (c + d)) + ((e + f) + (g + h))) + (((i + j) + (k + l)) + ((m + n) + (o + p)))
+}
+
 /// Sixteen masses.
 #[inline(always)]
 pub(super) fn mass_array<L: Lanes>(lanes: L, weight: L::F) -> [u64; 16] {
     let (high, low) = split_mass(lanes, weight);
-    let (mut highs, mut lows, mut masses) = ([0; 16], [0; 16], [0; 16]);
-    lanes.store_u(high, &mut highs);
-    lanes.store_u(low, &mut lows);
-    for lane in 0..16 {
-        masses[lane] = (u64::from(highs[lane]) << 20) + u64::from(lows[lane]);
-    }
+    let mut masses = [0; 16];
+    lanes.join(high, low, 20, &mut masses);
     masses
 }
 
@@ -220,7 +223,7 @@ fn typed_sums<L: Lanes, const MASSES: bool>(lanes: L, view: &RowView<'_>, maxima
                 continue;
             }
             let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
+            for_quarters!(L, i => {
                 let logits = quarters[i];
                 let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
                 weight_lanes = lanes.add(weight_lanes, w);
@@ -228,7 +231,7 @@ fn typed_sums<L: Lanes, const MASSES: bool>(lanes: L, view: &RowView<'_>, maxima
                 if MASSES {
                     masses.add(w);
                 }
-            }
+            });
         }
         sums.weight += f64::from(lanes.sum(weight_lanes));
         sums.weight_exponent += f64::from(lanes.sum(exponent_lanes));
@@ -259,14 +262,14 @@ pub fn kept_masses<L: Lanes>(
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
         let (mut high, mut low) = (lanes.zero(), lanes.zero());
-        for i in 0..4 {
+        for_quarters!(L, i => {
             let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
             kept.count += lanes.bits(keep).count_ones();
             let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
             let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
             high = lanes.add_u(high, high_part);
             low = lanes.add_u(low, low_part);
-        }
+        });
         masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
         kept.mass += masses[block];
         next = find_at_least(lanes, maxima, block + 1, cut.logit);
@@ -292,14 +295,14 @@ pub fn kept_and_total_mass<L: Lanes>(
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
         let block_is_kept = maxima[block] >= cut.logit;
-        for i in 0..4 {
+        for_quarters!(L, i => {
             let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
             total.add(w);
             if block_is_kept {
                 let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
                 kept.add(lanes.select(keep, w, lanes.splat(0.0)));
             }
-        }
+        });
         loaded += 1;
         if loaded % 256 == 0 {
             kept.empty();
@@ -322,10 +325,10 @@ pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: C
             continue;
         }
         let quarters = blocks.load(lanes, block);
-        for i in 0..4 {
+        for_quarters!(L, i => {
             let logits = quarters[i];
             count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
-        }
+        });
     }
     count
 }
@@ -342,18 +345,16 @@ pub fn block_masses<L: Lanes>(
 ) -> u64 {
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let (outputs, _) = masses.as_chunks_mut::<16>();
-    let mut total = 0;
+    let mut sum = 0;
     let quarters = Blocks::new(view, block).load(lanes, block);
-    for i in 0..4 {
+    for_quarters!(L, i => {
         let logits = quarters[i];
         let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
         let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
         outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-        for lane in 0..16 {
-            total += outputs[i][lane];
-        }
-    }
-    total
+        sum += total(&outputs[i]);
+    });
+    sum
 }
 
 /// Bounds of all blocks from their maxima: 0 for a masked or negligible block. Returns their sum. `maxima` is a multiple of
@@ -371,15 +372,10 @@ pub fn block_bounds<L: Lanes>(lanes: L, maxima: &[f32], scale: Scale, bounds: &m
         let scaled = lanes.mul(w, unit);
         let high = lanes.truncate(scaled);
         let low = lanes.truncate(lanes.mul(lanes.sub(scaled, lanes.to_float(high)), unit));
-        let (mut highs, mut lows) = ([0; 16], [0; 16]);
-        lanes.store_u(high, &mut highs);
-        lanes.store_u(low, &mut lows);
-        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
-            let e = (u64::from(high) << 23) + u64::from(low);
-            // A weight is 0 or at least 2^-40, so e is 0 exactly where the block weighs nothing.
-            *to = if e == 0 { 0 } else { e + (e >> 18) + 64 };
-            sum += *to;
-        }
+        lanes.join(high, low, 23, to);
+        // A weight is 0 or at least 2^-40, so the number is 0 exactly where the block weighs nothing.
+        lanes.bound(to);
+        sum += total(to);
     }
     sum
 }

@@ -88,14 +88,12 @@ fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut
 fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
     let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
     let mut tile = [0.0; COLUMN_TILE];
-    maxima.fill(f32::NEG_INFINITY);
     for (i, maxima) in maxima.chunks_mut(16).enumerate() {
         let first = i * COLUMN_TILE;
-        if first >= view.valid {
-            break;
-        }
         let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
-        if words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0)) {
+        if first >= view.valid || words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0))
+        {
+            maxima.fill(f32::NEG_INFINITY);
             continue;
         }
         let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
@@ -190,12 +188,14 @@ fn find_inline<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32)
     let (vectors, _) = maxima.as_chunks::<16>();
     let threshold = lanes.splat(if threshold > f32::MIN { threshold } else { f32::MIN });
     let mut skip = first % 16;
-    for (i, vector) in vectors.iter().enumerate().skip(first / 16) {
+    let mut at = first / 16;
+    while let Some(vector) = vectors.get(at) {
         let bits = lanes.bits(lanes.ge(lanes.load(vector), threshold)) >> skip << skip;
         if bits != 0 {
-            return Some(16 * i + bits.trailing_zeros() as usize);
+            return Some(16 * at + bits.trailing_zeros() as usize);
         }
         skip = 0;
+        at += 1;
     }
     None
 }

@@ -162,6 +162,46 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        with_avx512!(self, {
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn sum_u(self, x: Self::U) -> u64 {
+        with_avx512!(self, {
+            let low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(x));
+            let high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64::<1>(x));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(low, high)) as u64
+        })
+    }
+    #[inline(always)]
+    fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
+        with_avx512!(self, {
+            let bits = _mm_cvtsi32_si128(bits as i32);
+            let highs = [_mm512_castsi512_si256(high), _mm512_extracti64x4_epi64::<1>(high)];
+            let lows = [_mm512_castsi512_si256(low), _mm512_extracti64x4_epi64::<1>(low)];
+            let first = _mm512_sll_epi64(_mm512_cvtepu32_epi64(highs[0]), bits);
+            let second = _mm512_sll_epi64(_mm512_cvtepu32_epi64(highs[1]), bits);
+            let to = to.as_mut_ptr().cast::<__m512i>();
+            _mm512_storeu_si512(to, _mm512_add_epi64(first, _mm512_cvtepu32_epi64(lows[0])));
+            _mm512_storeu_si512(to.add(1), _mm512_add_epi64(second, _mm512_cvtepu32_epi64(lows[1])));
+        })
+    }
+    #[inline(always)]
+    fn bound(self, numbers: &mut [u64; 16]) {
+        with_avx512!(self, {
+            let at = numbers.as_mut_ptr().cast::<__m512i>();
+            let (first, second) = (_mm512_loadu_si512(at), _mm512_loadu_si512(at.add(1)));
+            _mm512_storeu_si512(at, self.bound_of_eight(first));
+            _mm512_storeu_si512(at.add(1), self.bound_of_eight(second));
+        })
+    }
+
+    #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
         let p = self.fold_four(x[0], x[4], x[8], x[12]);
         let q = self.fold_four(x[1], x[5], x[9], x[13]);
@@ -178,6 +218,14 @@ impl Lanes for Avx512 {
 }
 
 impl Avx512 {
+    #[inline(always)]
+    fn bound_of_eight(self, e: __m512i) -> __m512i {
+        with_avx512!(self, {
+            let bound = _mm512_add_epi64(_mm512_add_epi64(e, _mm512_srli_epi64::<18>(e)), _mm512_set1_epi64(64));
+            _mm512_maskz_mov_epi64(_mm512_test_epi64_mask(e, e), bound)
+        })
+    }
+
     /// Folds four inputs so that the 128-bit quarter j of the result holds four lanes of input j.
     #[inline(always)]
     fn fold_four(self, a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {

@@ -13,6 +13,7 @@ impl Lanes for Scalar {
     type F = [f32; 16];
     type U = [u32; 16];
     type M = u32;
+    const QUARTERS_IN_REGISTERS: bool = false;
     const SMALL: bool = true;
 
     #[inline(always)]
