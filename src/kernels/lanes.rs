@@ -163,6 +163,17 @@ pub trait Lanes: Copy {
         sum
     }
 
+    /// The sum of the numbers whose lane is set.
+    #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        let bits = self.bits(m);
+        let mut sum = 0;
+        for i in 0..16 {
+            sum += if bits >> i & 1 != 0 { numbers[i] } else { 0 };
+        }
+        sum
+    }
+
     /// `high * 2^bits + low` of each lane as u64, `bits` at most 31.
     #[inline(always)]
     fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
@@ -174,12 +185,15 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// Replaces each number by its bound, `e + e / 2^18 + 64`, or 0 where it is 0.
+    /// Replaces each number by its bound, `e + e / 2^18 + 64`, or 0 where it is 0; returns their sum.
     #[inline(always)]
-    fn bound(self, numbers: &mut [u64; 16]) {
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
+        let mut sum = 0;
         for number in numbers {
             *number = if *number == 0 { 0 } else { *number + (*number >> 18) + 64 };
+            sum += *number;
         }
+        sum
     }
 }
 

@@ -17,6 +17,6 @@ pub mod lanes;
 pub use dispatch::{Kernels, Level};
 pub use generic::{
     Bracket, COLUMN_TILE, Collected, ColumnSum, ColumnType, Cut, FirstPass, Kept, Override, Rewrite, RowView, Scale,
-    Source, Sums,
+    Source, Sums, total,
 };
 pub use isa::environment::with_default_environment;

@@ -153,9 +153,9 @@ fn split_inline<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     (high, low)
 }
 
-/// The sum of sixteen masses.
+/// The sum of sixteen masses; a tree, because a chain waits for each addition.
 #[inline(always)]
-fn total(masses: &[u64; 16]) -> u64 {
+pub fn total(masses: &[u64; 16]) -> u64 {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *masses;
     (((a + b) + (c + d)) + ((e + f) + (g + h))) + (((i + j) + (k + l)) + ((m + n) + (o + p)))
 }
@@ -374,8 +374,21 @@ pub fn block_bounds<L: Lanes>(lanes: L, maxima: &[f32], scale: Scale, bounds: &m
         let low = lanes.truncate(lanes.mul(lanes.sub(scaled, lanes.to_float(high)), unit));
         lanes.join(high, low, 23, to);
         // A weight is 0 or at least 2^-40, so the number is 0 exactly where the block weighs nothing.
-        lanes.bound(to);
-        sum += total(to);
+        sum += lanes.bound(to);
+    }
+    sum
+}
+
+/// The sum of the bounds of those blocks whose maximum is below `threshold`; `maxima` is a multiple of 16 long, `bounds` at
+/// least as long.
+#[inline(always)]
+pub fn bounds_below<L: Lanes>(lanes: L, maxima: &[f32], threshold: f32, bounds: &[u64]) -> u64 {
+    let (vectors, _) = maxima.as_chunks::<16>();
+    let (numbers, _) = bounds.as_chunks::<16>();
+    let threshold = lanes.splat(threshold);
+    let mut sum = 0;
+    for (vector, numbers) in vectors.iter().zip(numbers) {
+        sum += lanes.sum_selected(lanes.gt(threshold, lanes.load(vector)), numbers);
     }
     sum
 }

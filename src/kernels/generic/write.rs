@@ -27,8 +27,10 @@ pub struct Rewrite<'a> {
 trait Writer<L: Lanes> {
     /// What is written for a token that is not kept.
     const REMOVED: f32;
+    /// A block begins.
+    fn begin(&mut self, lanes: L, block: usize);
     /// The sixteen values to write; `keep` are the lanes kept.
-    fn write(&mut self, lanes: L, block: usize, logits: L::F, keep: L::M) -> L::F;
+    fn write(&mut self, lanes: L, logits: L::F, keep: L::M) -> L::F;
 }
 
 /// Writes every block; those without a kept token are filled.
@@ -68,9 +70,10 @@ fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<
             if let Some(words) = words {
                 logits = mask_block(lanes, words, block, logits);
             }
+            writer.begin(lanes, block);
             for_quarters!(L, i => {
                 let keep = cut.lanes(lanes, logits[i], first + 16 * i);
-                lanes.store(writer.write(lanes, block, logits[i], keep), &mut quarters[i]);
+                lanes.store(writer.write(lanes, logits[i], keep), &mut quarters[i]);
             });
         }
         if valid - first < BLOCK {
@@ -88,7 +91,9 @@ struct LogitWriter<L: Lanes> {
 impl<L: Lanes> Writer<L> for LogitWriter<L> {
     const REMOVED: f32 = f32::NEG_INFINITY;
     #[inline(always)]
-    fn write(&mut self, lanes: L, _: usize, logits: L::F, keep: L::M) -> L::F {
+    fn begin(&mut self, _: L, _: usize) {}
+    #[inline(always)]
+    fn write(&mut self, lanes: L, logits: L::F, keep: L::M) -> L::F {
         let scaled = if self.undivided { logits } else { lanes.div(logits, self.divisor) };
         lanes.select(keep, scaled, self.masked)
     }
@@ -117,12 +122,15 @@ struct WeightWriter<L: Lanes> {
 impl<L: Lanes> Writer<L> for WeightWriter<L> {
     const REMOVED: f32 = 0.0;
     #[inline(always)]
-    fn write(&mut self, lanes: L, block: usize, logits: L::F, keep: L::M) -> L::F {
+    fn begin(&mut self, lanes: L, block: usize) {
         if block / 16 != self.tile {
             self.total += f64::from(lanes.sum(self.weights));
             self.weights = self.zero;
             self.tile = block / 16;
         }
+    }
+    #[inline(always)]
+    fn write(&mut self, lanes: L, logits: L::F, keep: L::M) -> L::F {
         let (_, w) = exponents_and_weights(lanes, logits, self.maximum, self.factor);
         let w = lanes.select(keep, w, self.zero);
         self.weights = lanes.add(self.weights, w);

@@ -176,8 +176,21 @@ impl Lanes for Avx2 {
         with_avx2!(self, {
             let [a, b, c, d] = self.widen_u(x);
             let four = _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d));
-            let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
-            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+            self.sum_of_four(four)
+        })
+    }
+    #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        with_avx2!(self, {
+            let from = numbers.as_ptr().cast::<__m256i>();
+            let mut four = _mm256_setzero_si256();
+            four_times!(i => {
+                let half = _mm256_castps_si256(m[i / 2]);
+                let half = if i % 2 == 0 { _mm256_castsi256_si128(half) } else { _mm256_extracti128_si256::<1>(half) };
+                let selected = _mm256_and_si256(_mm256_cvtepi32_epi64(half), _mm256_loadu_si256(from.add(i)));
+                four = _mm256_add_epi64(four, selected);
+            });
+            self.sum_of_four(four)
         })
     }
     #[inline(always)]
@@ -192,15 +205,19 @@ impl Lanes for Avx2 {
         })
     }
     #[inline(always)]
-    fn bound(self, numbers: &mut [u64; 16]) {
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
         with_avx2!(self, {
+            let mut four = _mm256_setzero_si256();
             let at = numbers.as_mut_ptr().cast::<__m256i>();
             four_times!(i => {
                 let e = _mm256_loadu_si256(at.add(i));
                 let bound = _mm256_add_epi64(_mm256_add_epi64(e, _mm256_srli_epi64::<18>(e)), _mm256_set1_epi64x(64));
                 let empty = _mm256_cmpeq_epi64(e, _mm256_setzero_si256());
-                _mm256_storeu_si256(at.add(i), _mm256_andnot_si256(empty, bound));
+                let bound = _mm256_andnot_si256(empty, bound);
+                _mm256_storeu_si256(at.add(i), bound);
+                four = _mm256_add_epi64(four, bound);
             });
+            self.sum_of_four(four)
         })
     }
 
@@ -216,6 +233,14 @@ impl Lanes for Avx2 {
 type Pair = [__m256; 2];
 
 impl Avx2 {
+    #[inline(always)]
+    fn sum_of_four(self, four: __m256i) -> u64 {
+        with_avx2!(self, {
+            let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+        })
+    }
+
     /// Sixteen u32 as u64.
     #[inline(always)]
     fn widen_u(self, x: [__m256i; 2]) -> [__m256i; 4] {

@@ -179,6 +179,15 @@ impl Lanes for Avx512 {
         })
     }
     #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        with_avx512!(self, {
+            let from = numbers.as_ptr().cast::<__m512i>();
+            let first = _mm512_maskz_mov_epi64(m as __mmask8, _mm512_loadu_si512(from));
+            let second = _mm512_maskz_mov_epi64((m >> 8) as __mmask8, _mm512_loadu_si512(from.add(1)));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(first, second)) as u64
+        })
+    }
+    #[inline(always)]
     fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
         with_avx512!(self, {
             let bits = _mm_cvtsi32_si128(bits as i32);
@@ -192,12 +201,14 @@ impl Lanes for Avx512 {
         })
     }
     #[inline(always)]
-    fn bound(self, numbers: &mut [u64; 16]) {
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
         with_avx512!(self, {
             let at = numbers.as_mut_ptr().cast::<__m512i>();
-            let (first, second) = (_mm512_loadu_si512(at), _mm512_loadu_si512(at.add(1)));
-            _mm512_storeu_si512(at, self.bound_of_eight(first));
-            _mm512_storeu_si512(at.add(1), self.bound_of_eight(second));
+            let first = self.bound_of_eight(_mm512_loadu_si512(at));
+            let second = self.bound_of_eight(_mm512_loadu_si512(at.add(1)));
+            _mm512_storeu_si512(at, first);
+            _mm512_storeu_si512(at.add(1), second);
+            _mm512_reduce_add_epi64(_mm512_add_epi64(first, second)) as u64
         })
     }
 
