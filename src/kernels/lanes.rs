@@ -7,11 +7,11 @@
 
 use crate::types::BLOCK;
 
-/// Runs a block for each of the four quarters of 64 tokens. Where the level keeps quarters in registers it is spelled out
-/// four times, because a loop that the compiler does not unroll keeps them in memory.
+/// Runs a block for each of the four quarters of 64 tokens. If `$apart` (a constant of the level) it is spelled out four
+/// times, because a loop that the compiler does not unroll keeps the quarters in memory.
 macro_rules! for_quarters {
-    ($lanes:ty, $quarter:ident => $body:block) => {
-        if <$lanes>::QUARTERS_IN_REGISTERS {
+    ($apart:expr, $quarter:ident => $body:block) => {
+        if $apart {
             $crate::kernels::lanes::four_times!($quarter => $body);
         } else {
             for $quarter in 0..4 {
@@ -81,7 +81,7 @@ pub trait Lanes: Copy {
     fn mask_whole(self, bits: u64, block: &mut [f32; BLOCK]) {
         let masked = self.splat(f32::NEG_INFINITY);
         let (quarters, _) = block.as_chunks_mut::<16>();
-        for_quarters!(Self, i => {
+        for_quarters!(Self::QUARTERS_IN_REGISTERS, i => {
             let allowed = self.mask((bits >> (16 * i)) as u32 & 0xffff);
             self.store(self.select(allowed, self.load(&quarters[i]), masked), &mut quarters[i]);
         });

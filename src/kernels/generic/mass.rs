@@ -223,7 +223,7 @@ fn typed_sums<L: Lanes, const MASSES: bool>(lanes: L, view: &RowView<'_>, maxima
                 continue;
             }
             let quarters = blocks.load(lanes, block);
-            for_quarters!(L, i => {
+            for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
                 let logits = quarters[i];
                 let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
                 weight_lanes = lanes.add(weight_lanes, w);
@@ -262,7 +262,7 @@ pub fn kept_masses<L: Lanes>(
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
         let (mut high, mut low) = (lanes.zero(), lanes.zero());
-        for_quarters!(L, i => {
+        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
             let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
             kept.count += lanes.bits(keep).count_ones();
             let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
@@ -295,7 +295,7 @@ pub fn kept_and_total_mass<L: Lanes>(
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
         let block_is_kept = maxima[block] >= cut.logit;
-        for_quarters!(L, i => {
+        for_quarters!(!L::SMALL, i => {
             let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
             total.add(w);
             if block_is_kept {
@@ -325,7 +325,7 @@ pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: C
             continue;
         }
         let quarters = blocks.load(lanes, block);
-        for_quarters!(L, i => {
+        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
             let logits = quarters[i];
             count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
         });
@@ -347,7 +347,7 @@ pub fn block_masses<L: Lanes>(
     let (outputs, _) = masses.as_chunks_mut::<16>();
     let mut sum = 0;
     let quarters = Blocks::new(view, block).load(lanes, block);
-    for_quarters!(L, i => {
+    for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
         let logits = quarters[i];
         let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
         let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);

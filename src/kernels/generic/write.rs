@@ -59,7 +59,7 @@ fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<
         let (quarters, _) = chunk.as_chunks_mut::<16>();
         if negligible {
             let removed = lanes.splat(W::REMOVED);
-            for_quarters!(L, i => { lanes.store(removed, &mut quarters[i]); });
+            for_quarters!(L::QUARTERS_IN_REGISTERS, i => { lanes.store(removed, &mut quarters[i]); });
         } else {
             let mut logits = [
                 lanes.load(&quarters[0]),
@@ -71,7 +71,7 @@ fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<
                 logits = mask_block(lanes, words, block, logits);
             }
             writer.begin(lanes, block);
-            for_quarters!(L, i => {
+            for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
                 let keep = cut.lanes(lanes, logits[i], first + 16 * i);
                 lanes.store(writer.write(lanes, logits[i], keep), &mut quarters[i]);
             });

@@ -3,16 +3,41 @@
 
 use crate::kernels::lanes::Lanes;
 use bytemuck::cast;
-use core::array::from_fn;
 use wide::{f32x4, i32x4, u32x4};
 
 /// The portable machine; every processor has it.
 #[derive(Clone, Copy)]
 pub struct Portable;
 
+/// Four 16-bit numbers as u32.
 #[inline(always)]
-fn quarter<T: Copy>(from: &[T; 16], i: usize) -> [T; 4] {
-    [from[4 * i], from[4 * i + 1], from[4 * i + 2], from[4 * i + 3]]
+fn wide_quarter(from: &[u16; 16], i: usize) -> u32x4 {
+    u32x4::new([u32::from(from[i]), u32::from(from[i + 1]), u32::from(from[i + 2]), u32::from(from[i + 3])])
+}
+
+#[inline(always)]
+fn splat_u(x: u32) -> u32x4 {
+    u32x4::new([x, x, x, x])
+}
+
+/// Four binary16 numbers, widened.
+#[inline(always)]
+fn half_quarter(from: &[u16; 16], i: usize) -> f32x4 {
+    let bits = wide_quarter(from, i);
+    let magnitude = (bits & splat_u(0x7fff)) << 13u32;
+    // The exponent is short by 112; multiplying mends normal and subnormal numbers alike, exactly.
+    let scaled: f32x4 = cast::<u32x4, f32x4>(magnitude) * cast::<u32x4, f32x4>(splat_u(0x7780_0000));
+    let largest = cast::<u32x4, i32x4>(splat_u((0x7bff << 13) | 0x1fff));
+    let special: f32x4 = cast(cast::<u32x4, i32x4>(magnitude).simd_gt(largest));
+    let exponent = special & cast::<u32x4, f32x4>(splat_u(0x7f80_0000));
+    let sign: f32x4 = cast((bits & splat_u(0x8000)) << 16u32);
+    scaled | exponent | sign
+}
+
+/// Four bfloat16 numbers, widened.
+#[inline(always)]
+fn brain_quarter(from: &[u16; 16], i: usize) -> f32x4 {
+    cast(wide_quarter(from, i) << 16u32)
 }
 
 impl Lanes for Portable {
@@ -34,26 +59,11 @@ impl Lanes for Portable {
     // Called, not contained: as long as a kernel.
     #[inline(never)]
     fn load_f16(self, from: &[u16; 16]) -> Self::F {
-        from_fn(|i| {
-            let bits = u32x4::new(quarter(from, i).map(u32::from));
-            let magnitude = (bits & u32x4::splat(0x7fff)) << 13u32;
-            // The exponent is short by 112; multiplying mends normal and subnormal numbers alike, exactly.
-            let scaled: f32x4 = cast::<u32x4, f32x4>(magnitude) * f32x4::splat(f32::from_bits(0x7780_0000));
-            let special: f32x4 =
-                cast::<i32x4, f32x4>(cast::<u32x4, i32x4>(magnitude).simd_gt(i32x4::splat((0x7bff << 13) | 0x1fff)));
-            let exponent = special & f32x4::splat(f32::INFINITY);
-            let sign: f32x4 = cast((bits & u32x4::splat(0x8000)) << 16u32);
-            scaled | exponent | sign
-        })
+        [half_quarter(from, 0), half_quarter(from, 4), half_quarter(from, 8), half_quarter(from, 12)]
     }
     #[inline(always)]
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
-        [
-            cast(u32x4::new(quarter(from, 0).map(|bits| u32::from(bits) << 16))),
-            cast(u32x4::new(quarter(from, 1).map(|bits| u32::from(bits) << 16))),
-            cast(u32x4::new(quarter(from, 2).map(|bits| u32::from(bits) << 16))),
-            cast(u32x4::new(quarter(from, 3).map(|bits| u32::from(bits) << 16))),
-        ]
+        [brain_quarter(from, 0), brain_quarter(from, 4), brain_quarter(from, 8), brain_quarter(from, 12)]
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
