@@ -35,7 +35,6 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
     );
     let mut largest = lanes.splat(f32::NEG_INFINITY);
     let mut nan = lanes.none();
-    let mut blocks = Blocks::new(view, 0);
     let (groups, _) = maxima.as_chunks_mut::<16>();
     for (group, to) in groups.iter_mut().enumerate() {
         let first = group * 16;
@@ -49,6 +48,7 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
                 Source::Columns(_) => {}
             }
         } else {
+            let mut blocks = Blocks::new(view, first);
             for i in 0..16 {
                 let block = first + i;
                 // A block without an allowed token is not read.
