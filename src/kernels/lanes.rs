@@ -5,6 +5,7 @@
 //! method is defined by the scalar implementation in `isa/scalar.rs` and must agree with it bit for bit. There is no fused
 //! multiply-add, on purpose: SSE2 and wasm have none.
 
+use super::generic::Band;
 use crate::types::BLOCK;
 
 /// Runs a block for each of the four quarters of 64 tokens. If `$apart` (a constant of the level) it is spelled out four
@@ -86,6 +87,11 @@ pub trait Lanes: Copy {
             self.store(self.select(allowed, self.load(&quarters[i]), masked), &mut quarters[i]);
         });
     }
+    /// Puts -inf in place of a block's logits outside the band. Never part of its caller, likewise.
+    #[inline(never)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        band.apply(self, block, logits);
+    }
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
 
@@ -141,14 +147,7 @@ pub trait Lanes: Copy {
     fn sum(self, x: Self::F) -> f32 {
         let mut a = [0.0; 16];
         self.store(x, &mut a);
-        let mut width = 8;
-        while width > 0 {
-            for i in 0..width {
-                a[i] += a[i + width];
-            }
-            width /= 2;
-        }
-        a[0]
+        fold_sum(a)
     }
 
     /// The sum of the lanes as u64.
@@ -195,6 +194,20 @@ pub trait Lanes: Copy {
         }
         sum
     }
+}
+
+/// The sum of sixteen lanes by the one fixed tree.
+#[inline(always)]
+pub fn fold_sum(lanes: [f32; 16]) -> f32 {
+    let mut a = lanes;
+    let mut width = 8;
+    while width > 0 {
+        for i in 0..width {
+            a[i] += a[i + width];
+        }
+        width /= 2;
+    }
+    a[0]
 }
 
 /// An element of a row of logits: how sixteen of them become sixteen f32.

@@ -4,6 +4,7 @@
 //! and never written anywhere. A lane that takes no part is -inf.
 
 use super::columns::ColumnSum;
+use super::mass::Cut;
 use crate::kernels::lanes::{Element, Lanes};
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::{Pod, Zeroable};
@@ -54,6 +55,44 @@ pub struct RowView<'a> {
     pub valid: usize,
     /// Adjusted logits in ascending token order, each token at most once and allowed.
     pub overrides: &'a [Override],
+    /// The part of the order that takes part; `None` is all of it. Maxima of blocks that were found without it are upper
+    /// bounds with it.
+    pub band: Option<Band>,
+}
+
+/// A run of the total order: from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    /// Tokens that stand before this one take no part.
+    pub first: Cut,
+    /// Tokens that stand after this one take no part.
+    pub last: Cut,
+}
+
+impl Band {
+    /// The whole order.
+    pub const ALL: Band = Band { first: Cut { logit: f32::INFINITY, token: 0 }, last: Cut::ALL };
+
+    /// Whether a token of this logit lies in the band.
+    #[inline(always)]
+    pub fn keeps(&self, logit: f32, token: TokenId) -> bool {
+        let before = logit > self.first.logit || logit == self.first.logit && token < self.first.token;
+        !before && self.last.keeps(logit, token)
+    }
+
+    /// Puts -inf in place of the logits of a block that lie outside the band.
+    #[inline(always)]
+    pub(in crate::kernels) fn apply<L: Lanes>(&self, lanes: L, block: usize, logits: &mut [f32; BLOCK]) {
+        let masked = lanes.splat(f32::NEG_INFINITY);
+        let (quarters, _) = logits.as_chunks_mut::<16>();
+        for i in 0..4 {
+            let first = block * BLOCK + 16 * i;
+            let logits = lanes.load(&quarters[i]);
+            let before = self.first.lanes_before(lanes, logits, first);
+            let kept = lanes.select(self.last.lanes(lanes, logits, first), logits, masked);
+            lanes.store(lanes.select(before, masked, kept), &mut quarters[i]);
+        }
+    }
 }
 
 impl<'a> RowView<'a> {
@@ -74,15 +113,16 @@ impl<'a> RowView<'a> {
         if !self.is_allowed(token) {
             return f32::NEG_INFINITY;
         }
-        match self.overrides.binary_search_by_key(&token, |entry| entry.token) {
+        let logit = match self.overrides.binary_search_by_key(&token, |entry| entry.token) {
             Ok(at) => self.overrides[at].logit,
             Err(_) => self.source.get(token as usize),
-        }
+        };
+        if self.band.is_none_or(|band| band.keeps(logit, token)) { logit } else { f32::NEG_INFINITY }
     }
 
-    /// The same row without adjustments.
-    pub fn without_overrides(&self) -> RowView<'a> {
-        RowView { overrides: &[], ..*self }
+    /// The row as given: without adjustments, the whole of it.
+    pub fn as_given(&self) -> RowView<'a> {
+        RowView { overrides: &[], band: None, ..*self }
     }
 }
 
@@ -134,6 +174,7 @@ impl<'a> Blocks<'a> {
             None => true,
         };
         if all_allowed
+            && self.view.band.is_none()
             && self.adjusted >= first + BLOCK
             && let Some(rest) = self.in_place.get(first..)
             && let Some(whole) = rest.first_chunk::<BLOCK>()
@@ -189,6 +230,9 @@ fn fill<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, cursor: usize, log
     }
     if let Some(words) = view.words {
         lanes.mask_block(block_bits(words, block), logits);
+    }
+    if let Some(band) = view.band {
+        lanes.keep_band(&band, block, logits);
     }
     next
 }

@@ -26,7 +26,7 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
     if let Source::Columns(columns) = view.source {
         return column_maxima(view, columns, maxima);
     }
-    let view = &view.without_overrides();
+    let view = &view.as_given();
     let count = view.blocks();
     debug_assert!(
         maxima.len().is_multiple_of(16) && maxima.len() >= count,
@@ -98,7 +98,8 @@ fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32])
         }
         let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
         columns.kernels.write_sum(&columns, first, logits);
-        let part = RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[] };
+        let part =
+            RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
         let pass = columns.kernels.block_maxima(&part, maxima);
         found.has_nan |= pass.has_nan;
         found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };

@@ -3,8 +3,8 @@
 //! Both read a block, decide, and write it back, so the row is its own output. They are called when nothing can fail any
 //! more. A block whose maximum is below the cut is not read.
 
-use super::block::{Override, block_bits, mask_block};
-use super::mass::{Cut, Scale, exponents_and_weights};
+use super::block::{Band, Override, block_bits, mask_block};
+use super::mass::{Scale, exponents_and_weights};
 use crate::kernels::lanes::{Lanes, for_quarters};
 use crate::types::BLOCK;
 
@@ -20,7 +20,7 @@ pub struct Rewrite<'a> {
     /// Maxima of the adjusted blocks; or empty, and every block is read.
     pub maxima: &'a [f32],
     /// The tokens kept.
-    pub cut: Cut,
+    pub kept: Band,
 }
 
 /// What becomes of sixteen tokens. (A trait and not a closure: closures compile without the level's instructions.)
@@ -36,7 +36,9 @@ trait Writer<L: Lanes> {
 /// Writes every block; those without a kept token are filled.
 #[inline(always)]
 fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<'_>, writer: &mut W) {
-    let Rewrite { words, valid, overrides, maxima, cut } = *rewrite;
+    let Rewrite { words, valid, overrides, maxima, kept } = *rewrite;
+    let Band { first: before, last: cut } = kept;
+    let starts_later = before.logit < f32::INFINITY;
     let mut cursor = 0;
     let (live, beyond) = row.split_at_mut(valid);
     beyond.fill(W::REMOVED);
@@ -72,7 +74,11 @@ fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<
             }
             writer.begin(lanes, block);
             for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
-                let keep = cut.lanes(lanes, logits[i], first + 16 * i);
+                let mut keep = cut.lanes(lanes, logits[i], first + 16 * i);
+                if starts_later {
+                    let removed = lanes.bits(before.lanes_before(lanes, logits[i], first + 16 * i));
+                    keep = lanes.mask(lanes.bits(keep) & !removed & 0xffff);
+                }
                 lanes.store(writer.write(lanes, logits[i], keep), &mut quarters[i]);
             });
         }

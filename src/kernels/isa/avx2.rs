@@ -1,5 +1,6 @@
 //! The AVX2 level: sixteen lanes are two registers. Chosen at run time. F16C widens binary16; no FMA is used.
 
+use crate::kernels::Band;
 use crate::kernels::lanes::{Lanes, four_times};
 use crate::types::BLOCK;
 use core::arch::x86_64::*;
@@ -67,6 +68,10 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
         with_avx2!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        with_avx2!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -332,4 +337,10 @@ fn widen_bf16(lanes: Avx2, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
 #[inline(never)]
 fn mask_block(lanes: Avx2, bits: u64, block: &mut [f32; BLOCK]) {
     lanes.mask_whole(bits, block);
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn keep_band(lanes: Avx2, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+    band.apply(lanes, block, logits);
 }

@@ -1,5 +1,6 @@
 //! The AVX-512 level: sixteen lanes are one register. Chosen at run time.
 
+use crate::kernels::Band;
 use crate::kernels::lanes::Lanes;
 use crate::types::BLOCK;
 use core::arch::x86_64::*;
@@ -66,6 +67,10 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
         with_avx512!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        with_avx512!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -271,4 +276,10 @@ fn widen_bf16(lanes: Avx512, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
 #[inline(never)]
 fn mask_block(lanes: Avx512, bits: u64, block: &mut [f32; BLOCK]) {
     lanes.mask_whole(bits, block);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn keep_band(lanes: Avx512, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+    band.apply(lanes, block, logits);
 }
