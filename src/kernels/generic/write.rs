@@ -37,8 +37,8 @@ trait Writer<L: Lanes> {
 #[inline(always)]
 fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<'_>, writer: &mut W) {
     let Rewrite { words, valid, overrides, maxima, kept } = *rewrite;
-    let Band { first: before, last: cut } = kept;
-    let starts_later = before.logit < f32::INFINITY;
+    let cut = kept.last;
+    let starts_later = kept.first.logit < f32::INFINITY;
     let mut cursor = 0;
     let (live, beyond) = row.split_at_mut(valid);
     beyond.fill(W::REMOVED);
@@ -74,11 +74,11 @@ fn rewrite<L: Lanes, W: Writer<L>>(lanes: L, row: &mut [f32], rewrite: &Rewrite<
             }
             writer.begin(lanes, block);
             for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
-                let mut keep = cut.lanes(lanes, logits[i], first + 16 * i);
-                if starts_later {
-                    let removed = lanes.bits(before.lanes_before(lanes, logits[i], first + 16 * i));
-                    keep = lanes.mask(lanes.bits(keep) & !removed & 0xffff);
-                }
+                let keep = if starts_later {
+                    lanes.mask(kept.bits(lanes, logits[i], first + 16 * i))
+                } else {
+                    cut.lanes(lanes, logits[i], first + 16 * i)
+                };
                 lanes.store(writer.write(lanes, logits[i], keep), &mut quarters[i]);
             });
         }
