@@ -21,6 +21,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             history: self.history,
             position: self.position,
+            state: self.state,
             biases: self.biases,
             bans: self.bans,
             storage,

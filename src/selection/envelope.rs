@@ -13,7 +13,8 @@
 //! not change inside a round, so that a GPU can make its 32 proposals at once.
 
 use super::{Drawn, inversion, walk};
-use crate::kernels::Cut;
+use crate::distribution::Truncation;
+use crate::kernels::{Band, Cut};
 use crate::logits::Surface;
 use crate::numeric::scale_number;
 use crate::rng::StepNumbers;
@@ -64,8 +65,8 @@ impl Envelope<'_> {
 /// Which tokens may be drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Filter {
-    /// Those that a cut keeps.
-    Cut(Cut),
+    /// Those in a run of the order.
+    Band(Band),
     /// A nucleus whose cut is not known: the mass before a proposed token decides.
     Nucleus {
         /// Its probability, in units of 2^-32.
@@ -75,10 +76,11 @@ pub(crate) enum Filter {
     },
 }
 
-/// Draws a token that passes the filter, with probability proportional to its mass. `find_cut` finds the cut of a
-/// nucleus; most draws do without it.
+/// Draws a token that passes the filter, with probability proportional to its mass; `kept` is the filter as the stages left
+/// it, or the whole row where a nucleus was left to the draw. `find_cut` finds the cut of that nucleus; most draws do without.
 pub(crate) fn draw(
     surface: &Surface<'_>,
+    kept: &Truncation<'_>,
     filter: Filter,
     numbers: &mut StepNumbers,
     envelope: &mut Envelope<'_>,
@@ -115,14 +117,12 @@ pub(crate) fn draw(
                 if let Filter::Nucleus { p, whole } = filter {
                     let upto = Cut { logit, token };
                     if is_in_nucleus(surface, p, whole, upto, masses[lane], envelope, total) {
-                        return Drawn { token, count: None, mass: None };
+                        return Drawn { token, count: None, mass: None, shaped: None };
                     }
                     // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
-                    filter = Filter::Cut(find_cut(surface));
-                } else if filter == Filter::Cut(Cut::ALL)
-                    || matches!(filter, Filter::Cut(cut) if cut.keeps(logit, token))
-                {
-                    return Drawn { token, count: None, mass: None };
+                    filter = Filter::Band(Band { last: find_cut(surface), ..Band::ALL });
+                } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
+                    return Drawn { token, count: None, mass: None, shaped: None };
                 }
             }
             *slot = (block, mass);
@@ -132,11 +132,17 @@ pub(crate) fn draw(
             total -= envelope.tighten(block, mass);
         }
     }
-    let cut = match filter {
-        Filter::Cut(cut) => cut,
-        Filter::Nucleus { .. } => find_cut(surface),
-    };
-    inversion::from_row(surface, cut, numbers.next_number(), envelope)
+    // Draw (a) over what is kept, which its own surface describes; a nucleus keeps the row's.
+    match filter {
+        Filter::Band(band) if kept.is_whole() => {
+            inversion::from_row(&Truncation { cut: band.last, ..*kept }, numbers.next_number(), envelope)
+        }
+        Filter::Band(_) => inversion::from_row(kept, numbers.next_number(), envelope),
+        Filter::Nucleus { .. } => {
+            let found = Truncation { cut: find_cut(surface), ..*kept };
+            inversion::from_row(&found, numbers.next_number(), envelope)
+        }
+    }
 }
 
 /// Whether the token that ends `upto`, of mass `own`, lies in the nucleus: whether the mass before it is below `p` (units
