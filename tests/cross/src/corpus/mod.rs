@@ -107,8 +107,18 @@ impl Tally {
         for number in [pick.token, pick.argmax, pick.rank, pick.kept, pick.finish as u32] {
             self.word(number.into());
         }
-        let Pick { margin, top1_probability, entropy, logprob_raw, logprob, kept_mass, .. } = pick;
-        self.floats(&[margin, top1_probability, entropy, logprob_raw, logprob, kept_mass]);
+        self.floats(&[
+            pick.margin,
+            pick.top1_probability,
+            pick.entropy,
+            pick.logprob_raw,
+            pick.logprob,
+            pick.kept_mass,
+        ]);
+        self.floats(&[pick.cumulative_logprob, pick.temperature, pick.flip_argmax, pick.flip_kept, pick.flip_token]);
+        self.word(pick.loop_period.into());
+        self.word(pick.loop_repeats.into());
+        self.floats(&[pick.loop_score]);
     }
 
     /// Takes in a listed token.
