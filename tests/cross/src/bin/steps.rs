@@ -6,7 +6,7 @@
 use argpick::logits::project;
 use argpick::logits::train::{Example, TrainableHead, train_step};
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
-use argpick::{Config, Decoder, Dtype, Kernels, Level, Metrics, Mode, Row, score};
+use argpick::{Config, Decoder, Dtype, Kernels, Level, Metrics, Mirostat, Mode, Row, score};
 use argpick_cross::corpus::rows::{Recipe, Shape, fill, mask, narrow};
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -24,6 +24,8 @@ enum Action {
     Decode(Dtype),
     /// Under a bitmask that allows runs of words.
     Masked,
+    /// The same with 300 biases, and a history of 4,096 tokens of which 1,500 are distinct.
+    Constrained,
     Process,
     Probabilities,
     Score,
@@ -32,7 +34,7 @@ enum Action {
     Train,
 }
 
-use Action::{Decode, Masked, Probabilities, Process, Project, Score, Sparse, Train};
+use Action::{Constrained, Decode, Masked, Probabilities, Process, Project, Score, Sparse, Train};
 
 /// A step by its name: what is called, and what the configuration changes.
 type Step = (&'static str, Action, fn(&mut Config));
@@ -69,6 +71,35 @@ const STEPS: &[Step] = &[
     ("top_k 20000", F32, |c| c.top_k = 20_000),
     ("top_p 0.95", F32, |c| c.top_p = 0.95),
     ("top_p 0.95, everything", F32, |c| (c.top_p, c.metrics) = (0.95, Metrics::ALL)),
+    ("typical_p 0.9", F32, |c| c.typical_p = 0.9),
+    ("epsilon_cutoff 3e-4", F32, |c| c.epsilon_cutoff = 3e-4),
+    ("eta_cutoff 2e-3", F32, |c| c.eta_cutoff = 2e-3),
+    ("top_n_sigma 1", F32, |c| c.top_n_sigma = 1.0),
+    ("top_a 0.2", F32, |c| c.top_a = 0.2),
+    ("tfs_z 0.95", F32, |c| c.tfs_z = 0.95),
+    ("top_h 0.4", F32, |c| c.top_h = 0.4),
+    ("xtc after chain", F32, |c| {
+        chain(c);
+        (c.xtc_probability, c.xtc_threshold) = (0.5, 0.1);
+    }),
+    ("dynatemp and chain", F32, |c| {
+        chain(c);
+        (c.dynatemp_range, c.dynatemp_exponent) = (0.5, 1.0);
+    }),
+    ("mirostat 1", F32, |c| (c.mirostat, c.mirostat_tau, c.mirostat_eta) = (Mirostat::One, 5.0, 0.1)),
+    ("mirostat 2", F32, |c| (c.mirostat, c.mirostat_tau, c.mirostat_eta) = (Mirostat::Two, 5.0, 0.1)),
+    ("adaptive-p after min_p", F32, |c| (c.adaptive_target, c.adaptive_decay, c.min_p) = (0.3, 0.9, 0.05)),
+    ("penalties, biases, mask, greedy", Constrained, |c| {
+        (c.mode, c.repetition_penalty, c.frequency_penalty) = (Mode::Greedy, 1.1, 0.1);
+    }),
+    ("penalties, biases, mask, chain", Constrained, |c| {
+        chain(c);
+        (c.repetition_penalty, c.frequency_penalty, c.presence_penalty) = (1.1, 0.1, 0.1);
+    }),
+    ("DRY, biases, mask, chain", Constrained, |c| {
+        chain(c);
+        (c.dry_multiplier, c.dry_allowed_length) = (0.8, 2);
+    }),
     ("process, chain", Process, chain),
     ("probabilities, chain", Probabilities, chain),
     ("probabilities", Probabilities, |_| {}),
@@ -146,7 +177,7 @@ fn token(action: Action, memory: &mut Memory, decoder: &mut Decoder, number: usi
             };
             black_box(decoder.decode(row, None).expect("a pick"));
         }
-        Masked => _ = black_box(decoder.decode(&memory.row, Some(&memory.mask)).expect("a pick")),
+        Masked | Constrained => _ = black_box(decoder.decode(&memory.row, Some(&memory.mask)).expect("a pick")),
         Process => decoder.process(&mut memory.copy, None).expect("logits"),
         Probabilities => decoder.probabilities(&mut memory.copy, None).expect("probabilities"),
         Score => _ = black_box(score(kernels, &memory.row, 12_345).expect("a score")),
@@ -177,8 +208,14 @@ fn run(step: &Step, kernels: Kernels, memory: &mut Memory) {
     if let Decode(dtype) = action {
         narrow(&memory.row, dtype, &mut memory.halves);
     }
+    if action == Constrained {
+        let history: Vec<u32> = (0..4096).map(|i| i % 1500 * 173).collect();
+        decoder.prompt(&history).expect("a history");
+        let biases: Vec<_> = (0..300).map(|i| (i * 811, 1.5)).collect();
+        decoder.set_bias(&biases).expect("biases");
+    }
     // A row that is rewritten is another one for the next token, so there is no next. What wants the columns is long enough.
-    let tokens = if matches!(action, Decode(_) | Masked) { TOKENS } else { 1 };
+    let tokens = if matches!(action, Decode(_) | Masked | Constrained) { TOKENS } else { 1 };
     // The first call resolves what the loader has put off.
     memory.copy.copy_from_slice(&memory.row);
     token(action, memory, &mut decoder, 0);
