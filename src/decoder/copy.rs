@@ -21,8 +21,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             history: self.history,
             position: self.position,
-            biases: self.biases,
-            bans: self.bans,
+            sizes: self.sizes,
+            state: self.state,
+            ended: self.ended,
+            text: self.text,
+            text_held: self.text_held,
             storage,
         })
     }
