@@ -22,7 +22,7 @@ use crate::distribution::StepState;
 use crate::error::{Error, Result};
 use crate::history::text::TextState;
 use crate::history::{EditKind, Edits, Engine, History, Sequences};
-use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source, with_default_environment};
+use crate::kernels::{Band, Kernels, Rewrite, RowView, Scale, Source, with_default_environment};
 use crate::logits::column_sum;
 use crate::numeric::exponent_scale;
 use crate::plan::{Config, Plan};
@@ -221,18 +221,14 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<(Pick, StepState)> {
-        let state = self.state;
         let (inputs, scratch) = self.inputs(mask);
-        let mut pick = step::pick(step::open(source, inputs, scratch)?);
+        let (mut pick, state) = step::pick(step::open(source, inputs, scratch)?);
         self.describe_sequence(&mut pick);
         Ok((pick, state))
     }
 
     /// What a step reads beside its row, and the memory it may scribble on.
-    fn inputs<'a>(
-        &'a mut self,
-        mask: Option<&'a [u32]>,
-    ) -> (Inputs<'a, impl Iterator<Item = TokenId> + 'a>, Scratch<'a>) {
+    fn inputs<'a>(&'a mut self, mask: Option<&'a [u32]>) -> (Inputs<'a>, Scratch<'a>) {
         let generated = self.history.extent.generated;
         let (plan, sizes) = (&self.plan, &self.sizes);
         let (lists, mut scratch) = self.layout.split(self.storage.as_mut());
@@ -290,8 +286,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             mask,
             lists: adjustments,
-            window: core::iter::empty(),
             position: self.position,
+            state: self.state,
         };
         (inputs, scratch)
     }
@@ -396,7 +392,8 @@ fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Resul
     let mut maximum = f32::NEG_INFINITY;
     let mut maxima = [0.0; 16];
     for tile in row.chunks(16 * BLOCK) {
-        let view = RowView { source: Row::F32(tile).into(), words: None, valid: tile.len(), overrides: &[] };
+        let view =
+            RowView { source: Row::F32(tile).into(), words: None, valid: tile.len(), overrides: &[], band: None };
         let first = kernels.block_maxima(&view, &mut maxima);
         if first.has_nan || first.maximum == f32::INFINITY {
             let bad = row.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY).unwrap_or(0);
@@ -408,7 +405,7 @@ fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Resul
         return Err(Error::EverythingMasked);
     }
     let scale = Scale { maximum, scale: exponent_scale(temperature) };
-    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], cut: Cut::ALL };
+    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], kept: Band::ALL };
     kernels.write_probabilities(row, &spec, scale);
     Ok(())
 }
