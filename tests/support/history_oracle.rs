@@ -112,8 +112,10 @@ impl Naive {
         }
         let start = u64::from(self.config.length_decay_start);
         if self.end_tokens.contains(&token) && n > start {
-            let rise = logit.value.abs() * (f64::from(self.config.length_decay_factor).powi((n - start) as i32) - 1.0);
-            logit = Adjusted { value: logit.value + rise, magnitude: logit.magnitude + rise.abs() };
+            // What was lost before grows by the same factor.
+            let share = f64::from(self.config.length_decay_factor).powi((n - start) as i32) - 1.0;
+            logit.value += logit.value.abs() * share;
+            logit.magnitude *= 1.0 + share.abs();
         }
         logit
     }
