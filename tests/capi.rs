@@ -11,8 +11,19 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The programs in `tests/capi`.
-const PROGRAMS: &[&str] =
-    &["version", "config", "decoder", "batch", "weights", "null", "bad_input", "no_heap", "threads", "conformance"];
+const PROGRAMS: &[&str] = &[
+    "version",
+    "config",
+    "decoder",
+    "lists",
+    "batch",
+    "weights",
+    "null",
+    "bad_input",
+    "no_heap",
+    "threads",
+    "conformance",
+];
 
 /// What a static library of Rust needs from the system.
 const SYSTEM: &[&str] = &["-lpthread", "-ldl", "-lm"];
