@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     "saved",
     "step",
     "batch",
+    "sweep",
     "query",
     "weights",
     "logits",
