@@ -16,6 +16,7 @@ const PROGRAMS: &[&str] = &[
     "config",
     "older",
     "decoder",
+    "lists",
     "batch",
     "sweep",
     "weights",

@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "config",
     "pick",
     "decoder",
+    "lists",
     "saved",
     "step",
     "batch",

@@ -27,6 +27,7 @@ mod guard;
 pub mod hooks;
 pub mod kernels;
 pub mod last_error;
+pub mod lists;
 pub mod logits;
 mod memory;
 pub mod pick;
