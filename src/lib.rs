@@ -34,6 +34,7 @@
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `beam` | [`BeamSearch`]: several sequences side by side |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
@@ -86,6 +87,8 @@ mod trace;
 
 mod decoder;
 
+mod beam;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -94,6 +97,7 @@ pub mod sandbox;
 
 pub mod docs;
 
+pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Ended, Hypothesis, Profile};
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
     softmax,

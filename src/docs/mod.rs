@@ -1,4 +1,4 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -8,3 +8,6 @@ pub mod parameters {}
 
 #[doc = include_str!("order.md")]
 pub mod order {}
+
+#[doc = include_str!("beam.md")]
+pub mod beam {}
