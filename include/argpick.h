@@ -61,14 +61,41 @@
 // Memory for argpick_decoder_init and argpick_weights_init is aligned to this many bytes.
 #define ARGPICK_MEMORY_ALIGNMENT 16
 
-// The order and the rules of the stages: bias, bans and masks, temperature, top-k, top-p, min-p, draw.
+// argpick's own order and rules: every stage, one total order, exact boundaries.
 #define ARGPICK_PROFILE_CANON 0
+
+// The order and the rules of Hugging Face transformers.
+#define ARGPICK_PROFILE_HUGGINGFACE 1
+
+// The order and the rules of llama.cpp.
+#define ARGPICK_PROFILE_LLAMA_CPP 2
+
+// The order and the rules of vLLM.
+#define ARGPICK_PROFILE_VLLM 3
 
 // Pick by a random draw from what the filters keep.
 #define ARGPICK_MODE_SAMPLE 0
 
 // Pick the highest logit, the lowest id among equals; filters do not run.
 #define ARGPICK_MODE_GREEDY 1
+
+// No Mirostat.
+#define ARGPICK_MIROSTAT_OFF 0
+
+// Mirostat, version 1.
+#define ARGPICK_MIROSTAT_1 1
+
+// Mirostat, version 2.
+#define ARGPICK_MIROSTAT_2 2
+
+// The penalties count what the profile's engine counts; canon: prompt and generated tokens.
+#define ARGPICK_PENALTY_SCOPE_PROFILE 0
+
+// The penalties count prompt and generated tokens.
+#define ARGPICK_PENALTY_SCOPE_ALL 1
+
+// The penalties count generated tokens only.
+#define ARGPICK_PENALTY_SCOPE_GENERATED 2
 
 // Report top1_probability and entropy.
 #define ARGPICK_METRIC_CONFIDENCE 1
@@ -88,14 +115,29 @@
 // Report kept_mass.
 #define ARGPICK_METRIC_KEPT_MASS 32
 
+// Report loop_period, loop_repeats and loop_score.
+#define ARGPICK_METRIC_LOOP 64
+
+// Report flip_argmax, flip_kept and flip_token.
+#define ARGPICK_METRIC_FLIP 128
+
 // Report everything.
-#define ARGPICK_METRIC_ALL 63
+#define ARGPICK_METRIC_ALL 255
 
 // The sequence goes on.
 #define ARGPICK_FINISH_NONE 0
 
 // The sequence ends with this token: max_tokens was reached.
 #define ARGPICK_FINISH_LENGTH 1
+
+// The sequence ends with this token: it is one of the end tokens.
+#define ARGPICK_FINISH_END_TOKEN 2
+
+// The sequence ends with this token: it completes a stop sequence.
+#define ARGPICK_FINISH_STOP 3
+
+// The sequence ends with this token: it runs in a circle, loop_repeats times.
+#define ARGPICK_FINISH_LOOP 4
 
 // Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
 // the file while the weights are open (a mapped file that shrinks ends the process by a signal).
@@ -136,7 +178,7 @@ typedef int32_t argpick_status;
 typedef struct argpick_config {
   // sizeof(argpick_config), set by argpick_config_init.
   uint32_t struct_size;
-  // The order and rules of the stages: ARGPICK_PROFILE_CANON.
+  // Whose order and rules hold: ARGPICK_PROFILE_.
   uint32_t profile;
   // Seed of the random numbers.
   uint64_t seed;
@@ -166,6 +208,75 @@ typedef struct argpick_config {
   uint32_t metrics;
   // Room for so many biases, and as many bans, up to 2^22. 0: 1024.
   uint32_t adjustment_capacity;
+  // Keeps the tokens whose surprise is nearest the entropy, up to this probability, 0 to 1. 1: off.
+  float typical_p;
+  // Removes tokens less likely than this, 0 to 1. 0: off.
+  float epsilon_cutoff;
+  // Removes tokens less likely than the lesser of this and its root times exp(-entropy), 0 to 1. 0: off.
+  float eta_cutoff;
+  // Keeps logits within so many standard deviations of the highest, finite, at least 0. 0: off.
+  float top_n_sigma;
+  // Removes tokens less likely than this times the square of the largest probability, 0 to 1. 0: off.
+  float top_a;
+  // Tail-free: keeps this share of the curvature of the sorted probabilities, 0 to 1. 1: off.
+  float tfs_z;
+  // Keeps the prefix with this share of the entropy of the first 100 tokens, 0 to 1. 0: off.
+  float top_h;
+  // How often the likeliest tokens are removed ("exclude top choices"), 0 to 1. 0: off.
+  float xtc_probability;
+  // What counts as a top choice: this likely; all but the least likely of them go. Above 0.5: off.
+  float xtc_threshold;
+  // 1: top-k keeps all tokens that equal the k-th. 0: exactly k.
+  uint32_t keep_ties;
+  // Half the range of a temperature that follows the entropy, finite, at least 0. 0: off.
+  float dynatemp_range;
+  // The exponent of that curve, finite, at least 0.
+  float dynatemp_exponent;
+  // ARGPICK_MIROSTAT_: in place of all filters.
+  uint32_t mirostat;
+  // Mirostat's target surprise in bits, finite, at least 0.
+  float mirostat_tau;
+  // Mirostat's learning rate, finite, at least 0.
+  float mirostat_eta;
+  // Adaptive-p: prefers tokens whose probability is near this, up to 1. Negative: off.
+  float adaptive_target;
+  // Adaptive-p: how slowly the mean of what was picked forgets, 0 to 0.99.
+  float adaptive_decay;
+  // Divides positive and multiplies negative logits of tokens in the history; finite, above 0. 1: off.
+  float repetition_penalty;
+  // Subtracted once for each time a token stands in the history; finite. 0: off.
+  float frequency_penalty;
+  // Subtracted if a token stands in the history; finite. 0: off.
+  float presence_penalty;
+  // The penalties see so many of the last tokens, up to history_capacity. 0: all that the history holds.
+  uint32_t penalty_window;
+  // ARGPICK_PENALTY_SCOPE_: whether the penalties count the prompt.
+  uint32_t penalty_scope;
+  // DRY: the penalty of a token that would prolong a repetition; finite, at least 0. 0: off.
+  float dry_multiplier;
+  // DRY: by how much each further token of the repetition multiplies the penalty; finite, at least 1.
+  float dry_base;
+  // DRY: repetitions up to this length are free.
+  uint32_t dry_allowed_length;
+  // DRY sees so many of the last tokens, up to history_capacity. 0: all that the history holds.
+  uint32_t dry_window;
+  // Masks what would complete an n-gram of this length that stands in the history. 0: off.
+  uint32_t no_repeat_ngram;
+  // Masks the end tokens until so many tokens are generated. 0: off.
+  uint32_t min_tokens;
+  // From so many generated tokens on, the logits of the end tokens rise.
+  uint32_t length_decay_start;
+  // By how much: |logit| * (factor^(tokens past the start) - 1) is added; finite, above 0. 1: off.
+  float length_decay_factor;
+  // The longest period of a loop that is looked for, up to history_capacity. 0: 64 where loops are asked for.
+  uint32_t loop_period;
+  // Ends the sequence when its end repeats so many times. 0: never.
+  uint32_t loop_repeats;
+  // Room for so many tokens of end tokens, stop sequences, breakers, bad and biased sequences, of each kind,
+  // up to 2^16. 0: 256.
+  uint32_t sequence_capacity;
+  // 0.
+  uint32_t reserved0;
 } argpick_config;
 
 // The element type of a row: ARGPICK_F32, ARGPICK_F16 or ARGPICK_BF16.
@@ -186,7 +297,7 @@ typedef struct argpick_pick {
   uint32_t rank;
   // How many tokens the filters kept; 1 in greedy mode. ARGPICK_METRIC_KEPT.
   uint32_t kept;
-  // Whether the sequence ends here, and why: ARGPICK_FINISH_NONE, ARGPICK_FINISH_LENGTH.
+  // Whether the sequence ends here, and why: ARGPICK_FINISH_.
   uint32_t finish;
   // Highest logit minus second highest, before temperature; +inf if only one token takes part.
   float margin;
@@ -200,6 +311,22 @@ typedef struct argpick_pick {
   float logprob;
   // Probability of the tokens kept, together. ARGPICK_METRIC_KEPT_MASS.
   float kept_mass;
+  // Sum of logprob over the generated tokens, this one included. ARGPICK_METRIC_LOGPROB.
+  float cumulative_logprob;
+  // The temperature in force.
+  float temperature;
+  // No change of the logits smaller than this changes argmax. ARGPICK_METRIC_FLIP.
+  float flip_argmax;
+  // No change of the logits smaller than this changes which tokens are kept. ARGPICK_METRIC_FLIP.
+  float flip_kept;
+  // No change of the logits smaller than this changes the token. ARGPICK_METRIC_FLIP.
+  float flip_token;
+  // Period of the loop that the sequence ends with; 0: none. ARGPICK_METRIC_LOOP.
+  uint32_t loop_period;
+  // How many times that period stands at the end. ARGPICK_METRIC_LOOP.
+  uint32_t loop_repeats;
+  // How recurrent the recent tokens are, 0 to 1. ARGPICK_METRIC_LOOP.
+  float loop_score;
 } argpick_pick;
 
 // A token of a row. The element of an array, so it never grows.
@@ -301,6 +428,9 @@ typedef struct argpick_diagnosis {
 
 // The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
 #define ARGPICK_ERR_BAD_STATE 15
+
+// A parameter is used that the profile has no stage for; its name is in argpick_last_error.
+#define ARGPICK_ERR_NOT_IN_PROFILE 16
 
 // The file has no array of this name.
 #define ARGPICK_ERR_ARRAY_MISSING 100

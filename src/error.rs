@@ -35,6 +35,13 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// A parameter is used that the profile's engine has no stage for, so nobody could say what it does there.
+    NotInProfile {
+        /// The parameter's name, as in `Config`.
+        name: &'static str,
+        /// The profile's name.
+        profile: &'static str,
+    },
     /// A token id is not below the vocabulary.
     TokenOutOfRange {
         /// The token id.
@@ -280,6 +287,7 @@ impl Error {
             Error::DuplicateToken { .. } => 13,
             Error::BadState { .. } => 15,
             Error::UpdateOverflow { .. } => 14,
+            Error::NotInProfile { .. } => 16,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -309,6 +317,7 @@ impl fmt::Display for Error {
                 write!(f, "{what} has {actual} elements, {expected} are needed")
             }
             Error::InvalidParameter { name, value } => write!(f, "parameter {name} is {value}, outside its range"),
+            Error::NotInProfile { name, profile } => write!(f, "the profile {profile} has no {name}"),
             Error::TokenOutOfRange { token, vocab } => {
                 write!(f, "token {token} is not in the vocabulary of {vocab} tokens")
             }

@@ -104,6 +104,6 @@ pub use decoder::{
 };
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
-pub use plan::{Config, Metrics, Mode};
+pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 pub use trace::{Finish, Pick};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

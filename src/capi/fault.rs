@@ -106,6 +106,7 @@ fn core_detail(error: &Error) -> (u64, f64) {
         | Error::UnknownKernel
         | Error::Finished
         | Error::BadState { .. }
+        | Error::NotInProfile { .. }
         | Error::ArrayMissing { .. }
         | Error::ArrayPickled { .. }
         | Error::ArrayCompressed { .. }

@@ -7,6 +7,12 @@ use crate::trace::{Finish, Pick};
 pub const ARGPICK_FINISH_NONE: u32 = 0;
 /// The sequence ends with this token: max_tokens was reached.
 pub const ARGPICK_FINISH_LENGTH: u32 = 1;
+/// The sequence ends with this token: it is one of the end tokens.
+pub const ARGPICK_FINISH_END_TOKEN: u32 = 2;
+/// The sequence ends with this token: it completes a stop sequence.
+pub const ARGPICK_FINISH_STOP: u32 = 3;
+/// The sequence ends with this token: it runs in a circle, loop_repeats times.
+pub const ARGPICK_FINISH_LOOP: u32 = 4;
 
 /// The token picked, and how sure the row was. Set struct_size = sizeof(argpick_pick) before the call.
 ///
@@ -25,7 +31,7 @@ pub struct argpick_pick {
     pub rank: u32,
     /// How many tokens the filters kept; 1 in greedy mode. ARGPICK_METRIC_KEPT.
     pub kept: u32,
-    /// Whether the sequence ends here, and why: ARGPICK_FINISH_NONE, ARGPICK_FINISH_LENGTH.
+    /// Whether the sequence ends here, and why: ARGPICK_FINISH_.
     pub finish: u32,
     /// Highest logit minus second highest, before temperature; +inf if only one token takes part.
     pub margin: f32,
@@ -39,12 +45,28 @@ pub struct argpick_pick {
     pub logprob: f32,
     /// Probability of the tokens kept, together. ARGPICK_METRIC_KEPT_MASS.
     pub kept_mass: f32,
+    /// Sum of logprob over the generated tokens, this one included. ARGPICK_METRIC_LOGPROB.
+    pub cumulative_logprob: f32,
+    /// The temperature in force.
+    pub temperature: f32,
+    /// No change of the logits smaller than this changes argmax. ARGPICK_METRIC_FLIP.
+    pub flip_argmax: f32,
+    /// No change of the logits smaller than this changes which tokens are kept. ARGPICK_METRIC_FLIP.
+    pub flip_kept: f32,
+    /// No change of the logits smaller than this changes the token. ARGPICK_METRIC_FLIP.
+    pub flip_token: f32,
+    /// Period of the loop that the sequence ends with; 0: none. ARGPICK_METRIC_LOOP.
+    pub loop_period: u32,
+    /// How many times that period stands at the end. ARGPICK_METRIC_LOOP.
+    pub loop_repeats: u32,
+    /// How recurrent the recent tokens are, 0 to 1. ARGPICK_METRIC_LOOP.
+    pub loop_score: f32,
 }
 
 // SAFETY: repr(C); `assert_layout` proves that there is no padding; numbers only.
 unsafe impl Growing for argpick_pick {
     const NAME: &'static str = "pick";
-    const RELEASED: &'static [u32] = &[48];
+    const RELEASED: &'static [u32] = &[48, 80];
     const DEFAULT: Self = argpick_pick {
         struct_size: size_of::<Self>() as u32,
         token: u32::MAX,
@@ -58,6 +80,14 @@ unsafe impl Growing for argpick_pick {
         logprob_raw: f32::NAN,
         logprob: f32::NAN,
         kept_mass: f32::NAN,
+        cumulative_logprob: f32::NAN,
+        temperature: f32::NAN,
+        flip_argmax: f32::NAN,
+        flip_kept: f32::NAN,
+        flip_token: f32::NAN,
+        loop_period: u32::MAX,
+        loop_repeats: u32::MAX,
+        loop_score: f32::NAN,
     };
 }
 
@@ -74,6 +104,14 @@ assert_layout!(argpick_pick {
     logprob_raw: 4,
     logprob: 4,
     kept_mass: 4,
+    cumulative_logprob: 4,
+    temperature: 4,
+    flip_argmax: 4,
+    flip_kept: 4,
+    flip_token: 4,
+    loop_period: 4,
+    loop_repeats: 4,
+    loop_score: 4,
 });
 
 impl From<Pick> for argpick_pick {
@@ -91,10 +129,21 @@ impl From<Pick> for argpick_pick {
             logprob_raw,
             logprob,
             kept_mass,
+            cumulative_logprob,
+            temperature,
+            flip_argmax,
+            flip_kept,
+            flip_token,
+            loop_period,
+            loop_repeats,
+            loop_score,
         } = pick;
         let finish = match finish {
             Finish::None => ARGPICK_FINISH_NONE,
             Finish::Length => ARGPICK_FINISH_LENGTH,
+            Finish::EndToken => ARGPICK_FINISH_END_TOKEN,
+            Finish::Stop => ARGPICK_FINISH_STOP,
+            Finish::Loop => ARGPICK_FINISH_LOOP,
         };
         argpick_pick {
             struct_size: size_of::<Self>() as u32,
@@ -109,6 +158,14 @@ impl From<Pick> for argpick_pick {
             logprob_raw,
             logprob,
             kept_mass,
+            cumulative_logprob,
+            temperature,
+            flip_argmax,
+            flip_kept,
+            flip_token,
+            loop_period,
+            loop_repeats,
+            loop_score,
         }
     }
 }

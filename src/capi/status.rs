@@ -38,6 +38,8 @@ pub const ARGPICK_ERR_DUPLICATE_TOKEN: argpick_status = 13;
 pub const ARGPICK_ERR_UPDATE_OVERFLOW: argpick_status = 14;
 /// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
 pub const ARGPICK_ERR_BAD_STATE: argpick_status = 15;
+/// A parameter is used that the profile has no stage for; its name is in argpick_last_error.
+pub const ARGPICK_ERR_NOT_IN_PROFILE: argpick_status = 16;
 /// The file has no array of this name.
 pub const ARGPICK_ERR_ARRAY_MISSING: argpick_status = 100;
 /// The array is pickled; nothing is ever unpickled.
@@ -113,6 +115,7 @@ fn message(status: argpick_status) -> &'static CStr {
         ARGPICK_ERR_DUPLICATE_TOKEN => c"a token stands twice in the list",
         ARGPICK_ERR_UPDATE_OVERFLOW => c"a training step would make a weight infinite or NaN",
         ARGPICK_ERR_BAD_STATE => c"the bytes are no saved decoder that fits here",
+        ARGPICK_ERR_NOT_IN_PROFILE => c"a parameter is used that the profile has no stage for",
         ARGPICK_ERR_ARRAY_MISSING => c"the file lacks an array",
         ARGPICK_ERR_ARRAY_PICKLED => c"an array is pickled and is never unpickled",
         ARGPICK_ERR_ARRAY_COMPRESSED => c"an array is compressed and cannot be used in place",
@@ -158,6 +161,7 @@ const _: () = {
     assert!(ARGPICK_ERR_COLUMN_OUT_OF_RANGE == Error::ColumnOutOfRange { column: 0, columns: 0 }.status());
     assert!(ARGPICK_ERR_DUPLICATE_TOKEN == Error::DuplicateToken { token: 0 }.status());
     assert!(ARGPICK_ERR_UPDATE_OVERFLOW == Error::UpdateOverflow { column: None, token: 0 }.status());
+    assert!(ARGPICK_ERR_NOT_IN_PROFILE == Error::NotInProfile { name: "", profile: "" }.status());
     assert!(ARGPICK_ERR_BAD_STATE == Error::BadState { what: "" }.status());
     assert!(ARGPICK_ERR_ARRAY_MISSING == Error::ArrayMissing { array }.status());
     assert!(ARGPICK_ERR_ARRAY_PICKLED == Error::ArrayPickled { array }.status());

@@ -1,10 +1,9 @@
 //! A decoder as bytes: everything that decides its next tokens, so that a sequence can go on elsewhere or be kept.
 //!
 //! ```text
-//! "APKS", format (1), numerics version, vocabulary                              4 x 4 bytes
-//! seed, stream, position, tokens recorded, tokens generated                     5 x 8 bytes
-//! mode, temperature, top-k, top-p, min-p, history capacity, no-repeat window, max tokens,
-//! min keep, valid vocabulary, adjustment capacity, metrics                     12 x 4 bytes
+//! "APKS", format (2), numerics version, vocabulary                              4 x 4 bytes
+//! position, tokens recorded, tokens generated                                   3 x 8 bytes
+//! the configuration: seed and stream, then each field                          CONFIG_WORDS x 4 bytes
 //! number of biases, of bans, of tokens held, 0                                  4 x 4 bytes
 //! (token, bias) each; banned tokens; tokens held, oldest first
 //! ```
@@ -16,11 +15,11 @@ use crate::constrain::history::History;
 use crate::error::{Error, Result};
 use crate::kernels::Override;
 use crate::numeric::NUMERICS_VERSION;
-use crate::plan::{Config, Metrics, Mode, Plan};
+use crate::plan::{CONFIG_WORDS, Config, Plan};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"APKS");
-const FORMAT: u32 = 1;
-const HEADER: usize = 16 + 40 + 48 + 16;
+const FORMAT: u32 = 2;
+const HEADER: usize = 16 + 24 + 4 * CONFIG_WORDS + 16;
 
 /// Writes little-endian words one after the other.
 struct Writer<'a> {
@@ -78,32 +77,17 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         }
         let (lists, _) = self.layout.split(self.storage.as_mut());
         let tokens = self.history.tokens(lists.history);
-        let config = &self.plan.config;
         let mut out = Writer { to: bytes, at: 0 };
         for word in [MAGIC, FORMAT, NUMERICS_VERSION, self.plan.vocab as u32] {
             out.word(word);
         }
-        for long in [config.seed, config.stream, self.position, self.history.recorded(), self.history.generated] {
+        for long in [self.position, self.history.recorded(), self.history.generated] {
             out.long(long);
         }
-        for word in [
-            config.mode as u32,
-            config.temperature.to_bits(),
-            config.top_k,
-            config.top_p.to_bits(),
-            config.min_p.to_bits(),
-            config.history_capacity,
-            config.no_repeat_window,
-            config.max_tokens,
-            config.min_keep,
-            config.valid_vocab,
-            config.adjustment_capacity,
-            config.metrics.bits(),
-            self.biases as u32,
-            self.bans as u32,
-            tokens.len() as u32,
-            0,
-        ] {
+        for word in self.plan.config.to_words() {
+            out.word(word);
+        }
+        for word in [self.biases as u32, self.bans as u32, tokens.len() as u32, 0] {
             out.word(word);
         }
         for bias in &lists.biases[..self.biases] {
@@ -139,32 +123,12 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         if from.word() as usize != self.plan.vocab {
             return bad("its vocabulary is another");
         }
-        let (seed, stream, position) = (from.long(), from.long(), from.long());
-        let (recorded, generated) = (from.long(), from.long());
-        let mode = match from.word() {
-            0 => Mode::Sample,
-            1 => Mode::Greedy,
-            _ => return bad("its mode is not known"),
-        };
-        let config = Config {
-            seed,
-            stream,
-            mode,
-            temperature: from.float(),
-            top_k: from.word(),
-            top_p: from.float(),
-            min_p: from.float(),
-            history_capacity: from.word(),
-            no_repeat_window: from.word(),
-            max_tokens: from.word(),
-            min_keep: from.word(),
-            valid_vocab: from.word(),
-            adjustment_capacity: from.word(),
-            metrics: match Metrics::from_bits(from.word()) {
-                Some(metrics) => metrics,
-                None => return bad("its metrics are not known"),
-            },
-        };
+        let (position, recorded, generated) = (from.long(), from.long(), from.long());
+        let mut fields = [0; CONFIG_WORDS];
+        for word in &mut fields {
+            *word = from.word();
+        }
+        let Ok(config) = Config::from_words(&fields) else { return bad("a choice in its configuration is not known") };
         let (biases, bans, held) = (from.word() as usize, from.word() as usize, from.word() as usize);
         if from.word() != 0 {
             return bad("a reserved word is not 0");

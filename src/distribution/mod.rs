@@ -7,8 +7,11 @@
 
 mod cut;
 mod list;
+mod state;
 
 pub(crate) use cut::first_tokens;
+#[allow(unused_imports, reason = "read by the history from the next change on")]
+pub(crate) use state::StepState;
 
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
@@ -41,12 +44,13 @@ pub(crate) fn truncate(surface: &Surface<'_>, plan: &Plan, sums: Option<&Sums>, 
     let mut kept = Truncation { cut: Cut::ALL, listed: None };
     for stage in plan.stages() {
         kept = match stage {
-            Stage::TopK(k) => top_k(surface, k, kept, room),
+            Stage::TopK { k, .. } => top_k(surface, k, kept, room),
             Stage::TopP(p) => top_p(surface, p, plan.min_keep, kept, sums, room),
             Stage::MinP(p) => {
                 let threshold = min_p_threshold(surface.scale.maximum, plan.temperature, p);
                 at_least(surface, threshold, plan.min_keep, kept, room)
             }
+            _ => kept,
         };
     }
     kept

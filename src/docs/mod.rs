@@ -6,6 +6,9 @@ pub mod numerics {}
 #[doc = include_str!("parameters.md")]
 pub mod parameters {}
 
+#[doc = include_str!("profiles.md")]
+pub mod profiles {}
+
 #[doc = include_str!("order.md")]
 pub mod order {}
 

@@ -50,6 +50,14 @@ pub(crate) fn describe(
         logprob_raw: f32::NAN,
         logprob: f32::NAN,
         kept_mass: f32::NAN,
+        cumulative_logprob: f32::NAN,
+        temperature: surface.temperature,
+        flip_argmax: f32::NAN,
+        flip_kept: f32::NAN,
+        flip_token: f32::NAN,
+        loop_period: u32::MAX,
+        loop_repeats: u32::MAX,
+        loop_score: f32::NAN,
     };
     if wanted.contains(Metrics::CONFIDENCE)
         && let Some(sums) = sums

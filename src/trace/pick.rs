@@ -11,6 +11,12 @@ pub enum Finish {
     None = 0,
     /// `max_tokens` was reached.
     Length = 1,
+    /// The token is one of the end tokens.
+    EndToken = 2,
+    /// The sequence now ends with a stop sequence.
+    Stop = 3,
+    /// The sequence runs in a circle: `loop_repeats` was reached.
+    Loop = 4,
 }
 
 /// The token picked, and how sure the row was. What was not asked for by `Config::metrics` is NaN, or `u32::MAX`.
@@ -42,4 +48,21 @@ pub struct Pick {
     pub logprob: f32,
     /// Probability of the tokens kept. Asked for by `KEPT_MASS`.
     pub kept_mass: f32,
+    /// The sum of `logprob` over the tokens generated here, this one included. Asked for by `LOGPROB`; NaN if a token was
+    /// recorded without one.
+    pub cumulative_logprob: f32,
+    /// The temperature in force: the configured one, or where the entropy led a dynamic one.
+    pub temperature: f32,
+    /// Half the margin: no change of the logits smaller than this changes the argmax. Asked for by `FLIP`.
+    pub flip_argmax: f32,
+    /// No change of the logits smaller than this changes which tokens are kept. Asked for by `FLIP`.
+    pub flip_kept: f32,
+    /// No change of the logits smaller than this changes the token picked. Asked for by `FLIP`.
+    pub flip_token: f32,
+    /// The period of the loop that the sequence ends with, this token included; 0 if there is none. Asked for by `LOOP`.
+    pub loop_period: u32,
+    /// How many times that period stands at the end. Asked for by `LOOP`.
+    pub loop_repeats: u32,
+    /// How recurrent the recent tokens are, 0 (all new) to 1. Asked for by `LOOP`.
+    pub loop_score: f32,
 }

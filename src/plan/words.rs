@@ -1,0 +1,133 @@
+//! A configuration as 32-bit words, for what is saved: one list of the fields, read and written in the same order.
+
+use super::config::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
+
+/// A field's form as one word.
+trait Word: Sized {
+    fn to_word(&self) -> u32;
+    fn from_word(word: u32) -> Option<Self>;
+}
+
+impl Word for u32 {
+    fn to_word(&self) -> u32 {
+        *self
+    }
+    fn from_word(word: u32) -> Option<Self> {
+        Some(word)
+    }
+}
+
+impl Word for f32 {
+    fn to_word(&self) -> u32 {
+        self.to_bits()
+    }
+    fn from_word(word: u32) -> Option<Self> {
+        Some(f32::from_bits(word))
+    }
+}
+
+impl Word for bool {
+    fn to_word(&self) -> u32 {
+        u32::from(*self)
+    }
+    fn from_word(word: u32) -> Option<Self> {
+        [false, true].into_iter().find(|value| value.to_word() == word)
+    }
+}
+
+impl Word for Metrics {
+    fn to_word(&self) -> u32 {
+        self.bits()
+    }
+    fn from_word(word: u32) -> Option<Self> {
+        Metrics::from_bits(word)
+    }
+}
+
+macro_rules! choice_words {
+    ($($type:ident: $($choice:ident),*;)*) => {
+        $(
+            impl Word for $type {
+                fn to_word(&self) -> u32 {
+                    *self as u32
+                }
+                fn from_word(word: u32) -> Option<Self> {
+                    [$($type::$choice),*].into_iter().find(|choice| *choice as u32 == word)
+                }
+            }
+
+            impl $type {
+                /// The choice of a number, as the C ABI has it.
+                pub fn from_number(number: u32) -> Option<Self> {
+                    Word::from_word(number)
+                }
+            }
+        )*
+    };
+}
+choice_words! {
+    Mode: Sample, Greedy;
+    Profile: Canon, HuggingFace, LlamaCpp, Vllm;
+    PenaltyScope: Profile, All, Generated;
+    Mirostat: Off, One, Two;
+}
+
+macro_rules! fields {
+    ($($field:ident),* $(,)?) => {
+        /// Words of a configuration.
+        pub(crate) const CONFIG_WORDS: usize = 4 + [$(stringify!($field)),*].len();
+
+        impl Config {
+            /// The configuration as words.
+            pub(crate) fn to_words(&self) -> [u32; CONFIG_WORDS] {
+                // Without `..`: a new field must get its place in the list.
+                let Config { seed, stream, $($field),* } = self;
+                [*seed as u32, (*seed >> 32) as u32, *stream as u32, (*stream >> 32) as u32, $($field.to_word()),*]
+            }
+
+            /// The configuration of words; the name of the first field whose word means nothing otherwise. Ranges are
+            /// checked where the configuration is compiled.
+            pub(crate) fn from_words(words: &[u32; CONFIG_WORDS]) -> Result<Config, &'static str> {
+                let long = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+                let mut rest = words[4..].iter();
+                let mut next = || rest.next().copied().unwrap_or(0);
+                Ok(Config {
+                    seed: long(words[0], words[1]),
+                    stream: long(words[2], words[3]),
+                    $($field: Word::from_word(next()).ok_or(stringify!($field))?,)*
+                })
+            }
+        }
+    };
+}
+fields! {
+    profile, mode, temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff, top_n_sigma, top_a, tfs_z,
+    top_h, xtc_probability, xtc_threshold, min_keep, keep_ties, dynatemp_range, dynatemp_exponent, mirostat, mirostat_tau,
+    mirostat_eta, adaptive_target, adaptive_decay, repetition_penalty, frequency_penalty, presence_penalty,
+    penalty_window, penalty_scope, dry_multiplier, dry_base, dry_allowed_length, dry_window, no_repeat_window,
+    no_repeat_ngram, min_tokens, max_tokens, length_decay_start, length_decay_factor, loop_period, loop_repeats,
+    valid_vocab, history_capacity, adjustment_capacity, sequence_capacity, metrics,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_as_the_configuration() {
+        let config = Config {
+            profile: Profile::Vllm,
+            seed: 0x0123_4567_89ab_cdef,
+            stream: u64::MAX - 1,
+            mirostat: Mirostat::Two,
+            keep_ties: true,
+            metrics: Metrics::ALL,
+            loop_repeats: 7,
+            ..Config::default()
+        };
+        assert_eq!(Config::from_words(&config.to_words()), Ok(config.clone()));
+        let mut words = config.to_words();
+        words[4] = 9;
+        assert_eq!(Config::from_words(&words), Err("profile"));
+    }
+}
