@@ -97,7 +97,7 @@ pub mod sandbox;
 
 pub mod docs;
 
-pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Ended, Hypothesis, Profile};
+pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hypothesis};
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
     softmax,

@@ -199,7 +199,10 @@ mod tests {
         let mut x = -708.0f64;
         while x < 709.0 {
             let (ours, theirs) = (exponential(x), x.exp());
-            assert!((ours - theirs).abs() <= (4.5e-16 + 3e-19 * x.abs()) * theirs, "exp({x}) = {ours:e} but {theirs:e}");
+            assert!(
+                (ours - theirs).abs() <= (4.5e-16 + 3e-19 * x.abs()) * theirs,
+                "exp({x}) = {ours:e} but {theirs:e}"
+            );
             x += 0.0137;
         }
         assert_eq!(exponential(0.0), 1.0);

@@ -16,8 +16,8 @@ pub(crate) struct Candidate {
     pub rank: u64,
     /// The index of the beam.
     pub parent: u32,
-    /// Why it ends, as a number: `Ended`.
-    pub ended: u32,
+    /// Why it ends: the number of a `Finish`.
+    pub finish: u32,
 }
 
 impl Candidate {

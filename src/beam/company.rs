@@ -64,7 +64,11 @@ pub(crate) fn check(company: &mut impl Company, beams: usize, live: usize, vocab
     for i in 0..count {
         let decoder = company.decoder(i);
         if decoder.vocab() != vocab {
-            return Err(Error::WrongLength { what: "a decoder's vocabulary", expected: vocab, actual: decoder.vocab() });
+            return Err(Error::WrongLength {
+                what: "a decoder's vocabulary",
+                expected: vocab,
+                actual: decoder.vocab(),
+            });
         }
         if decoder.valid() != valid {
             return Err(Error::InvalidParameter { name: "valid_vocab", value: decoder.valid() as f64 });
@@ -106,7 +110,11 @@ pub(crate) fn look<R>(
 ///
 /// States are copied into decoders that nobody goes on from any more; what is then left are cycles, which are swapped
 /// around. So no other memory is needed.
-pub(crate) fn follow(company: &mut impl Company, sources: &mut [u32], token_at: impl Fn(usize) -> TokenId) -> Result<()> {
+pub(crate) fn follow(
+    company: &mut impl Company,
+    sources: &mut [u32],
+    token_at: impl Fn(usize) -> TokenId,
+) -> Result<()> {
     if company.count().is_none() {
         return Ok(());
     }

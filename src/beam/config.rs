@@ -2,22 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::numeric::exponent_scale;
+use crate::plan::Profile;
 use crate::types::{MAX_VOCAB, TokenId};
-
-/// Whose rules of scoring and ending hold. [The page on beams](crate::docs::beam) has each as a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[repr(u32)]
-pub enum Profile {
-    /// argpick's own.
-    #[default]
-    Canon = 0,
-    /// Hugging Face transformers.
-    HuggingFace = 1,
-    /// llama.cpp, which has no beams.
-    LlamaCpp = 2,
-    /// vLLM.
-    Vllm = 3,
-}
 
 /// When a search ends before `max_tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -139,28 +125,33 @@ impl Plan {
         }
         let BeamConfig { profile, beams, diversity_penalty, length_penalty, temperature, max_tokens, .. } = *config;
         if profile == Profile::LlamaCpp {
-            return invalid("profile", f64::from(profile as u32));
+            return Err(Error::NotInProfile { name: "beams", profile: profile.name() });
         }
         if beams == 0 || beams > MAX_BEAMS {
             return invalid("beams", beams.into());
         }
         let groups = config.groups.max(1);
-        if !beams.is_multiple_of(groups) || (groups > 1 && profile != Profile::Canon) {
+        if !beams.is_multiple_of(groups) {
             return invalid("groups", groups.into());
         }
-        if !(diversity_penalty >= 0.0 && diversity_penalty.is_finite())
-            || (diversity_penalty > 0.0 && profile != Profile::Canon)
-        {
+        if !(diversity_penalty >= 0.0 && diversity_penalty.is_finite()) {
             return invalid("diversity_penalty", diversity_penalty.into());
         }
         if !(-16.0..=16.0).contains(&length_penalty) {
             return invalid("length_penalty", length_penalty.into());
         }
-        if config.early_stopping != EarlyStopping::Never && profile == Profile::Vllm {
-            return invalid("early_stopping", f64::from(config.early_stopping as u32));
-        }
-        if !(temperature > 0.0 && temperature.is_finite()) || (temperature != 1.0 && profile != Profile::Canon) {
+        if !(temperature > 0.0 && temperature.is_finite()) {
             return invalid("temperature", temperature.into());
+        }
+        // What the profile's engine has no rule for.
+        let strange = [
+            ("groups", groups > 1 && profile != Profile::Canon),
+            ("diversity_penalty", diversity_penalty > 0.0 && profile != Profile::Canon),
+            ("temperature", temperature != 1.0 && profile != Profile::Canon),
+            ("early_stopping", config.early_stopping != EarlyStopping::Never && profile == Profile::Vllm),
+        ];
+        for (name, _) in strange.into_iter().filter(|(_, used)| *used) {
+            return Err(Error::NotInProfile { name, profile: profile.name() });
         }
         if max_tokens == 0 || max_tokens > MAX_TOKENS {
             return invalid("max_tokens", max_tokens.into());

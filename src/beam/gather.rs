@@ -9,7 +9,7 @@ use crate::constrain::adjust::first_invalid;
 use crate::error::{Error, Result};
 use crate::kernels::{Collected, Kernels, RowView, Scale};
 use crate::numeric::{natural_logarithm, rank_key_parts};
-use crate::types::{BLOCK, Row, TokenId};
+use crate::types::{Row, TokenId};
 
 /// A row after its first pass.
 #[derive(Clone, Copy)]
@@ -142,7 +142,7 @@ pub(crate) fn gather(
             let (logit, token) = rank_key_parts(rank);
             let score = beam.score + normaliser.logprob(logit);
             let merit = if is_diverse { score - diversity.of(token) } else { score };
-            best.offer(Candidate { merit, score, rank, parent: beam.index, ended: 0 });
+            best.offer(Candidate { merit, score, rank, parent: beam.index, finish: 0 });
         }
         at.filled = 0;
         if at.next_block >= seen.view.blocks() {
@@ -150,8 +150,6 @@ pub(crate) fn gather(
         }
     }
 }
-
-const _: () = assert!(BLOCK == 64);
 
 #[cfg(test)]
 mod tests {

@@ -1,27 +1,13 @@
 //! Hypotheses: sequences that have ended, and the lists of the best of them.
 
 use super::candidates::Candidate;
-use super::config::{EarlyStopping, Plan, Profile};
+use super::config::{EarlyStopping, Plan};
 use super::storage::{Group, Node};
 use crate::numeric::power;
+use crate::plan::Profile;
+use crate::trace::Finish;
 use crate::types::TokenId;
 use bytemuck::{Pod, Zeroable};
-
-/// Why a hypothesis ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Ended {
-    /// `max_tokens` was reached.
-    Length = 1,
-    /// It ends with an end token.
-    EndToken = 2,
-}
-
-impl Ended {
-    pub(super) fn from_number(number: u32) -> Ended {
-        if number == Ended::Length as u32 { Ended::Length } else { Ended::EndToken }
-    }
-}
 
 /// A sequence that has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +18,8 @@ pub struct Hypothesis {
     pub logprob: f64,
     /// Generated tokens, the end token included.
     pub length: u32,
-    /// Why it ended.
-    pub ended: Ended,
+    /// Why it ended: `EndToken`, or `Length` for `max_tokens`.
+    pub finish: Finish,
 }
 
 /// A hypothesis as it lies in memory: its last token, and the beam that it goes back to.
@@ -45,22 +31,23 @@ pub(crate) struct Hypothesized {
     pub length: u32,
     pub parent: u32,
     pub token: TokenId,
-    pub ended: u32,
+    pub finish: u32,
 }
 
 impl Hypothesized {
     pub fn told(&self) -> Hypothesis {
-        let Hypothesized { score, logprob, length, ended, .. } = *self;
-        Hypothesis { score, logprob, length, ended: Ended::from_number(ended) }
+        let Hypothesized { score, logprob, length, finish, .. } = *self;
+        let finish = if finish == Finish::EndToken as u32 { Finish::EndToken } else { Finish::Length };
+        Hypothesis { score, logprob, length, finish }
     }
 }
 
 /// The score of a hypothesis of so many generated tokens.
-pub(super) fn penalised(plan: &Plan, logprob: f64, length: u32, ended: u32) -> f64 {
+pub(super) fn penalised(plan: &Plan, logprob: f64, length: u32, finish: u32) -> f64 {
     let counted = match plan.profile {
         // All tokens, the prompt's too, but not the end token.
         Profile::Vllm => {
-            let without_end = length - u32::from(ended == Ended::EndToken as u32);
+            let without_end = length - u32::from(finish == Finish::EndToken as u32);
             (u64::from(plan.prompt_length) + u64::from(without_end)).max(1)
         }
         _ => length.into(),
@@ -130,7 +117,7 @@ pub(super) fn trace(nodes: &[Node], beams: usize, beam: u32, tokens: &mut [Token
 
 /// What a candidate becomes when it ends.
 pub(super) fn hypothesized(plan: &Plan, candidate: &Candidate, length: u32) -> Hypothesized {
-    let &Candidate { score: logprob, parent, ended, .. } = candidate;
-    let score = penalised(plan, logprob, length, ended);
-    Hypothesized { score, logprob, length, parent, token: candidate.token(), ended }
+    let &Candidate { score: logprob, parent, finish, .. } = candidate;
+    let score = penalised(plan, logprob, length, finish);
+    Hypothesized { score, logprob, length, parent, token: candidate.token(), finish }
 }

@@ -13,8 +13,8 @@ mod hypotheses;
 mod step;
 mod storage;
 
-pub use config::{BeamConfig, EarlyStopping, Profile};
-pub use hypotheses::{Ended, Hypothesis};
+pub use config::{BeamConfig, EarlyStopping};
+pub use hypotheses::Hypothesis;
 pub use step::{BeamStep, Continuation};
 
 pub(crate) use company::Company;
@@ -151,7 +151,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
         let plan = Plan::compile(config, vocab)?;
         let layout = Layout::new(&plan);
         layout.check(storage.as_ref())?;
-        let mut search = BeamSearch { plan, layout, kernels, length: 0, live: 1, finished: 0, failed_row: None, storage };
+        let mut search =
+            BeamSearch { plan, layout, kernels, length: 0, live: 1, finished: 0, failed_row: None, storage };
         search.begin(Some(config.end_tokens));
         Ok(search)
     }
@@ -193,12 +194,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
     /// # Errors
     /// [`Error::WrongLength`], [`Error::InvalidLogit`] (NaN or +inf that takes part; [`BeamSearch::failed_row`] says where),
     /// [`Error::EverythingMasked`] (no beam has a token left), [`Error::Finished`]. Nothing has changed then.
-    pub fn step(
-        &mut self,
-        rows: &[Row<'_>],
-        masks: &[Option<&[u32]>],
-        next: &mut [Continuation],
-    ) -> Result<BeamStep> {
+    pub fn step(&mut self, rows: &[Row<'_>], masks: &[Option<&[u32]>], next: &mut [Continuation]) -> Result<BeamStep> {
         self.step_beside(&mut Alone, rows, masks, next)
     }
 

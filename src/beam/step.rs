@@ -4,12 +4,14 @@
 use super::BeamSearch;
 use super::candidates::{Best, Candidate};
 use super::company::{Company, follow, look};
-use super::config::{Plan, Profile};
+use super::config::Plan;
 use super::gather::{Beam, Diversity, Normaliser, Seen, gather, see};
-use super::hypotheses::{Ended, hypothesized, insert, is_over, set_order};
+use super::hypotheses::{hypothesized, insert, is_over, set_order};
 use super::storage::{Node, Scratch, State};
 use crate::error::{Error, Result};
 use crate::kernels::Kernels;
+use crate::plan::Profile;
+use crate::trace::Finish;
 use crate::types::{Row, TokenId};
 
 /// A beam and the token it goes on with, or ends with.
@@ -70,7 +72,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
             let beams = if self.length == 0 { 0..1 } else { first..first + live };
             first += live;
             let mut chosen = Chosen { plan, end_tokens: state.end_tokens, is_last, survivors: 0, ended: 0 };
-            let outcome = choose_group(&looks, company, beams, state.scores, &mut scratch, survivors, ended, &mut chosen);
+            let outcome =
+                choose_group(&looks, company, beams, state.scores, &mut scratch, survivors, ended, &mut chosen);
             is_dead &= outcome.inspect_err(|&(row, _)| self.failed_row = Some(row)).map_err(|(_, error)| error)?;
             scratch.ended_of_group[g] = [chosen.ended as u32, chosen.survivors as u32];
             survivors += chosen.survivors;
@@ -158,7 +161,7 @@ fn choose_group(
             is_dead &= offer_row(looks, company, beam, &diversity, &mut room, &mut of_beam).map_err(|e| (index, e))?;
             for candidate in of_beam.into_sorted() {
                 if chosen.is_end(candidate) {
-                    chosen.end(ended, candidate, Ended::EndToken);
+                    chosen.end(ended, candidate, Finish::EndToken);
                 } else {
                     of_all.offer(*candidate);
                 }
@@ -260,8 +263,8 @@ impl Chosen<'_> {
         self.end_tokens.contains(&candidate.token())
     }
 
-    fn end(&mut self, ended: &mut [Candidate], candidate: &Candidate, why: Ended) {
-        ended[self.ended] = Candidate { ended: why as u32, ..*candidate };
+    fn end(&mut self, ended: &mut [Candidate], candidate: &Candidate, why: Finish) {
+        ended[self.ended] = Candidate { finish: why as u32, ..*candidate };
         self.ended += 1;
     }
 
@@ -279,13 +282,13 @@ impl Chosen<'_> {
             }
             if self.is_end(candidate) {
                 if !is_hugging_face || rank < width {
-                    self.end(ended, candidate, Ended::EndToken);
+                    self.end(ended, candidate, Finish::EndToken);
                 }
                 continue;
             }
             found += 1;
             if self.is_last {
-                self.end(ended, candidate, Ended::Length);
+                self.end(ended, candidate, Finish::Length);
             } else {
                 survivors[self.survivors] = *candidate;
                 self.survivors += 1;
@@ -300,7 +303,7 @@ impl Chosen<'_> {
             return;
         }
         for candidate in survivors {
-            self.end(ended, candidate, Ended::Length);
+            self.end(ended, candidate, Finish::Length);
         }
     }
 }
