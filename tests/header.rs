@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     "step",
     "batch",
     "query",
+    "beam",
     "weights",
     "logits",
     "score",

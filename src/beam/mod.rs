@@ -18,6 +18,7 @@ pub use hypotheses::Hypothesis;
 pub use step::{BeamStep, Continuation};
 
 pub(crate) use company::Company;
+pub(crate) use step::Given;
 
 use crate::decoder::{Decoder, Memory};
 use crate::error::{Error, Result};
@@ -195,7 +196,9 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
     /// [`Error::WrongLength`], [`Error::InvalidLogit`] (NaN or +inf that takes part; [`BeamSearch::failed_row`] says where),
     /// [`Error::EverythingMasked`] (no beam has a token left), [`Error::Finished`]. Nothing has changed then.
     pub fn step(&mut self, rows: &[Row<'_>], masks: &[Option<&[u32]>], next: &mut [Continuation]) -> Result<BeamStep> {
-        self.step_beside(&mut Alone, rows, masks, next)
+        let (mask_at, row_at) = (|i: usize| masks.get(i).copied().flatten(), |i: usize| rows[i]);
+        self.check_masks(masks.len())?;
+        self.step_beside(&mut Alone, &Given { count: rows.len(), row_at: &row_at, mask_at: &mask_at }, next)
     }
 
     /// As [`BeamSearch::step`] with a decoder for each beam: row i is adjusted as `decoders[i]` would adjust it (biases,
@@ -215,37 +218,43 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
         masks: &[Option<&[u32]>],
         next: &mut [Continuation],
     ) -> Result<BeamStep> {
-        self.step_beside(&mut decoders, rows, masks, next)
+        let (mask_at, row_at) = (|i: usize| masks.get(i).copied().flatten(), |i: usize| rows[i]);
+        self.check_masks(masks.len())?;
+        self.step_beside(&mut decoders, &Given { count: rows.len(), row_at: &row_at, mask_at: &mask_at }, next)
+    }
+
+    fn check_masks(&self, actual: usize) -> Result<()> {
+        if actual != 0 && actual != self.live && !self.is_finished() {
+            return Err(Error::WrongLength { what: "masks", expected: self.live, actual });
+        }
+        Ok(())
     }
 
     pub(crate) fn step_beside(
         &mut self,
         company: &mut impl Company,
-        rows: &[Row<'_>],
-        masks: &[Option<&[u32]>],
+        given: &Given<'_>,
         next: &mut [Continuation],
     ) -> Result<BeamStep> {
         self.failed_row = None;
         if self.is_finished() {
             return Err(Error::Finished);
         }
-        let lengths = [("rows", rows.len(), self.live), ("masks", masks.len(), self.live)];
-        for (what, actual, expected) in lengths {
-            if actual != expected && !(what == "masks" && actual == 0) {
-                return Err(Error::WrongLength { what, expected, actual });
-            }
+        if given.count != self.live {
+            return Err(Error::WrongLength { what: "rows", expected: self.live, actual: given.count });
         }
         if next.len() < self.outputs() {
             return Err(Error::WrongLength { what: "next", expected: self.outputs(), actual: next.len() });
         }
-        for (i, row) in rows.iter().enumerate() {
-            if row.len() != self.plan.vocab {
+        for i in 0..given.count {
+            let (expected, actual) = (self.plan.vocab, (given.row_at)(i).len());
+            if actual != expected {
                 self.failed_row = Some(i);
-                return Err(Error::WrongLength { what: "row", expected: self.plan.vocab, actual: row.len() });
+                return Err(Error::WrongLength { what: "row", expected, actual });
             }
         }
         company::check(company, self.plan.beams, self.live, self.plan.vocab, self.plan.valid)?;
-        with_default_environment(|| self.step_checked(company, rows, masks, next))
+        with_default_environment(|| self.step_checked(company, given, next))
     }
 
     /// The sum of the log-probabilities of a live beam; `None` if there is no such beam.

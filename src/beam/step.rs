@@ -38,14 +38,23 @@ pub struct BeamStep {
     pub finished: bool,
 }
 
+/// The rows of a step and their masks, wherever they lie.
+pub(crate) struct Given<'a> {
+    /// Rows.
+    pub count: usize,
+    /// The row of an index below the count.
+    pub row_at: &'a dyn Fn(usize) -> Row<'a>,
+    /// Its mask.
+    pub mask_at: &'a dyn Fn(usize) -> Option<&'a [u32]>,
+}
+
 /// What the rows are looked at with.
 #[derive(Clone, Copy)]
-struct Looks<'a> {
+struct Looks<'a, 'g> {
     plan: &'a Plan,
     kernels: Kernels,
     end_tokens: &'a [TokenId],
-    rows: &'a [Row<'a>],
-    masks: &'a [Option<&'a [u32]>],
+    given: &'a Given<'g>,
     /// End tokens are masked.
     too_short: bool,
 }
@@ -56,14 +65,13 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
     pub(super) fn step_checked(
         &mut self,
         company: &mut impl Company,
-        rows: &[Row<'_>],
-        masks: &[Option<&[u32]>],
+        given: &Given<'_>,
         next: &mut [Continuation],
     ) -> Result<BeamStep> {
         let Self { plan, layout, storage, .. } = self;
         let (state, mut scratch) = layout.split(storage.as_mut(), plan.end_tokens);
         let too_short = self.length < plan.min_tokens;
-        let looks = Looks { plan, kernels: self.kernels, end_tokens: state.end_tokens, rows, masks, too_short };
+        let looks = Looks { plan, kernels: self.kernels, end_tokens: state.end_tokens, given, too_short };
         let is_last = self.length + 1 == plan.max_tokens;
         let (mut survivors, mut ended, mut first, mut is_dead) = (0, 0, 0, true);
         for g in 0..plan.groups {
@@ -136,7 +144,7 @@ fn told(candidate: &Candidate) -> Continuation {
 /// token left, or fails at a row.
 #[expect(clippy::too_many_arguments, reason = "the parts of a search that are borrowed apart")]
 fn choose_group(
-    looks: &Looks<'_>,
+    looks: &Looks<'_, '_>,
     company: &mut impl Company,
     beams: core::ops::Range<usize>,
     scores: &[f64],
@@ -190,24 +198,22 @@ struct Room<'a> {
 
 /// Offers the tokens of one beam's row. Answers whether it has none.
 fn offer_row(
-    looks: &Looks<'_>,
+    looks: &Looks<'_, '_>,
     company: &mut impl Company,
     beam: Beam,
     diversity: &Diversity<'_>,
     room: &mut Room<'_>,
     best: &mut Best<'_>,
 ) -> Result<bool> {
-    let Looks { plan, kernels, end_tokens, rows, masks, too_short } = *looks;
+    let Looks { plan, kernels, end_tokens, given, too_short } = *looks;
     let Room { mask, maxima, group_maxima, keys } = room;
     let index = beam.index as usize;
-    let row = rows[index];
-    let given = masks.get(index).copied().flatten();
-    let words = if too_short && !end_tokens.is_empty() {
-        without(end_tokens, given, mask);
-        Some(&mask[..])
-    } else {
-        given
-    };
+    let row = (given.row_at)(index);
+    let mut words = (given.mask_at)(index);
+    if too_short && !end_tokens.is_empty() {
+        without(end_tokens, words, mask);
+        words = Some(&mask[..]);
+    }
     let has_decoder = company.count().is_some();
     let normaliser_of = |seen: &Seen<'_>| Normaliser::of(seen, plan.scale, plan.temperature);
     let dead = |error| if error == Error::EverythingMasked { Ok(true) } else { Err(error) };

@@ -19,6 +19,7 @@
 
 pub mod abi;
 pub mod batch;
+pub mod beam;
 pub mod config;
 pub mod decoder;
 mod fault;
