@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     "batch",
     "query",
     "beam",
+    "beam_step",
     "weights",
     "logits",
     "score",

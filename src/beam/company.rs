@@ -1,6 +1,7 @@
 //! Decoders beside the beams, one for each: their biases, bans, windows and penalties adjust that beam's row, and their
 //! state follows the beams when these are chosen anew.
 
+use super::config::Plan;
 use super::gather::Seen;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
@@ -55,9 +56,10 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Company for &mut [Decoder<S>] {
     }
 }
 
-/// Refuses decoders that the search cannot use: too few, of another vocabulary, or not of one configuration.
-pub(crate) fn check(company: &mut impl Company, beams: usize, live: usize, vocab: usize, valid: usize) -> Result<()> {
+/// Refuses decoders that the search cannot use: too few, of another vocabulary, or cut differently.
+pub(crate) fn check(company: &mut impl Company, plan: &Plan, live: usize) -> Result<()> {
     let Some(count) = company.count() else { return Ok(()) };
+    let Plan { beams, vocab, valid, .. } = *plan;
     if count != beams {
         return Err(Error::WrongLength { what: "decoders", expected: beams, actual: count });
     }

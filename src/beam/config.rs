@@ -150,7 +150,7 @@ impl Plan {
             ("temperature", temperature != 1.0 && profile != Profile::Canon),
             ("early_stopping", config.early_stopping != EarlyStopping::Never && profile == Profile::Vllm),
         ];
-        for (name, _) in strange.into_iter().filter(|(_, used)| *used) {
+        if let Some((name, _)) = strange.into_iter().find(|(_, used)| *used) {
             return Err(Error::NotInProfile { name, profile: profile.name() });
         }
         if max_tokens == 0 || max_tokens > MAX_TOKENS {

@@ -253,7 +253,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
                 return Err(Error::WrongLength { what: "row", expected, actual });
             }
         }
-        company::check(company, self.plan.beams, self.live, self.plan.vocab, self.plan.valid)?;
+        company::check(company, &self.plan, self.live)?;
         with_default_environment(|| self.step_checked(company, given, next))
     }
 

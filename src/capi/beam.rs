@@ -1,21 +1,16 @@
-//! `argpick_beam`: a beam search. Rows in; which beam goes on with which token out.
+//! `argpick_beam`: a beam search. Its configuration and its life; the steps are in `beam_step`.
 
 use super::abi::{Growing, assert_layout, check_size, read, size_of_given, write};
-use super::decoder::{Entered, argpick_decoder};
 use super::fault::Fault;
-use super::guard::{Gate, call, call_on_rows, readable, slice, slice_mut, writable};
+use super::guard::{Gate, call, readable, slice, writable};
 use super::memory::{Home, Words, check_memory, end};
 use super::status::argpick_status;
-use super::step::{argpick_dtype, mask_of, row_of};
-use crate::beam::{BeamConfig, BeamSearch, BeamStep, Company, Continuation, EarlyStopping, Given};
-use crate::decoder::Decoder;
+use crate::beam::{BeamConfig, BeamSearch, EarlyStopping};
 use crate::error::Error;
 use crate::kernels::Kernels;
 use crate::plan::Profile;
-use crate::types::{Row, TokenId};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::mem::offset_of;
 use core::ptr::NonNull;
 
 /// The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
@@ -138,61 +133,6 @@ unsafe impl Growing for argpick_beam_state {
 
 assert_layout!(argpick_beam_state { struct_size: 4, live: 4, ended: 4, length: 4, hypotheses: 4, outputs: 4 });
 
-/// A beam and the token it goes on with, or ends with. The element of an array, so it never grows.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct argpick_beam_continuation {
-    /// The index of the beam among the rows of the step.
-    pub parent: u32,
-    /// Its token.
-    pub token: u32,
-    /// The sum of the log-probabilities of its tokens, this one included, in nats.
-    pub score: f64,
-}
-
-// An array of ours is an array of the core's.
-const _: () = {
-    assert!(size_of::<argpick_beam_continuation>() == 16 && size_of::<Continuation>() == 16);
-    assert!(align_of::<argpick_beam_continuation>() == align_of::<Continuation>());
-    assert!(offset_of!(argpick_beam_continuation, parent) == offset_of!(Continuation, parent));
-    assert!(offset_of!(argpick_beam_continuation, token) == offset_of!(Continuation, token));
-    assert!(offset_of!(argpick_beam_continuation, score) == offset_of!(Continuation, score));
-};
-
-/// A sequence that has ended. Set struct_size = sizeof(argpick_hypothesis) before the call.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct argpick_hypothesis {
-    /// sizeof(argpick_hypothesis); the caller sets it.
-    pub struct_size: u32,
-    /// Generated tokens, the end token included.
-    pub length: u32,
-    /// Why it ended: ARGPICK_FINISH_END_TOKEN or ARGPICK_FINISH_LENGTH.
-    pub finish: u32,
-    /// 0.
-    pub reserved1: u32,
-    /// What it is ranked by: logprob divided by the length to the power length_penalty.
-    pub score: f64,
-    /// The sum of the log-probabilities of its tokens, in nats.
-    pub logprob: f64,
-}
-
-// SAFETY: repr(C); `assert_layout` proves that there is no padding; numbers only.
-unsafe impl Growing for argpick_hypothesis {
-    const NAME: &'static str = "hypothesis";
-    const RELEASED: &'static [u32] = &[32];
-    const DEFAULT: Self = argpick_hypothesis {
-        struct_size: size_of::<Self>() as u32,
-        length: 0,
-        finish: 0,
-        reserved1: 0,
-        score: 0.0,
-        logprob: 0.0,
-    };
-}
-
-assert_layout!(argpick_hypothesis { struct_size: 4, length: 4, finish: 4, reserved1: 4, score: 8, logprob: 8 });
-
 /// A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
 #[repr(align(16))]
 pub struct argpick_beam {
@@ -201,10 +141,10 @@ pub struct argpick_beam {
     inner: UnsafeCell<Inner>,
 }
 
-struct Inner {
-    search: BeamSearch<Words>,
+pub(super) struct Inner {
+    pub(super) search: BeamSearch<Words>,
     /// Beams that ended with the last step.
-    ended: u32,
+    pub(super) ended: u32,
 }
 
 const _: () = assert!(align_of::<argpick_beam>() == super::abi::ARGPICK_MEMORY_ALIGNMENT as usize);
@@ -219,7 +159,10 @@ impl argpick_beam {
 ///
 /// # Safety
 /// `beam`, unless NULL, is a live handle.
-unsafe fn enter<R>(beam: *const argpick_beam, body: impl FnOnce(&mut Inner) -> Result<R, Fault>) -> Result<R, Fault> {
+pub(super) unsafe fn enter<R>(
+    beam: *const argpick_beam,
+    body: impl FnOnce(&mut Inner) -> Result<R, Fault>,
+) -> Result<R, Fault> {
     readable(beam, "beam")?;
     // SAFETY: not NULL and aligned, and a live handle by the caller's word; all of it but the gate is behind the gate.
     let handle = unsafe { &*beam };
@@ -491,7 +434,7 @@ fn reset_with_room(search: &mut BeamSearch<Words>, config: Option<&BeamConfig<'_
 }
 
 impl Inner {
-    fn state(&self) -> argpick_beam_state {
+    pub(super) fn state(&self) -> argpick_beam_state {
         let search = &self.search;
         argpick_beam_state {
             struct_size: size_of::<argpick_beam_state>() as u32,
@@ -522,222 +465,6 @@ pub unsafe extern "C" fn argpick_beam_inspect(
             readable(beam, "beam")?;
             let size = size_of_given(state)?;
             write(state, size, &enter(beam, |inner| Ok(inner.state()))?);
-        }
-        Ok(())
-    })
-}
-
-impl Company for Option<Entered<'_>> {
-    type Storage = Words;
-
-    fn count(&self) -> Option<usize> {
-        self.as_ref().map(Entered::count)
-    }
-    fn decoder(&mut self, index: usize) -> &mut Decoder<Words> {
-        self.as_mut().expect("decoders were counted").one(index)
-    }
-    fn two(&mut self, a: usize, b: usize) -> (&mut Decoder<Words>, &mut Decoder<Words>) {
-        self.as_mut().expect("decoders were counted").two(a, b)
-    }
-}
-
-/// The arguments of a step.
-struct Step {
-    logits: *const *const c_void,
-    dtype: argpick_dtype,
-    count: usize,
-    rows: usize,
-    masks: *const *const u32,
-    mask_words: usize,
-    decoders: *const *mut argpick_decoder,
-    next: *mut argpick_beam_continuation,
-    capacity: usize,
-}
-
-impl Step {
-    /// # Safety
-    /// As for `argpick_beam_step`.
-    unsafe fn run(&self, search: &mut BeamSearch<Words>, failed_row: &mut Option<usize>) -> Result<BeamStep, Fault> {
-        let vocab = search.vocab();
-        if search.is_finished() {
-            return Err(Fault::Core(Error::Finished));
-        }
-        if self.rows != search.live() {
-            let (expected, actual) = (search.live(), self.rows);
-            return Err(Fault::Core(Error::WrongLength { what: "rows", expected, actual }));
-        }
-        // SAFETY: the caller's part is the same; longer outputs than a step may write are not touched past that.
-        let (logits, masks, next) = unsafe {
-            let masks = if self.masks.is_null() { None } else { Some(slice(self.masks, self.rows, "masks")?) };
-            let capacity = self.capacity.min(search.outputs());
-            (
-                slice(self.logits, self.rows, "logits")?,
-                masks,
-                slice_mut(self.next.cast::<Continuation>(), capacity, "next")?,
-            )
-        };
-        // SAFETY: the caller's part is the same.
-        let row_at = |i: usize| unsafe { row_of(logits[i], self.dtype, self.count, vocab) };
-        let mask_at = |i: usize| match masks.map(|masks| masks[i]) {
-            // SAFETY: the caller's part is the same.
-            Some(mask) if !mask.is_null() => unsafe { mask_of(mask, self.mask_words, vocab) },
-            _ => Ok(None),
-        };
-        for i in 0..self.rows {
-            if let Err(fault) = row_at(i).map(|_| ()).and_then(|()| mask_at(i).map(|_| ())) {
-                *failed_row = Some(i);
-                return Err(fault);
-            }
-        }
-        let row_at = |i: usize| row_at(i).unwrap_or(Row::F32(&[]));
-        let mask_at = |i: usize| mask_at(i).unwrap_or(Some(&[]));
-        let given = Given { count: self.rows, row_at: &row_at, mask_at: &mask_at };
-        let mut company = match self.decoders.is_null() {
-            true => None,
-            // SAFETY: the caller's part is the same.
-            false => Some(unsafe { Entered::all(slice(self.decoders, search.beams(), "decoders")?) }?),
-        };
-        let result = search.step_beside(&mut company, &given, next);
-        if let Some(entered) = company {
-            entered.leave();
-        }
-        *failed_row = search.failed_row();
-        Ok(result?)
-    }
-}
-
-/// Takes a row of logits for each live beam and chooses how the search goes on.
-///
-/// Row i is logits[i] (count elements of type dtype, count the search's vocabulary), under masks[i] (mask_words words; NULL:
-/// no mask); rows is the number of live beams, 1 at the first step. masks may be NULL: no row has one. Rows and masks are as
-/// for argpick_decode, but a row with nothing left only gives up its beam, unless that is so for all.
-///
-/// decoders is NULL, or has one for each of the configuration's beams, of equal capacities: row i is then adjusted as
-/// decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor divided by its temperature).
-/// Afterwards decoders[i] has the state of the decoder of beam i's parent and has accepted its token.
-///
-/// next has capacity elements, at least state.outputs. First come the beams that go on, state->live of them: beam i of the
-/// next step continues beam next[i].parent of this one with next[i].token. Then come those that ended, state->ended of them.
-/// No memory is allocated and no system call is made.
-///
-/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (state->struct_size), ARGPICK_ERR_BUSY (also a
-/// decoder that stands in the list twice), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER
-/// (dtype; decoders that differ), ARGPICK_ERR_NOT_IN_PROFILE (penalties), ARGPICK_ERR_INVALID_LOGIT (the row is in
-/// argpick_last_error), ARGPICK_ERR_EVERYTHING_MASKED (no beam has a token left), ARGPICK_ERR_FINISHED. After any of them the
-/// search, the decoders and the outputs are as they were.
-///
-/// # Safety
-/// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders is NULL or has as many live
-///   decoders as there are beams; next has capacity elements and state->struct_size bytes that can be written.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_beam_step(
-    beam: *mut argpick_beam,
-    logits: *const *const c_void,
-    dtype: argpick_dtype,
-    count: usize,
-    rows: usize,
-    masks: *const *const u32,
-    mask_words: usize,
-    decoders: *const *mut argpick_decoder,
-    next: *mut argpick_beam_continuation,
-    capacity: usize,
-    state: *mut argpick_beam_state,
-) -> argpick_status {
-    let step = Step { logits, dtype, count, rows, masks, mask_words, decoders, next, capacity };
-    call_on_rows("argpick_beam_step", |failed_row| {
-        // SAFETY: the caller's part is the same. The size is checked before anything is changed.
-        unsafe {
-            readable(beam, "beam")?;
-            let size = size_of_given(state)?;
-            let told = enter(beam, |inner| {
-                inner.ended = step.run(&mut inner.search, failed_row)?.ended as u32;
-                Ok(inner.state())
-            })?;
-            write(state, size, &told);
-        }
-        Ok(())
-    })
-}
-
-/// Writes the tokens of a live beam: as many as state.length says.
-///
-/// tokens may be NULL if capacity and length are 0. score is the sum of the log-probabilities.
-///
-/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER
-/// (there is no such beam), ARGPICK_ERR_WRONG_LENGTH (index = the capacity needed).
-///
-/// # Safety
-/// - beam is a live search; tokens has capacity elements that can be written, and so can score.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_beam_tokens(
-    beam: *const argpick_beam,
-    index: u32,
-    tokens: *mut u32,
-    capacity: usize,
-    score: *mut f64,
-) -> argpick_status {
-    call("argpick_beam_tokens", || {
-        readable(beam, "beam")?;
-        writable(score, "score")?;
-        let index = index as usize;
-        // SAFETY: the caller's part is the same; the output was checked.
-        unsafe {
-            let found = enter(beam, |inner| {
-                let search = &inner.search;
-                let absent = Error::InvalidParameter { name: "beam", value: index as f64 };
-                let found = search.beam_score(index).ok_or(absent)?;
-                let tokens: &mut [TokenId] = slice_mut(tokens, capacity.min(search.length() as usize), "tokens")?;
-                search.beam_tokens(index, tokens)?;
-                Ok(found)
-            })?;
-            score.write(found);
-        }
-        Ok(())
-    })
-}
-
-/// Tells the hypothesis of a rank, 0 the best, and writes its tokens, hypothesis->length of them.
-///
-/// At any time: before the search is finished it is the best so far. With capacity 0 only hypothesis is written, and tokens
-/// may be NULL.
-///
-/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (hypothesis->struct_size), ARGPICK_ERR_BUSY,
-/// ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (there are not so many), ARGPICK_ERR_WRONG_LENGTH (index = the
-/// capacity needed).
-///
-/// # Safety
-/// - beam is a live search; tokens has capacity elements and hypothesis->struct_size bytes that can be written.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_beam_best(
-    beam: *const argpick_beam,
-    rank: u32,
-    tokens: *mut u32,
-    capacity: usize,
-    hypothesis: *mut argpick_hypothesis,
-) -> argpick_status {
-    call("argpick_beam_best", || {
-        // SAFETY: the caller's part is the same. The size is checked before anything is written.
-        unsafe {
-            readable(beam, "beam")?;
-            let size = size_of_given(hypothesis)?;
-            let told = enter(beam, |inner| {
-                let absent = Error::InvalidParameter { name: "rank", value: rank.into() };
-                let told = inner.search.hypothesis(rank as usize).ok_or(absent)?;
-                if capacity > 0 {
-                    let tokens: &mut [TokenId] = slice_mut(tokens, capacity.min(told.length as usize), "tokens")?;
-                    inner.search.hypothesis_tokens(rank as usize, tokens)?;
-                }
-                Ok(told)
-            })?;
-            let told = argpick_hypothesis {
-                struct_size: size,
-                length: told.length,
-                finish: told.finish as u32,
-                reserved1: 0,
-                score: told.score,
-                logprob: told.logprob,
-            };
-            write(hypothesis, size, &told);
         }
         Ok(())
     })

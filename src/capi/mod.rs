@@ -20,6 +20,7 @@
 pub mod abi;
 pub mod batch;
 pub mod beam;
+pub mod beam_step;
 pub mod config;
 pub mod decoder;
 mod fault;

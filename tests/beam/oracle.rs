@@ -13,6 +13,8 @@ pub enum Early {
     Never,
     Heuristic,
     Full,
+    /// Not at all: what no profile does, for comparison.
+    Off,
 }
 
 #[derive(Clone, Debug)]
@@ -237,7 +239,7 @@ impl Search {
         group.told.truncate(width);
         group.beams = go_on.iter().map(|c| Beam { tokens: after(c), score: c.score }).collect();
         group.over = group.beams.is_empty() || length == settings.max_tokens;
-        if !group.over && group.told.len() == width && settings.rules != Rules::Vllm {
+        if !group.over && group.told.len() == width && settings.rules != Rules::Vllm && settings.early != Early::Off {
             let (best, worst) = (group.beams[0].score, group.told[width - 1].score);
             let hoped = match settings.early {
                 Early::Full => {

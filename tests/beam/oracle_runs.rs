@@ -95,7 +95,7 @@ fn a_search_is_what_the_judge_says() {
             diversity_penalty: settings.diversity as f32,
             length_penalty: settings.length_penalty as f32,
             early_stopping: match settings.early {
-                Early::Never => EarlyStopping::Never,
+                Early::Never | Early::Off => EarlyStopping::Never,
                 Early::Heuristic => EarlyStopping::Heuristic,
                 Early::Full => EarlyStopping::Full,
             },
