@@ -274,6 +274,23 @@ fn diverse_groups_avoid_each_others_tokens() {
     assert_eq!(host.told().len(), 4);
 }
 
+/// The last of the best so far may be a penalised token: then lower logits than its own can still drive it out, also those
+/// that come long after it.
+#[test]
+fn a_penalised_token_does_not_hide_later_ones() {
+    let mut row = vec![0.0; 2000];
+    row[1..8].fill(3.0);
+    (row[8], row[1500]) = (2.0, 1.5);
+    let config = BeamConfig { beams: 16, groups: 2, diversity_penalty: 1.0, max_tokens: 3, ..BeamConfig::default() };
+    for kernels in levels() {
+        let mut host = Host::new(&config, 2000, kernels);
+        host.step(|_| row.clone(), no_mask);
+        let tokens: Vec<u32> = host.beams.iter().map(|tokens| tokens[0]).collect();
+        assert_eq!(tokens[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(tokens[8..], [1, 2, 3, 4, 5, 6, 7, 1500]);
+    }
+}
+
 #[test]
 fn a_beam_without_a_token_is_given_up_and_the_search_goes_on() {
     let config = BeamConfig { beams: 3, max_tokens: 4, ..BeamConfig::default() };
