@@ -337,9 +337,9 @@ fn decoders_follow_their_beams() {
         let mut beside = Host::new(&config, VOCAB, levels()[0]);
         let settings = Config { no_repeat_window: 5, history_capacity: 6, adjustment_capacity: 2, ..Config::default() };
         let mut decoders: Vec<Decoder> = (0..beams).map(|_| Decoder::new(&settings, VOCAB).unwrap()).collect();
-        for decoder in &mut decoders {
-            decoder.set_bans(&[20]).unwrap();
-        }
+        // The others take over all of this with the first step.
+        decoders[0].set_bans(&[20]).unwrap();
+        decoders[0].prompt(&[1, 2, 3]).unwrap();
         while !masked.search.is_finished() {
             let rows: Vec<Vec<f32>> = beside.beams.iter().map(|tokens| row_of(tokens)).collect();
             let rows: Vec<Row<'_>> = rows.iter().map(Row::from).collect();
