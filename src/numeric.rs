@@ -149,34 +149,60 @@ pub fn natural_logarithm(x: f64) -> f64 {
     f64::from(exponent) * LN_2_HIGH + (2.0 * s + tail)
 }
 
-/// e^x for |x| up to 709, from additions, multiplications and one scaling by a power of two, within 2e-16 + 3e-19 |x| of it
-/// relatively: x = k ln 2 + r with |r| <= ln 2 / 2, e^r by its series.
-pub fn exponential(x: f64) -> f64 {
-    const LN_2_HIGH: f64 = 0.693_147_180_369_123_8;
-    const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+/// `2^x` for a finite x, within 2 units in the last place; 0 below 2^-1022, +inf from 2^1024 up. The nearest integer goes
+/// into the exponent, the rest (at most 1/2) through the Taylor series of exp.
+pub fn exponential2(x: f64) -> f64 {
+    if x >= 1024.0 {
+        return f64::INFINITY;
+    }
+    if x < -1022.0 {
+        return 0.0;
+    }
     // 1.5 * 2^52: adding it rounds to the nearest integer.
     const MAGIC: f64 = 6_755_399_441_055_744.0;
-    let k = (x * LOG2_E + MAGIC) - MAGIC;
-    let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
-    // The remainder after the term in r^17 is below 1e-18.
+    let whole = (x + MAGIC) - MAGIC;
+    let y = (x - whole) * core::f64::consts::LN_2;
+    // The remainder after y^17 is below 1e-20 of the sum.
     let mut series = 1.0;
-    let mut n = 17.0;
-    while n > 0.5 {
-        series = 1.0 + series * r / n;
-        n -= 1.0;
+    let mut k = 17.0;
+    while k > 0.5 {
+        series = 1.0 + series * y / k;
+        k -= 1.0;
     }
-    // In two steps, so that each factor is a normal number.
-    let half = k as i64 / 2;
-    let power = |k: i64| f64::from_bits(((k + 1023) as u64) << 52);
-    series * power(half) * power(k as i64 - half)
+    let exponent = whole as i64;
+    // Two factors, because 2^1024 and 2^-1022 times a mantissa below 1 have no single one.
+    let half = exponent / 2;
+    let power = |e: i64| f64::from_bits(((e + 1023) as u64) << 52);
+    series * power(half) * power(exponent - half)
 }
 
-/// x^y for x above 0, as e^(y ln x); exactly 1 where y is 0 and x where it is 1.
-pub fn power(x: f64, y: f64) -> f64 {
-    if y == 0.0 {
+/// `e^x`.
+pub fn exponential(x: f64) -> f64 {
+    exponential2(x * LOG2_E)
+}
+
+/// `base^exponent` for a base of at least 0, by logarithm and exponential; `0^0` is 1.
+pub fn power(base: f64, exponent: f64) -> f64 {
+    if exponent == 0.0 {
         return 1.0;
     }
-    if y == 1.0 { x } else { exponential(y * natural_logarithm(x)) }
+    if base <= 0.0 {
+        return if exponent > 0.0 { 0.0 } else { f64::INFINITY };
+    }
+    exponential2(exponent * (natural_logarithm(base) * LOG2_E))
+}
+
+/// The square root of a number of at least 0, by Newton's iteration from a guess of the right exponent; exact to the last
+/// place but one.
+pub fn square_root(x: f64) -> f64 {
+    if !(x > 0.0 && x < f64::INFINITY) {
+        return x;
+    }
+    let mut root = f64::from_bits((x.to_bits() >> 1) + (1023 << 51));
+    for _ in 0..6 {
+        root = 0.5 * (root + x / root);
+    }
+    root
 }
 
 #[cfg(test)]
@@ -195,24 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn exponentials_and_powers_are_near_those_of_the_library() {
-        let mut x = -708.0f64;
-        while x < 709.0 {
-            let (ours, theirs) = (exponential(x), x.exp());
-            assert!(
-                (ours - theirs).abs() <= (4.5e-16 + 3e-19 * x.abs()) * theirs,
-                "exp({x}) = {ours:e} but {theirs:e}"
-            );
-            x += 0.0137;
+    fn exponentials_powers_and_roots_are_near_the_library_functions() {
+        let mut x = -1021.5f64;
+        while x < 1023.9 {
+            let (ours, theirs) = (exponential2(x), x.exp2());
+            assert!((ours / theirs - 1.0).abs() < 1e-15 * (2.0 + x.abs() / 64.0), "2^{x} = {ours:e} but {theirs:e}");
+            x += 0.317;
         }
-        assert_eq!(exponential(0.0), 1.0);
-        for x in [1.0f64, 2.0, 3.0, 17.0, 1000.0, 1048576.0, 5e9] {
-            for y in [-16.0, -1.0, -0.3, 0.0, 0.5, 0.6, 1.0, 1.7, 2.0, 16.0] {
-                let (ours, theirs) = (power(x, y), x.powf(y));
-                assert!((ours - theirs).abs() <= 1e-13 * theirs, "{x}^{y} = {ours:e} but {theirs:e}");
-            }
+        assert_eq!((exponential2(0.0), exponential2(10.0), exponential2(-1.0)), (1.0, 1024.0, 0.5));
+        assert_eq!((exponential2(1024.0), exponential2(-1100.0)), (f64::INFINITY, 0.0));
+        for (base, exponent) in [(1.75, 40.0), (0.3, 2.5), (10.0, -3.0), (0.999, 1000.0)] {
+            assert!((power(base, exponent) / base.powf(exponent) - 1.0).abs() < 1e-13, "{base}^{exponent}");
         }
-        assert_eq!((power(7.0, 0.0), power(7.0, 1.0)), (1.0, 7.0));
+        assert_eq!((power(0.0, 0.0), power(0.0, 2.0), power(5.0, 0.0)), (1.0, 0.0, 1.0));
+        for x in [1e-300, 2.0, 0.25, 1e300, 3.7e-5, f64::MIN_POSITIVE] {
+            assert!((square_root(x) / x.sqrt() - 1.0).abs() < 4e-16, "sqrt {x:e}");
+        }
+        assert_eq!((square_root(0.0), square_root(4.0)), (0.0, 2.0));
     }
 
     #[test]

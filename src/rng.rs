@@ -14,6 +14,10 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 pub enum Purpose {
     /// The draw of the token.
     Draw = 0,
+    /// Whether XTC removes the top choices.
+    Xtc = 1,
+    /// Whether speculative tokens are accepted, and what takes their place.
+    Speculative = 2,
 }
 
 /// SplitMix64's step from the state `x` (Steele, Lea and Flood 2014): adds the golden gamma and finalises.

@@ -11,8 +11,19 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The programs in `tests/capi`.
-const PROGRAMS: &[&str] =
-    &["version", "config", "decoder", "batch", "beam", "weights", "null", "bad_input", "no_heap", "threads"];
+const PROGRAMS: &[&str] = &[
+    "version",
+    "config",
+    "decoder",
+    "batch",
+    "beam",
+    "weights",
+    "null",
+    "bad_input",
+    "no_heap",
+    "threads",
+    "conformance",
+];
 
 /// What a static library of Rust needs from the system.
 const SYSTEM: &[&str] = &["-lpthread", "-ldl", "-lm"];
@@ -108,6 +119,15 @@ fn execute(program: &Path, runner: &[&str], variables: &[(&str, &str)]) -> Strin
     };
     if program.file_name().is_some_and(|name| name == "weights") {
         command.arg(&writable);
+    }
+    if program.file_name().is_some_and(|name| name == "conformance") {
+        // One line of so many: a program that is watched is slow.
+        let lines = match (runner, variables) {
+            ([], [("ASAN_OPTIONS", _)]) => "8",
+            ([], _) => "1",
+            _ => "64",
+        };
+        command.arg(root().join("tests/golden")).arg(lines);
     }
     command.env_remove("ARGPICK_KERNEL").envs(variables.iter().copied());
     let printed = run(&mut command);

@@ -286,7 +286,7 @@ fn all_half_precision_patterns_widen_alike() {
 #[test]
 fn masses_of_long_rows_do_not_overflow() {
     let row = vec![1.25f32; 150_001];
-    let view = RowView { source: Row::F32(&row).into(), words: None, valid: row.len(), overrides: &[] };
+    let view = RowView { source: Row::F32(&row).into(), words: None, valid: row.len(), overrides: &[], band: None };
     let mut maxima = vec![1.25; row.len().div_ceil(64)];
     maxima.resize(maxima.len().next_multiple_of(16), f32::NEG_INFINITY);
     let scale = Scale { maximum: 1.25, scale: 1.0 };

@@ -33,7 +33,7 @@ pub(crate) fn see<'a>(
     maxima: &'a mut [f32],
     group_maxima: &'a mut [f32],
 ) -> Result<Seen<'a>> {
-    let view = RowView { source: row.into(), words, valid, overrides: &[] };
+    let view = RowView { source: row.into(), words, valid, overrides: &[], band: None };
     let first = kernels.block_maxima(&view, maxima);
     if (first.has_nan || first.maximum == f32::INFINITY)
         && let Some(index) = first_invalid(&view)

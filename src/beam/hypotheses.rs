@@ -56,7 +56,9 @@ pub(super) fn penalised(plan: &Plan, logprob: f64, length: u32, finish: u32) -> 
 }
 
 fn divided(plan: &Plan, logprob: f64, counted: u64) -> f64 {
-    logprob / power(counted as f64, plan.length_penalty)
+    let length = counted as f64;
+    // Exactly the length for 1, which everybody uses.
+    logprob / if plan.length_penalty == 1.0 { length } else { power(length, plan.length_penalty) }
 }
 
 /// Puts a hypothesis into a group's list if it is among the best; among equals the earlier one stands first.

@@ -21,6 +21,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             history: self.history,
             position: self.position,
+            state: self.state,
             biases: self.biases,
             bans: self.bans,
             storage,
@@ -54,6 +55,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         self.kernels = other.kernels;
         self.history = other.history;
         self.position = other.position;
+        self.state = other.state;
         self.biases = other.biases;
         self.bans = other.bans;
     }

@@ -17,8 +17,9 @@ pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, sco
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
+use crate::distribution::StepState;
 use crate::error::{Error, Result};
-use crate::kernels::{Cut, Kernels, Override, Rewrite, RowView, Scale, Source, with_default_environment};
+use crate::kernels::{Band, Kernels, Override, Rewrite, RowView, Scale, Source, with_default_environment};
 use crate::logits::column_sum;
 use crate::numeric::exponent_scale;
 use crate::plan::{Config, Plan};
@@ -47,6 +48,7 @@ pub struct Decoder<S = Memory> {
     kernels: Kernels,
     history: History,
     position: u64,
+    state: StepState,
     biases: usize,
     bans: usize,
     storage: S,
@@ -130,7 +132,18 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         let plan = Plan::compile(config, vocab)?;
         let layout = Layout::new(&plan);
         layout.check(storage.as_ref())?;
-        Ok(Decoder { plan, layout, kernels, history: History::default(), position: 0, biases: 0, bans: 0, storage })
+        let state = StepState::first(config);
+        Ok(Decoder {
+            plan,
+            layout,
+            kernels,
+            history: History::default(),
+            position: 0,
+            state,
+            biases: 0,
+            bans: 0,
+            storage,
+        })
     }
 
     /// Picks a token from a row of `vocab` logits and records it.
@@ -141,8 +154,10 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// [`Error::InvalidLogit`] (NaN or +inf that takes part), [`Error::EverythingMasked`], [`Error::WrongLength`],
     /// [`Error::Finished`]. Nothing has changed then.
     pub fn decode<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
-        let pick = self.evaluate(row, mask)?;
-        self.record(&[pick.token]);
+        let row = row.into();
+        self.check_row(row.len())?;
+        let (pick, state) = with_default_environment(|| self.evaluate_checked(row.into(), mask))?;
+        self.record_pick(pick.token, state);
         Ok(pick)
     }
 
@@ -153,7 +168,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     pub fn evaluate<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>) -> Result<Pick> {
         let row = row.into();
         self.check_row(row.len())?;
-        with_default_environment(|| self.evaluate_checked(row.into(), mask))
+        Ok(with_default_environment(|| self.evaluate_checked(row.into(), mask))?.0)
     }
 
     /// As [`Decoder::decode`] with the row that `head` makes of `columns` (see [`project`](crate::logits::project)): head
@@ -168,8 +183,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         values: Option<&[f32]>,
         mask: Option<&[u32]>,
     ) -> Result<Pick> {
-        let pick = self.evaluate_sparse(head, columns, values, mask)?;
-        self.record(&[pick.token]);
+        let (pick, state) = self.evaluate_sparse_state(head, columns, values, mask)?;
+        self.record_pick(pick.token, state);
         Ok(pick)
     }
 
@@ -184,6 +199,16 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         values: Option<&[f32]>,
         mask: Option<&[u32]>,
     ) -> Result<Pick> {
+        Ok(self.evaluate_sparse_state(head, columns, values, mask)?.0)
+    }
+
+    fn evaluate_sparse_state(
+        &mut self,
+        head: &SparseHead<'_>,
+        columns: &[u32],
+        values: Option<&[f32]>,
+        mask: Option<&[u32]>,
+    ) -> Result<(Pick, StepState)> {
         self.check_row(head.vocab())?;
         let sum = column_sum(self.kernels, head, columns, values)?;
         with_default_environment(|| self.evaluate_checked(Source::Columns(sum), mask))
@@ -191,10 +216,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
-    fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<Pick> {
+    fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<(Pick, StepState)> {
         let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
         let (inputs, scratch) = self.inputs(mask);
-        Ok(Pick { finish, ..step::pick(step::open(source, inputs, scratch)?) })
+        let (pick, state) = step::pick(step::open(source, inputs, scratch)?);
+        Ok((Pick { finish, ..pick }, state))
     }
 
     /// What a step reads beside its row, and the memory it may scribble on.
@@ -210,6 +236,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
             window: self.history.window(lists.history, self.plan.no_repeat_window),
             position: self.position,
+            state: self.state,
         };
         (inputs, scratch)
     }
@@ -264,6 +291,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         }
         self.history = History::default();
         self.position = 0;
+        self.state = StepState::first(&self.plan.config);
         Ok(())
     }
 
@@ -361,6 +389,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         Ok(())
     }
 
+    fn record_pick(&mut self, token: TokenId, state: StepState) {
+        self.record(&[token]);
+        self.state = state;
+    }
+
     fn record(&mut self, tokens: &[TokenId]) {
         let (lists, _) = self.layout.split(self.storage.as_mut());
         self.history.push(lists.history, tokens, true);
@@ -415,7 +448,8 @@ fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Resul
     let mut maximum = f32::NEG_INFINITY;
     let mut maxima = [0.0; 16];
     for tile in row.chunks(16 * BLOCK) {
-        let view = RowView { source: Row::F32(tile).into(), words: None, valid: tile.len(), overrides: &[] };
+        let view =
+            RowView { source: Row::F32(tile).into(), words: None, valid: tile.len(), overrides: &[], band: None };
         let first = kernels.block_maxima(&view, &mut maxima);
         if first.has_nan || first.maximum == f32::INFINITY {
             let bad = row.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY).unwrap_or(0);
@@ -427,7 +461,7 @@ fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Resul
         return Err(Error::EverythingMasked);
     }
     let scale = Scale { maximum, scale: exponent_scale(temperature) };
-    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], cut: Cut::ALL };
+    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], kept: Band::ALL };
     kernels.write_probabilities(row, &spec, scale);
     Ok(())
 }

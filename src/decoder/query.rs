@@ -2,9 +2,10 @@
 
 use super::Decoder;
 use super::step::{Opened, open};
-use crate::distribution::first_tokens;
+use crate::distribution::{Target, Truncation, first_tokens};
 use crate::error::Result;
 use crate::kernels::{Cut, with_default_environment};
+use crate::logits::Surface;
 use crate::trace::metrics::{logprob_among, mass_kept};
 use crate::types::{BLOCK, Row, TokenId};
 
@@ -35,7 +36,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             }
             let cut = first_tokens(surface, best.len() as u64);
             let mass = mass_kept(surface, Cut::ALL);
-            let count = list_kept(opened, cut, mass, best);
+            let count = list_kept(surface, cut, best, |logit| logprob_among(surface, logit, mass));
             best[..count].sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
             count
         })
@@ -48,10 +49,10 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// As [`Decoder::evaluate`].
     pub fn kept<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, kept: &mut [Candidate]) -> Result<usize> {
         self.with_row(row.into(), mask, |opened| {
-            let cut = opened.truncate(None).cut;
-            let mass = mass_kept(&opened.surface, cut);
-            list_kept(opened, cut, mass, kept);
-            let surface = &opened.surface;
+            let truncation = opened.truncate(None);
+            let Truncation { ref surface, cut, .. } = truncation;
+            let shares = Shares::new(opened, &truncation);
+            list_kept(surface, cut, kept, |logit| shares.logprob(logit));
             surface.kernels.kept_count(&surface.view, surface.maxima, cut) as usize
         })
     }
@@ -64,13 +65,13 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     pub fn probability_of<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, token: TokenId) -> Result<f32> {
         self.check_tokens(&[token])?;
         self.with_row(row.into(), mask, |opened| {
-            let cut = opened.truncate(None).cut;
-            let logit = opened.surface.view.logit(token);
+            let truncation = opened.truncate(None);
+            let Truncation { ref surface, cut, .. } = truncation;
+            let logit = surface.view.logit(token);
             if logit == f32::NEG_INFINITY || !cut.keeps(logit, token) {
                 return 0.0;
             }
-            let own = opened.surface.scale.mass(logit) as f64;
-            (own / mass_kept(&opened.surface, cut) as f64) as f32
+            Shares::new(opened, &truncation).probability(logit)
         })
     }
 
@@ -96,25 +97,72 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     }
 }
 
+/// The shares that kept tokens have in a draw.
+struct Shares<'t, 'a> {
+    surface: &'t Surface<'a>,
+    mass: u64,
+    /// Where the distribution is reshaped around a target.
+    target: Option<Target>,
+}
+
+impl<'t, 'a> Shares<'t, 'a> {
+    fn new(opened: &Opened<'_>, kept: &'t Truncation<'a>) -> Self {
+        let mass = mass_kept(&kept.surface, kept.cut);
+        let target = opened.plan.adaptive.then(|| Target::new(&opened.plan.config, &opened.state, mass));
+        let mut shares = Shares { surface: &kept.surface, mass, target };
+        if let Some(target) = &shares.target {
+            let mut total = 0;
+            each_kept(&kept.surface, kept.cut, |_, logit| {
+                total += target.shape_logit(logit, kept.surface.scale).mass();
+                true
+            });
+            shares.mass = total;
+        }
+        shares
+    }
+
+    fn logprob(&self, logit: f32) -> f32 {
+        match &self.target {
+            Some(target) => target.shape_logit(logit, self.surface.scale).logprob(self.mass) as f32,
+            None => logprob_among(self.surface, logit, self.mass),
+        }
+    }
+
+    fn probability(&self, logit: f32) -> f32 {
+        let scale = self.surface.scale;
+        let own = match &self.target {
+            Some(target) => target.shape_logit(logit, scale).mass(),
+            None => scale.mass(logit),
+        };
+        (own as f64 / self.mass as f64) as f32
+    }
+}
+
 /// Writes the tokens that a cut keeps, in ascending order, as far as there is room; returns how many were written.
-fn list_kept(opened: &Opened<'_>, cut: Cut, mass: u64, list: &mut [Candidate]) -> usize {
-    let surface = &opened.surface;
+fn list_kept(surface: &Surface<'_>, cut: Cut, list: &mut [Candidate], logprob: impl Fn(f32) -> f32) -> usize {
     let mut count = 0;
+    each_kept(surface, cut, |token, logit| {
+        let Some(slot) = list.get_mut(count) else { return false };
+        // -0.0 and 0.0 are one logit.
+        *slot = Candidate { token, logit: logit + 0.0, logprob: logprob(logit) };
+        count += 1;
+        true
+    });
+    count
+}
+
+/// Calls `each` for the tokens that a cut keeps, in ascending order, until it answers false.
+fn each_kept(surface: &Surface<'_>, cut: Cut, mut each: impl FnMut(TokenId, f32) -> bool) {
     let mut next = surface.kernels.find_at_least(surface.maxima, 0, cut.logit);
     while let Some(block) = next {
         let first = block * BLOCK;
         for token in first..(first + BLOCK).min(surface.view.valid) {
             let token = token as TokenId;
             let logit = surface.view.logit(token);
-            if logit == f32::NEG_INFINITY || !cut.keeps(logit, token) {
-                continue;
+            if logit > f32::NEG_INFINITY && cut.keeps(logit, token) && !each(token, logit) {
+                return;
             }
-            let Some(slot) = list.get_mut(count) else { return count };
-            // -0.0 and 0.0 are one logit.
-            *slot = Candidate { token, logit: logit + 0.0, logprob: logprob_among(surface, logit, mass) };
-            count += 1;
         }
         next = surface.kernels.find_at_least(surface.maxima, block + 1, cut.logit);
     }
-    count
 }

@@ -106,7 +106,7 @@ fn tile(row: Row<'_>, first: usize) -> RowView<'_> {
         Row::F16(row) => Row::F16(&row[first..end]),
         Row::Bf16(row) => Row::Bf16(&row[first..end]),
     };
-    RowView { source: part.into(), words: None, valid: end - first, overrides: &[] }
+    RowView { source: part.into(), words: None, valid: end - first, overrides: &[], band: None }
 }
 
 /// What a row looks like to someone who wants to know whether a model learns.

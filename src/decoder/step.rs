@@ -2,12 +2,14 @@
 
 use super::storage::Scratch;
 use crate::constrain::adjust::Adjustments;
-use crate::distribution::{Room, Truncation, nucleus_cut, truncate};
+use crate::distribution::{
+    Context, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
+};
 use crate::error::Result;
 use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source, Sums};
-use crate::logits::{Prepared, Surface, prepare};
+use crate::logits::{Surface, prepare};
 use crate::numeric::MASS_BITS;
-use crate::plan::Plan;
+use crate::plan::{Metrics, Mirostat, Plan};
 use crate::rng::{Purpose, StepNumbers};
 use crate::selection::envelope::{Envelope, Filter};
 use crate::selection::{Drawn, envelope, inversion};
@@ -23,6 +25,7 @@ pub(crate) struct Inputs<'a, W> {
     /// Tokens masked by the no-repeat window.
     pub window: W,
     pub position: u64,
+    pub state: StepState,
 }
 
 /// A row after its first pass, and the scratch memory that is left for the rest of the step.
@@ -32,6 +35,7 @@ pub(crate) struct Opened<'a> {
     pub room: Room<'a>,
     pub envelope: Envelope<'a>,
     pub position: u64,
+    pub state: StepState,
 }
 
 /// Reads the row once, adjusted and checked.
@@ -40,9 +44,9 @@ pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
     inputs: Inputs<'a, W>,
     scratch: Scratch<'a>,
 ) -> Result<Opened<'a>> {
-    let Inputs { plan, kernels, mask, lists, window, position } = inputs;
+    let Inputs { plan, kernels, mask, lists, window, position, state } = inputs;
     let Scratch { overrides, maxima, group_maxima, bounds, bound_sums, bound_sums_of_sums, .. } = scratch;
-    let view = RowView { source, words: mask, valid: plan.valid, overrides: &[] };
+    let view = RowView { source, words: mask, valid: plan.valid, overrides: &[], band: None };
     let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
     let surface = Surface {
         kernels,
@@ -56,52 +60,99 @@ pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
     let Scratch { keys, work, masses, logits, .. } = scratch;
     let room = Room { keys, work, masses, logits };
     let envelope = Envelope { bounds, sums: bound_sums, sums_of_sums: bound_sums_of_sums };
-    Ok(Opened { plan, surface, room, envelope, position })
+    Ok(Opened { plan, surface, room, envelope, position, state })
 }
 
-impl Opened<'_> {
-    /// What the configured stages keep; in greedy mode the argmax.
-    pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation {
-        if self.plan.greedy {
+impl<'a> Opened<'a> {
+    /// What the configured stages keep; in greedy mode the argmax. `sums` are those of the whole row at the configured
+    /// temperature, if they are known.
+    pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation<'a> {
+        let plan = self.plan;
+        if plan.greedy {
             let cut = Cut { logit: self.surface.scale.maximum, token: self.surface.argmax() };
-            return Truncation { cut, listed: None };
+            return Truncation { cut, ..Truncation::none(&self.surface) };
         }
-        truncate(&self.surface, self.plan, sums, &mut self.room)
+        let context = Context { plan, state: &self.state, position: self.position };
+        let first = self.surface.at_temperature(plan.first_temperature);
+        let sums = sums.filter(|_| first.temperature == self.surface.temperature);
+        truncate(&first, context, sums, &mut self.room)
     }
 }
 
-/// Picks a token. Nothing but scratch memory is written.
-pub(crate) fn pick(mut opened: Opened<'_>) -> Pick {
-    let Opened { plan, surface, position, .. } = opened;
-    let argmax = surface.argmax();
-    let sums = metrics::sums_for(&surface, plan);
-    if plan.greedy {
-        let kept = opened.truncate(None);
-        let drawn = Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS) };
-        return metrics::describe(&surface, plan, argmax, sums.as_ref(), kept, drawn);
-    }
-    let lone_nucleus = plan.lone_nucleus();
+/// Picks a token. Nothing but scratch memory is written. Returns the pick, and the state of the next step.
+pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
+    let plan = opened.plan;
+    let argmax = opened.surface.argmax();
+    let mut sums = metrics::sums_for(&opened.surface, plan);
+    let lone_nucleus = if plan.greedy { None } else { plan.lone_nucleus() };
     let kept = match lone_nucleus {
-        Some(_) => Truncation { cut: Cut::ALL, listed: None },
+        Some(_) => Truncation::none(&opened.surface),
         None => opened.truncate(sums.as_ref()),
     };
-    let mut numbers = StepNumbers::new(plan.config.seed, plan.config.stream, position, Purpose::Draw);
-    let Opened { mut room, mut envelope, .. } = opened;
+    // A dynamic temperature is known only now.
+    let surface = opened.surface.at_temperature(kept.surface.temperature);
+    if surface.temperature != opened.surface.temperature {
+        sums = metrics::sums_for(&surface, plan);
+    }
+    let drawn = if plan.greedy {
+        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }
+    } else {
+        draw(&mut opened, &surface, &kept, sums.as_ref(), lone_nucleus)
+    };
+    let mut state = opened.state;
+    let mut pick = metrics::describe(&surface, plan, argmax, sums.as_ref(), &kept, &drawn);
+    if plan.config.mirostat != Mirostat::Off && !plan.greedy {
+        let logprob = metrics::drawn_logprob(&surface, sums.as_ref(), &kept, &drawn);
+        state.mirostat_mu = updated_mu(&plan.config, state.mirostat_mu, logprob.into());
+    }
+    if let Some(shaped) = drawn.shaped {
+        update_adaptive(&plan.config, &mut state, shaped.probability);
+    }
+    if plan.config.metrics.contains(Metrics::LOGPROB) {
+        state.cumulative_logprob += f64::from(pick.logprob);
+        pick.cumulative_logprob = state.cumulative_logprob as f32;
+    }
+    (pick, state)
+}
+
+/// Draws from what is kept. `surface` is the whole row at the temperature of the draw.
+fn draw(
+    opened: &mut Opened<'_>,
+    surface: &Surface<'_>,
+    kept: &Truncation<'_>,
+    sums: Option<&Sums>,
+    lone_nucleus: Option<u64>,
+) -> Drawn {
+    let Opened { plan, room, envelope, position, state, .. } = opened;
+    let config = &plan.config;
+    let mut numbers = StepNumbers::new(config.seed, config.stream, *position, Purpose::Draw);
+    let certify = config.metrics.contains(Metrics::FLIP);
+    let first_number = numbers.clone().next_number();
     let drawn = match kept.listed {
-        Some(count) => inversion::from_list(&surface, count, numbers.next_number(), &mut room),
-        None if plan.draws_by_inversion => {
-            inversion::from_row(&surface, kept.cut, numbers.next_number(), &mut envelope)
+        Some(count) if plan.adaptive => {
+            inversion::from_shaped_list(kept, count, (config, state), numbers.next_number(), room)
         }
+        None if plan.adaptive => inversion::from_shaped_row(kept, (config, state), numbers.next_number(), envelope),
+        Some(count) => inversion::from_list(kept, count, numbers.next_number(), room),
+        None if plan.draws_by_inversion => inversion::from_row(kept, numbers.next_number(), envelope),
         None => {
             let filter = match lone_nucleus {
                 Some(p) => Filter::Nucleus { p, whole: sums.map(|sums| sums.mass) },
-                None => Filter::Cut(kept.cut),
+                None => Filter::Band(kept.band()),
             };
-            let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums.as_ref());
-            envelope::draw(&surface, filter, &mut numbers, &mut envelope, find_cut)
+            let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
+            // It certifies itself: its layout is gone afterwards.
+            return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }
     };
-    metrics::describe(&surface, plan, argmax, sums.as_ref(), kept, drawn)
+    if !certify {
+        return drawn;
+    }
+    let radius = match drawn.shaped {
+        Some(_) => inversion::shaped_radius(kept, config, state, first_number, &drawn),
+        None => inversion::radius(kept, first_number, &drawn),
+    };
+    Drawn { radius, ..drawn }
 }
 
 /// How an in-place call rewrites the row.
@@ -120,35 +171,58 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
     inputs: Inputs<'_, W>,
     scratch: Scratch<'_>,
 ) -> Result<()> {
-    let Inputs { plan, kernels, mask, lists, window, .. } = inputs;
-    let Scratch { overrides, maxima, group_maxima, .. } = scratch;
-    let view = RowView { source: Row::F32(row).into(), words: mask, valid: plan.valid, overrides: &[] };
-    let prepared: Prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
-    let overrides = &overrides[..prepared.overrides];
-    let scale = Scale { maximum: prepared.maximum, scale: plan.scale };
-    let surface = Surface {
-        kernels,
-        view: RowView { overrides, ..view },
-        maxima,
-        group_maxima,
-        raw_maximum: prepared.raw_maximum,
-        scale,
-        temperature: plan.temperature,
+    let Inputs { plan, kernels, mask, state, .. } = inputs;
+    let mut scratch = scratch;
+    let (count, band, scale, temperature, total) = {
+        // The row is borrowed until it is known what to write.
+        let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
+        let kept = opened.truncate(None);
+        let temperature = kept.surface.temperature;
+        if output == Output::Logits && opened.surface.scale.maximum / temperature == f32::INFINITY {
+            // The division would make what is kept infinite: the lowest token it would happen to is named.
+            return Err(opened.surface.at_temperature(temperature).first_overflow());
+        }
+        let total = if plan.adaptive { metrics::mass_kept(&kept.surface, kept.cut) } else { 0 };
+        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, total)
     };
-    if output == Output::Logits && prepared.maximum / plan.temperature == f32::INFINITY {
-        // The division would make what is kept infinite: the lowest token it would happen to is named.
-        return Err(surface.first_overflow());
+    let overrides = &scratch.overrides[..count];
+    let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima: scratch.maxima, kept: band };
+    if plan.adaptive {
+        reshape(row, &spec, scale, &Target::new(&plan.config, &state, total), output);
+        return Ok(());
     }
-    let cut = if plan.greedy {
-        Cut { logit: prepared.maximum, token: surface.argmax() }
-    } else {
-        let Scratch { keys, work, masses, logits, .. } = scratch;
-        truncate(&surface, plan, None, &mut Room { keys, work, masses, logits }).cut
-    };
-    let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima, cut };
     match output {
-        Output::Logits => kernels.write_logits(row, &spec, plan.temperature),
+        Output::Logits => kernels.write_logits(row, &spec, temperature),
         Output::Probabilities => kernels.write_probabilities(row, &spec, scale),
     }
     Ok(())
+}
+
+/// Writes the distribution reshaped around a target: token by token, since its formula has a division.
+fn reshape(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale, target: &Target, output: Output) {
+    let overrides = spec.overrides;
+    let adjusted = |token: usize, given: f32| {
+        let at = overrides.binary_search_by_key(&(token as TokenId), |entry| entry.token);
+        at.map_or(given, |at| overrides[at].logit)
+    };
+    let shaped = |token: usize, given: f32| {
+        let allowed =
+            spec.words.is_none_or(|words| words.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 != 0));
+        let logit = adjusted(token, given);
+        let is_kept =
+            allowed && token < spec.valid && logit > f32::NEG_INFINITY && spec.kept.keeps(logit, token as TokenId);
+        is_kept.then(|| target.shape_logit(logit, scale))
+    };
+    let mut total = 0;
+    if output == Output::Probabilities {
+        total = row.iter().enumerate().filter_map(|(token, &logit)| shaped(token, logit)).map(|new| new.mass()).sum();
+    }
+    for (token, logit) in row.iter_mut().enumerate() {
+        *logit = match (shaped(token, *logit), output) {
+            (Some(new), Output::Logits) => new.logit as f32,
+            (Some(new), Output::Probabilities) => (new.mass() as f64 / total as f64) as f32,
+            (None, Output::Logits) => f32::NEG_INFINITY,
+            (None, Output::Probabilities) => 0.0,
+        };
+    }
 }

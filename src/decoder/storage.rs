@@ -42,6 +42,24 @@ pub(crate) struct Scratch<'a> {
     pub logits: &'a mut [f32],
 }
 
+impl Scratch<'_> {
+    /// The same memory for a shorter while.
+    pub fn reborrow(&mut self) -> Scratch<'_> {
+        Scratch {
+            overrides: self.overrides,
+            maxima: self.maxima,
+            group_maxima: self.group_maxima,
+            bounds: self.bounds,
+            bound_sums: self.bound_sums,
+            bound_sums_of_sums: self.bound_sums_of_sums,
+            keys: self.keys,
+            work: self.work,
+            masses: self.masses,
+            logits: self.logits,
+        }
+    }
+}
+
 impl Layout {
     pub fn new(plan: &Plan) -> Layout {
         let maxima = plan.valid.div_ceil(BLOCK).next_multiple_of(16);

@@ -1,22 +1,41 @@
-//! What may be drawn: truncation of the row, stage by stage, to a prefix of the total order.
+//! What may be drawn: temperature and truncation of the row, stage by stage, to a run of the total order.
 //!
-//! Order contract (canon): temperature → top-k → top-p → min-p. Each of these keeps a prefix of the total order (higher
-//! logit first, then lower id), so what is kept is always described by its last token, the [`Cut`]. A small top-k also
-//! leaves the kept tokens as a short list, and the later stages work on the list; otherwise they work on the row through
-//! its block maxima. The vocabulary is never sorted.
+//! Order contract (canon): temperature → top-k → top-p → min-p → typical → epsilon → eta → top-n-sigma → top-a → tail-free →
+//! top-h → XTC; the plan has the order in force. Every filter keeps a run of the total order (higher logit first, then lower
+//! id): most keep a prefix, whose last token is the [`Cut`]; typical and XTC may also remove tokens from the front, which
+//! the view's band then leaves out. A small top-k also leaves the kept tokens as a short list, and the later stages work on
+//! the list; otherwise they work on the row through its block maxima. The vocabulary is never sorted.
 
+mod adaptive;
 mod cut;
+mod epsilon;
+mod eta;
+pub(crate) mod flip;
+mod kept;
 mod list;
+mod min_p;
+mod mirostat;
 mod state;
+mod tail_free;
+mod temperature;
+mod top_a;
+mod top_h;
+mod top_k;
+mod top_n_sigma;
+mod top_p;
+mod typical;
+mod xtc;
 
+pub(crate) use adaptive::{Shaped, Target, update_adaptive};
 pub(crate) use cut::first_tokens;
-#[allow(unused_imports, reason = "read by the history from the next change on")]
+pub(crate) use mirostat::updated_mu;
 pub(crate) use state::StepState;
+pub(crate) use top_p::nucleus_cut;
 
-use crate::kernels::{Cut, Sums};
+use crate::kernels::{Band, Cut, Sums};
 use crate::logits::Surface;
-use crate::numeric::{min_p_threshold, nucleus_target, rank_key};
-use crate::plan::{LIST_LIMIT, Plan, Stage};
+use crate::numeric::rank_key;
+use crate::plan::{Metrics, Plan, Stage};
 
 /// Scratch memory of the truncating stages.
 pub(crate) struct Room<'a> {
@@ -30,118 +49,102 @@ pub(crate) struct Room<'a> {
     pub logits: &'a mut [f32],
 }
 
+/// What a stage may ask beside the row.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub plan: &'a Plan,
+    pub state: &'a StepState,
+    /// The step's position, for the random number of XTC.
+    pub position: u64,
+}
+
 /// What the stages kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Truncation {
+#[derive(Clone, Copy)]
+pub(crate) struct Truncation<'a> {
+    /// The row as the last stage left it: its view begins with the first token kept, its scale is relative to that token
+    /// and has the temperature in force.
+    pub surface: Surface<'a>,
     /// The last token kept.
     pub cut: Cut,
     /// If the kept tokens stand in `Room::keys`, how many they are.
     pub listed: Option<usize>,
+    /// No change of the logits smaller than this makes the stages keep other tokens; +inf unless it was asked for.
+    pub radius: f64,
 }
 
-/// Runs the plan's stages. `sums` are those of the whole adjusted row, if they are known already.
-pub(crate) fn truncate(surface: &Surface<'_>, plan: &Plan, sums: Option<&Sums>, room: &mut Room<'_>) -> Truncation {
-    let mut kept = Truncation { cut: Cut::ALL, listed: None };
-    for stage in plan.stages() {
-        kept = match stage {
-            Stage::TopK { k, .. } => top_k(surface, k, kept, room),
-            Stage::TopP(p) => top_p(surface, p, plan.min_keep, kept, sums, room),
-            Stage::MinP(p) => {
-                let threshold = min_p_threshold(surface.scale.maximum, plan.temperature, p);
-                at_least(surface, threshold, plan.min_keep, kept, room)
-            }
-            _ => kept,
-        };
+impl<'a> Truncation<'a> {
+    /// Everything is kept.
+    pub fn none(surface: &Surface<'a>) -> Truncation<'a> {
+        Truncation { surface: *surface, cut: Cut::ALL, listed: None, radius: f64::INFINITY }
     }
-    kept
+
+    /// The run of the order that is kept.
+    pub fn band(&self) -> Band {
+        Band { first: self.surface.view.band.map_or(Band::ALL.first, |band| band.first), last: self.cut }
+    }
+
+    /// Whether nothing was removed.
+    pub fn is_whole(&self) -> bool {
+        self.cut == Cut::ALL && self.surface.view.band.is_none()
+    }
 }
 
-/// The first `k` of the order.
-fn top_k(surface: &Surface<'_>, k: usize, before: Truncation, room: &mut Room<'_>) -> Truncation {
-    if let Some(count) = before.listed {
-        return list::keep_first(k, count, room);
-    }
-    if k <= LIST_LIMIT {
-        // Nothing has been cut before, or less than k keeps: either way the first k of the row, then the earlier cut.
-        let count = list::collect_first(surface, k, room);
-        return list::apply_cut(before.cut, count, room);
-    }
-    let cut = cut::first_tokens(surface, k as u64);
-    Truncation { cut: before.cut.stricter(cut), listed: None }
+/// A truncation under way.
+struct Stages<'s, 'a, 'r> {
+    context: Context<'s>,
+    room: &'s mut Room<'r>,
+    kept: Truncation<'a>,
+    /// Sums of what is kept, if they are known for the scale in force.
+    sums: Option<Sums>,
+    /// The threshold of the stage that ran last, if it had one.
+    threshold: Option<f32>,
+    /// The radius of the stages so far, if it was asked for.
+    radius: Option<f64>,
+    /// Whether a stage makes what follows depend on the logits in a way that has no bound here.
+    is_crude: bool,
 }
 
-/// The smallest prefix whose mass reaches `p` (units of 2^-32) of the mass kept so far; at least `min_keep` tokens.
-fn top_p(
-    surface: &Surface<'_>,
-    p: u64,
-    min_keep: usize,
-    before: Truncation,
+/// Runs the plan's stages on `surface`, whose scale is that of the first stage. `sums` are those of the whole adjusted row
+/// at that scale, masses included, if they are known already.
+pub(crate) fn truncate<'a>(
+    surface: &Surface<'a>,
+    context: Context<'_>,
     sums: Option<&Sums>,
     room: &mut Room<'_>,
-) -> Truncation {
-    if let Some(count) = before.listed {
-        return list::keep_mass(surface, p, min_keep, count, room);
-    }
-    let cut = if before.cut == Cut::ALL {
-        nucleus_cut(surface, p, sums)
-    } else {
-        let (total, _) = surface.kernels.kept_and_total_mass(
-            &surface.view,
-            surface.maxima,
-            before.cut.logit,
-            surface.scale,
-            before.cut,
-        );
-        cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+) -> Truncation<'a> {
+    let mut stages = Stages {
+        context,
+        room,
+        kept: Truncation::none(surface),
+        sums: sums.copied(),
+        threshold: None,
+        radius: context.plan.config.metrics.contains(Metrics::FLIP).then_some(f64::INFINITY),
+        is_crude: false,
     };
-    widen(surface, cut, min_keep, before, room)
-}
-
-/// The cut of the nucleus of the whole row: the smallest prefix whose mass reaches `p` (units of 2^-32).
-pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) -> Cut {
-    let total = match sums {
-        Some(sums) => sums.mass,
-        None => {
-            let none = Cut { logit: f32::INFINITY, token: 0 };
-            surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, f32::MIN, surface.scale, none).1
+    for stage in context.plan.stages() {
+        let before = stages.kept;
+        stages.threshold = None;
+        match stage {
+            Stage::Temperature => stages.set_temperature(context.plan.temperature),
+            Stage::DynamicTemperature { low, high, exponent } => stages.dynamic_temperature(low, high, exponent),
+            Stage::TopK { k, keep_ties } => stages.top_k(k, keep_ties),
+            Stage::TopP(p) => stages.top_p(p),
+            Stage::MinP(p) => stages.min_p(p),
+            Stage::Typical(p) => stages.typical(p),
+            Stage::Epsilon(epsilon) => stages.epsilon(epsilon),
+            Stage::Eta(epsilon) => stages.eta(epsilon),
+            Stage::TopNSigma(n) => stages.top_n_sigma(n),
+            Stage::TopA(a) => stages.top_a(a),
+            Stage::TailFree(z) => stages.tail_free(z),
+            Stage::TopH(h) => stages.top_h(h),
+            Stage::Xtc { probability, threshold } => stages.xtc(probability, threshold),
+            Stage::Mirostat(version) => stages.mirostat(version),
         }
-    };
-    cut::first_mass(surface, nucleus_target(p, total).max(1), total)
-}
-
-/// All logits from `threshold` up; at least `min_keep` tokens.
-fn at_least(
-    surface: &Surface<'_>,
-    threshold: f32,
-    min_keep: usize,
-    before: Truncation,
-    room: &mut Room<'_>,
-) -> Truncation {
-    // The argmax always stays, whatever rounding does to the threshold.
-    let threshold = if threshold > surface.scale.maximum { surface.scale.maximum } else { threshold };
-    let cut = Cut::at_least(threshold);
-    match before.listed {
-        Some(count) => list::keep_at_least(cut, min_keep, count, room),
-        None => widen(surface, cut, min_keep, before, room),
+        stages.certify(stage, &before);
     }
-}
-
-/// Lets a cut of the row keep at least `min_keep` tokens, if so many were kept before.
-fn widen(surface: &Surface<'_>, cut: Cut, min_keep: usize, before: Truncation, room: &mut Room<'_>) -> Truncation {
-    let mut cut = cut;
-    if min_keep > 1 {
-        let first = if min_keep <= LIST_LIMIT {
-            let count = list::collect_first(surface, min_keep, room);
-            list::last_of(count, room)
-        } else {
-            cut::first_tokens(surface, min_keep as u64)
-        };
-        // The looser of the two.
-        if cut.stricter(first) == cut {
-            cut = first;
-        }
-    }
-    Truncation { cut: before.cut.stricter(cut), listed: None }
+    let radius = stages.radius.unwrap_or(f64::INFINITY);
+    // A temperature that follows the logits leaves no bound for the draw either.
+    Truncation { radius: if stages.is_crude { 0.0 } else { radius }, ..stages.kept }
 }
 
 /// The rank key of a cut: kept are the keys from it up.

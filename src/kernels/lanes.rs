@@ -95,14 +95,7 @@ pub trait Lanes: Copy {
     fn sum(self, x: Self::F) -> f32 {
         let mut a = [0.0; 16];
         self.store(x, &mut a);
-        let mut width = 8;
-        while width > 0 {
-            for i in 0..width {
-                a[i] += a[i + width];
-            }
-            width /= 2;
-        }
-        a[0]
+        fold_sum(a)
     }
 
     /// The sum of the lanes as u64.
@@ -116,6 +109,20 @@ pub trait Lanes: Copy {
         }
         sum
     }
+}
+
+/// The sum of sixteen lanes by the one fixed tree.
+#[inline(always)]
+pub fn fold_sum(lanes: [f32; 16]) -> f32 {
+    let mut a = lanes;
+    let mut width = 8;
+    while width > 0 {
+        for i in 0..width {
+            a[i] += a[i + width];
+        }
+        width /= 2;
+    }
+    a[0]
 }
 
 /// An element of a row of logits: how sixteen of them become sixteen f32.

@@ -12,4 +12,4 @@ pub mod train;
 pub(crate) use project::column_sum;
 pub use project::project;
 
-pub(crate) use surface::{Prepared, Surface, prepare};
+pub(crate) use surface::{Surface, prepare};

@@ -2,7 +2,8 @@
 
 use crate::constrain::adjust::{Adjustments, build_overrides, first_invalid};
 use crate::error::{Error, Result};
-use crate::kernels::{Kernels, Override, RowView, Scale};
+use crate::kernels::{Band, Kernels, Override, RowView, Scale};
+use crate::numeric::exponent_scale;
 use crate::types::{BLOCK, TokenId};
 
 /// A row after its first pass: checked, adjusted, with the maxima of its blocks.
@@ -57,7 +58,7 @@ pub(crate) fn prepare(
     Ok(Prepared { overrides: count, raw_maximum: first.maximum, maximum })
 }
 
-impl Surface<'_> {
+impl<'a> Surface<'a> {
     /// The token with the highest logit, the lowest id among equals.
     pub fn argmax(&self) -> TokenId {
         let maximum = self.scale.maximum;
@@ -83,6 +84,29 @@ impl Surface<'_> {
         ];
         let second = candidates.into_iter().fold(f32::NEG_INFINITY, |second, x| if x > second { x } else { second });
         self.scale.maximum - second
+    }
+
+    /// The largest logit in a band of the order, among the tokens that the view has; -inf if there is none.
+    pub fn largest_in(&self, band: Band) -> f32 {
+        let view = RowView { band: Some(band), ..self.view };
+        let mut largest = f32::NEG_INFINITY;
+        let mut next = self.kernels.find_at_least(self.maxima, 0, band.last.logit);
+        while let Some(block) = next {
+            let found = self.kernels.block_maximum(&view, block);
+            largest = if found > largest { found } else { largest };
+            let least = if largest > band.last.logit { largest } else { band.last.logit };
+            next = self.kernels.find_at_least(self.maxima, block + 1, least);
+        }
+        largest
+    }
+
+    /// The same row at another temperature.
+    pub fn at_temperature(&self, temperature: f32) -> Surface<'a> {
+        if temperature == self.temperature {
+            return *self;
+        }
+        let scale = Scale { scale: exponent_scale(temperature), ..self.scale };
+        Surface { scale, temperature, ..*self }
     }
 
     /// The error for a row whose largest logit overflows when it is divided by the temperature.

@@ -20,7 +20,7 @@
 //! read.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Cut, Kernels, Rewrite, Scale, with_default_environment};
+use crate::kernels::{Band, Kernels, Rewrite, Scale, with_default_environment};
 use crate::logits::project;
 use crate::numeric::{exponent_scale, natural_logarithm};
 use crate::types::TokenId;
@@ -165,7 +165,7 @@ fn score_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<Sc
     let maximum = kernels.largest(row);
     let argmax = kernels.find_equal(row, maximum).unwrap_or(0) as TokenId;
     let distance = f64::from(maximum) - f64::from(row[target as usize]);
-    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], cut: Cut::ALL };
+    let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], kept: Band::ALL };
     kernels.write_probabilities(row, &spec, Scale { maximum, scale: exponent_scale(1.0) });
     // The weight of the argmax is 1, so its probability is the reciprocal of the normaliser.
     let loss = (distance - natural_logarithm(f64::from(row[argmax as usize]))) as f32;

@@ -3,16 +3,22 @@
 pub(crate) mod envelope;
 pub(crate) mod inversion;
 
+use crate::distribution::Shaped;
 use crate::types::TokenId;
 
 /// A drawn token, and what the draw already knows about the kept set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Drawn {
     pub token: TokenId,
     /// Tokens kept, if the draw had to count them.
     pub count: Option<u32>,
-    /// Their mass, if the draw had to sum it.
+    /// Their mass, if the draw had to sum it, at the scale of what was kept.
     pub mass: Option<u64>,
+    /// The token's new form, if the distribution was reshaped around a target; `mass` is then that of the new forms.
+    pub shaped: Option<Shaped>,
+    /// No change of the logits smaller than this makes the same numbers draw another of the kept tokens; +inf unless it was
+    /// asked for.
+    pub radius: f64,
 }
 
 /// The index in `masses` where the running sum first exceeds `at`, and what is left of `at` there.

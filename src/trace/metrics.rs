@@ -1,7 +1,8 @@
 //! The numbers about a pick.
 
-use super::pick::{Finish, Pick};
+use super::pick::Pick;
 use crate::distribution::Truncation;
+use crate::distribution::flip::lesser;
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -27,38 +28,19 @@ pub(crate) fn sums_for(surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
         .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses))
 }
 
-/// Everything about a pick that was asked for.
+/// Everything about a pick that was asked for. `surface` is the whole row at the temperature of the draw, and `sums` are
+/// its sums.
 pub(crate) fn describe(
     surface: &Surface<'_>,
     plan: &Plan,
     argmax: TokenId,
     sums: Option<&Sums>,
-    kept: Truncation,
-    drawn: Drawn,
+    kept: &Truncation<'_>,
+    drawn: &Drawn,
 ) -> Pick {
     let wanted = plan.config.metrics;
     let Surface { kernels, view, maxima, .. } = *surface;
-    let mut pick = Pick {
-        token: drawn.token,
-        argmax,
-        rank: u32::MAX,
-        kept: u32::MAX,
-        finish: Finish::None,
-        margin: surface.margin(argmax),
-        top1_probability: f32::NAN,
-        entropy: f32::NAN,
-        logprob_raw: f32::NAN,
-        logprob: f32::NAN,
-        kept_mass: f32::NAN,
-        cumulative_logprob: f32::NAN,
-        temperature: surface.temperature,
-        flip_argmax: f32::NAN,
-        flip_kept: f32::NAN,
-        flip_token: f32::NAN,
-        loop_period: u32::MAX,
-        loop_repeats: u32::MAX,
-        loop_score: f32::NAN,
-    };
+    let mut pick = Pick { margin: surface.margin(argmax), ..Pick::unknown(drawn.token, argmax, surface.temperature) };
     if wanted.contains(Metrics::CONFIDENCE)
         && let Some(sums) = sums
     {
@@ -71,25 +53,52 @@ pub(crate) fn describe(
         pick.rank = if drawn.token == argmax { 0 } else { kernels.kept_count(&view, maxima, ahead) - 1 };
     }
     if wanted.contains(Metrics::KEPT) {
-        pick.kept = drawn.count.unwrap_or_else(|| kernels.kept_count(&view, maxima, kept.cut));
+        pick.kept = drawn.count.unwrap_or_else(|| kernels.kept_count(&kept.surface.view, maxima, kept.cut));
     }
-    if wanted.intersects(Metrics::LOGPROB | Metrics::KEPT_MASS) {
-        let whole = kept.cut == Cut::ALL;
-        let kept_mass = drawn.mass.or(sums.filter(|_| whole).map(|sums| sums.mass));
-        let kept_mass = kept_mass.unwrap_or_else(|| mass_kept(surface, kept.cut));
-        if wanted.contains(Metrics::LOGPROB) {
-            pick.logprob = logprob_among(surface, logit, kept_mass);
-        }
-        if wanted.contains(Metrics::KEPT_MASS)
-            && let Some(sums) = sums
-        {
-            pick.kept_mass = (kept_mass as f64 / sums.mass as f64) as f32;
-        }
+    if wanted.contains(Metrics::LOGPROB) {
+        pick.logprob = drawn_logprob(surface, sums, kept, drawn);
+    }
+    if wanted.contains(Metrics::KEPT_MASS)
+        && let Some(sums) = sums
+    {
+        // Relative to the row's maximum, which need not be among the kept.
+        let known = drawn.mass.filter(|_| drawn.shaped.is_none() && kept.surface.scale == surface.scale);
+        let known = known.or((kept.is_whole()).then_some(sums.mass));
+        let mass = known.unwrap_or_else(|| {
+            let row = Surface { view: kept.surface.view, ..*surface };
+            mass_kept(&row, kept.cut)
+        });
+        pick.kept_mass = (mass as f64 / sums.mass as f64) as f32;
+    }
+    if wanted.contains(Metrics::FLIP) {
+        let argmax_radius = 0.5 * f64::from(pick.margin);
+        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius };
+        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept.radius, drawn.radius) };
+        pick.flip_argmax = rounded_down(argmax_radius);
+        pick.flip_kept = rounded_down(kept_radius);
+        pick.flip_token = rounded_down(token_radius);
     }
     if wanted.contains(Metrics::LOGPROB_RAW) {
         pick.logprob_raw = raw_logprob(surface, sums, drawn.token);
     }
     pick
+}
+
+/// The natural logarithm of the probability with which the token was drawn from what was kept.
+pub(crate) fn drawn_logprob(surface: &Surface<'_>, sums: Option<&Sums>, kept: &Truncation<'_>, drawn: &Drawn) -> f32 {
+    let whole = kept.is_whole() && kept.surface.scale == surface.scale;
+    let known = drawn.mass.or(sums.filter(|sums| whole && sums.mass != 0).map(|sums| sums.mass));
+    let mass = known.unwrap_or_else(|| mass_kept(&kept.surface, kept.cut));
+    match drawn.shaped {
+        Some(shaped) => -at_least_zero(-shaped.logprob(mass)) + 0.0,
+        None => logprob_among(&kept.surface, surface.view.logit(drawn.token), mass),
+    }
+}
+
+/// The next f32 below, but for 0 and infinity: a radius must not be rounded up.
+fn rounded_down(radius: f64) -> f32 {
+    let rounded = radius as f32;
+    if f64::from(rounded) > radius { f32::from_bits(rounded.to_bits() - 1) } else { rounded }
 }
 
 /// A number that is 0 or more but for rounding; never -0.0.
@@ -122,7 +131,7 @@ pub(crate) fn logprob_among(surface: &Surface<'_>, logit: f32, among: u64) -> f3
 
 /// ln softmax of the row as given, among the tokens that take part, at temperature 1.
 fn raw_logprob(surface: &Surface<'_>, sums: Option<&Sums>, token: TokenId) -> f32 {
-    let raw = surface.view.without_overrides();
+    let raw = surface.view.as_given();
     let scale = Scale { maximum: surface.raw_maximum, scale: exponent_scale(1.0) };
     let normaliser = match sums {
         Some(sums) if surface.view.overrides.is_empty() && surface.temperature == 1.0 => sums.weight,

@@ -66,3 +66,30 @@ pub struct Pick {
     /// How recurrent the recent tokens are, 0 (all new) to 1. Asked for by `LOOP`.
     pub loop_score: f32,
 }
+
+impl Pick {
+    /// A pick of which nothing else is known.
+    pub(crate) fn unknown(token: TokenId, argmax: TokenId, temperature: f32) -> Pick {
+        Pick {
+            token,
+            argmax,
+            rank: u32::MAX,
+            kept: u32::MAX,
+            finish: Finish::None,
+            margin: f32::NAN,
+            top1_probability: f32::NAN,
+            entropy: f32::NAN,
+            logprob_raw: f32::NAN,
+            logprob: f32::NAN,
+            kept_mass: f32::NAN,
+            cumulative_logprob: f32::NAN,
+            temperature,
+            flip_argmax: f32::NAN,
+            flip_kept: f32::NAN,
+            flip_token: f32::NAN,
+            loop_period: u32::MAX,
+            loop_repeats: u32::MAX,
+            loop_score: f32::NAN,
+        }
+    }
+}

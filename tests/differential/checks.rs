@@ -3,7 +3,7 @@
 //! Outputs are filled with a pattern before the call, so that an entry that one level leaves unwritten is a difference.
 
 use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes};
-use argpick::kernels::{Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite};
+use argpick::kernels::{Band, Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite};
 use argpick::numeric;
 
 /// Everything that a kernel said.
@@ -256,8 +256,9 @@ fn rewrites(case: &Case, mut each: impl FnMut(&mut [f32], &Rewrite<'_>)) {
     for &cut in &case.cuts {
         for maxima in [&case.maxima[..], &[]] {
             let mut row = given.to_vec();
+            let kept = Band { last: cut, ..Band::ALL };
             let spec =
-                Rewrite { words: case.words.as_deref(), valid: case.valid, overrides: &case.overrides, maxima, cut };
+                Rewrite { words: case.words.as_deref(), valid: case.valid, overrides: &case.overrides, maxima, kept };
             each(&mut row, &spec);
         }
     }

@@ -293,6 +293,7 @@ impl Case {
             words: self.words.as_deref(),
             valid: self.valid,
             overrides: &self.overrides,
+            band: None,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes, column_element};
 use argpick::Level;
-use argpick::kernels::{Bracket, Collected, ColumnSum, Cut, Kernels, Rewrite, Scale};
+use argpick::kernels::{Band, Bracket, Collected, ColumnSum, Cut, Kernels, Rewrite, Scale};
 use argpick::numeric::{self, exponent, ordered_key, rank_key, weight, weight_to_bound, weight_to_mass};
 
 const MASKED: f32 = f32::NEG_INFINITY;
@@ -60,7 +60,7 @@ pub fn check(case: &Case) {
 
 fn maxima(kernels: Kernels, case: &Case) {
     let name = &case.name;
-    let given = case.view().without_overrides();
+    let given = case.view().as_given();
     let unadjusted: Vec<f32> = (0..case.valid as u32).map(|token| given.logit(token)).collect();
     let of = |logits: &[f32]| logits.iter().fold(MASKED, |largest, &x| if x > largest { x } else { largest }) + 0.0;
     let mut maxima = vec![1.0; case.maxima.len()];
@@ -218,7 +218,7 @@ fn rewritten(kernels: Kernels, case: &Case, scale: Scale) {
             valid: case.valid,
             overrides: &case.overrides,
             maxima: &case.maxima,
-            cut,
+            kept: Band { last: cut, ..Band::ALL },
         };
         let mut row = given.to_vec();
         kernels.write_probabilities(&mut row, &spec, scale);

@@ -4,6 +4,7 @@
 //! and never written anywhere. A lane that takes no part is -inf.
 
 use super::columns::ColumnSum;
+use super::mass::Cut;
 use crate::kernels::lanes::{Element, Lanes};
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::{Pod, Zeroable};
@@ -54,6 +55,45 @@ pub struct RowView<'a> {
     pub valid: usize,
     /// Adjusted logits in ascending token order, each token at most once and allowed.
     pub overrides: &'a [Override],
+    /// The part of the order that takes part; `None` is all of it. Maxima of blocks that were found without it are upper
+    /// bounds with it.
+    pub band: Option<Band>,
+}
+
+/// A run of the total order: from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Band {
+    /// Tokens that stand before this one take no part.
+    pub first: Cut,
+    /// Tokens that stand after this one take no part.
+    pub last: Cut,
+}
+
+impl Band {
+    /// The whole order.
+    pub const ALL: Band = Band { first: Cut { logit: f32::INFINITY, token: 0 }, last: Cut::ALL };
+
+    /// Whether a token of this logit lies in the band.
+    #[inline(always)]
+    pub fn keeps(&self, logit: f32, token: TokenId) -> bool {
+        let before = logit > self.first.logit || logit == self.first.logit && token < self.first.token;
+        !before && self.last.keeps(logit, token)
+    }
+
+    /// The logits of a block that lie in the band; -inf for the others.
+    #[inline(always)]
+    fn apply<L: Lanes>(&self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
+        let masked = lanes.splat(f32::NEG_INFINITY);
+        let first = block * BLOCK;
+        let mut kept = quarters;
+        for i in 0..4 {
+            let logits = quarters[i];
+            let keep = self.last.lanes(lanes, logits, first + 16 * i);
+            kept[i] = lanes.select(self.first.lanes_before(lanes, logits, first + 16 * i), masked, logits);
+            kept[i] = lanes.select(keep, kept[i], masked);
+        }
+        kept
+    }
 }
 
 impl<'a> RowView<'a> {
@@ -74,15 +114,16 @@ impl<'a> RowView<'a> {
         if !self.is_allowed(token) {
             return f32::NEG_INFINITY;
         }
-        match self.overrides.binary_search_by_key(&token, |entry| entry.token) {
+        let logit = match self.overrides.binary_search_by_key(&token, |entry| entry.token) {
             Ok(at) => self.overrides[at].logit,
             Err(_) => self.source.get(token as usize),
-        }
+        };
+        if self.band.is_none_or(|band| band.keeps(logit, token)) { logit } else { f32::NEG_INFINITY }
     }
 
-    /// The same row without adjustments.
-    pub fn without_overrides(&self) -> RowView<'a> {
-        RowView { overrides: &[], ..*self }
+    /// The row as given: without adjustments, the whole of it.
+    pub fn as_given(&self) -> RowView<'a> {
+        RowView { overrides: &[], band: None, ..*self }
     }
 }
 
@@ -146,6 +187,7 @@ pub(super) struct Blocks<'a, T> {
     words: Option<&'a [u32]>,
     overrides: &'a [Override],
     cursor: usize,
+    band: Option<Band>,
 }
 
 impl<'a, T: Tokens> Blocks<'a, T> {
@@ -158,7 +200,7 @@ impl<'a, T: Tokens> Blocks<'a, T> {
         } else {
             overrides.partition_point(|entry| (entry.token as usize) < first_block * BLOCK)
         };
-        Blocks { tokens, valid: view.valid, words: view.words, overrides, cursor }
+        Blocks { tokens, valid: view.valid, words: view.words, overrides, cursor, band: view.band }
     }
 
     /// Loads one block; blocks must be asked for in ascending order.
@@ -168,8 +210,11 @@ impl<'a, T: Tokens> Blocks<'a, T> {
         if self.cursor < self.overrides.len() {
             quarters = self.adjust(lanes, block, quarters);
         }
-        match self.words {
-            Some(words) => mask_block(lanes, words, block, quarters),
+        if let Some(words) = self.words {
+            quarters = mask_block(lanes, words, block, quarters);
+        }
+        match self.band {
+            Some(band) => band.apply(lanes, block, quarters),
             None => quarters,
         }
     }

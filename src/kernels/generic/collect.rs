@@ -128,6 +128,58 @@ pub fn bracket_histogram<L: Lanes>(
     })
 }
 
+/// The key of a token's distance from `centre`: a farther one has a higher key. The distance is taken in f64 and rounded to
+/// f32 once, so tokens whose distances round alike are equally far.
+pub fn distance_key(logit: f32, centre: f64) -> u32 {
+    let distance = f64::from(logit) - centre;
+    ((if distance < 0.0 { -distance } else { distance }) as f32 + 0.0).to_bits()
+}
+
+/// Adds each token that takes part and whose [`distance_key`] lies in the bracket to its bin: its mass, or 1 if `masses` is
+/// false. Blocks too light to weigh anything are not read where masses are summed.
+#[inline(always)]
+pub fn distance_histogram<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    scale: Scale,
+    masses: bool,
+    centre: f64,
+    bracket: Bracket,
+    bins: &mut [u64; 256],
+) {
+    with_tokens!(view, tokens => {
+        let mut blocks = Blocks::new(tokens, view, 0);
+        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+        let lowest = lanes.splat(f32::MIN);
+        let mut next = find_at_least(lanes, maxima, 0, f32::MIN);
+        while let Some(block) = next {
+            if !(masses && scale.is_negligible(maxima[block])) {
+                let quarters = blocks.load(lanes, block);
+                for i in 0..4 {
+                    let logits = quarters[i];
+                    let mut bits = lanes.bits(lanes.ge(logits, lowest));
+                    let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+                    lanes.store(logits, &mut values);
+                    if masses {
+                        lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+                    }
+                    while bits != 0 {
+                        let lane = bits.trailing_zeros() as usize;
+                        let key = distance_key(values[lane], centre);
+                        if key >= bracket.low && key < bracket.high {
+                            let bin = (key - bracket.low) >> bracket.shift;
+                            bins[bin as usize] += if masses { weight_to_mass(weights[lane]) } else { 1 };
+                        }
+                        bits &= bits - 1;
+                    }
+                }
+            }
+            next = find_at_least(lanes, maxima, block + 1, f32::MIN);
+        }
+    })
+}
+
 /// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
 #[inline(always)]
 pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {

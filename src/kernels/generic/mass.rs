@@ -6,7 +6,7 @@
 
 use super::block::{Blocks, RowView, Tokens, with_tokens};
 use super::maxima::find_at_least;
-use crate::kernels::lanes::Lanes;
+use crate::kernels::lanes::{Lanes, fold_sum};
 use crate::numeric::{EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_mass};
 use crate::types::{BLOCK, TokenId};
 
@@ -27,7 +27,7 @@ impl Scale {
 
     /// Whether a block with this maximum weighs nothing.
     #[inline(always)]
-    fn is_negligible(&self, maximum: f32) -> bool {
+    pub(super) fn is_negligible(&self, maximum: f32) -> bool {
         (maximum - self.maximum) * self.scale < WEIGHT_CUTOFF
     }
 }
@@ -59,6 +59,21 @@ impl Cut {
     /// The stricter of two cuts.
     pub fn stricter(self, other: Cut) -> Cut {
         if self.keeps(other.logit, other.token) { other } else { self }
+    }
+
+    /// The lanes of sixteen tokens from `first` that stand before this one.
+    #[inline(always)]
+    pub(super) fn lanes_before<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        let threshold = lanes.splat(self.logit);
+        let token = self.token as usize;
+        if first >= token {
+            lanes.gt(logits, threshold)
+        } else if first + 15 < token {
+            lanes.ge(logits, threshold)
+        } else {
+            let equal = lanes.bits(lanes.eq(logits, threshold)) & ((1 << (token - first)) - 1);
+            lanes.or(lanes.gt(logits, threshold), lanes.mask(equal))
+        }
     }
 
     /// The lanes of sixteen tokens from `first` that are kept.
@@ -175,6 +190,30 @@ pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale
     }
 }
 
+/// The sums over some tokens of a row, in ascending order of token; the bits are those of [`sums`] over a view that has no
+/// others, because adding zeros changes nothing.
+pub fn sums_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, scale: Scale) -> Sums {
+    let mut sums = Sums::default();
+    let (mut weights, mut exponents) = ([0.0; 16], [0.0; 16]);
+    let mut tile = 0;
+    for (token, logit) in tokens {
+        if token / 1024 != tile {
+            sums.weight += f64::from(fold_sum(core::mem::take(&mut weights)));
+            sums.weight_exponent += f64::from(fold_sum(core::mem::take(&mut exponents)));
+            tile = token / 1024;
+        }
+        let t = exponent(logit, scale.maximum, scale.scale);
+        let w = weight(t);
+        let lane = token as usize % 16;
+        weights[lane] += w;
+        exponents[lane] += w * t;
+        sums.mass += weight_to_mass(w);
+    }
+    sums.weight += f64::from(fold_sum(weights));
+    sums.weight_exponent += f64::from(fold_sum(exponents));
+    sums
+}
+
 #[inline(always)]
 fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
     lanes: L,
@@ -215,6 +254,68 @@ fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
     masses.empty();
     sums.mass = masses.total;
     sums
+}
+
+/// How the logits of a row are spread, relative to its maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    /// Tokens that take part.
+    pub count: u32,
+    /// Sum of the differences to the maximum, in f32 lanes and tiles, tiles added in f64.
+    pub sum: f64,
+    /// Sum of their squares, likewise.
+    pub squares: f64,
+}
+
+/// Counts and sums up the differences between the logits that take part and `maximum`.
+#[inline(always)]
+pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments {
+    with_tokens!(view, tokens => {
+        let mut blocks = Blocks::new(tokens, view, 0);
+        let (highest, lowest, zero) = (lanes.splat(maximum), lanes.splat(f32::MIN), lanes.splat(0.0));
+        let count = view.blocks();
+        let mut moments = Moments::default();
+        for tile in 0..count.div_ceil(16) {
+            let (mut sum, mut squares) = (zero, zero);
+            for block in 16 * tile..count.min(16 * tile + 16) {
+                let quarters = blocks.load(lanes, block);
+                for i in 0..4 {
+                    let logits = quarters[i];
+                    let present = lanes.ge(logits, lowest);
+                    moments.count += lanes.bits(present).count_ones();
+                    let difference = lanes.select(present, lanes.sub(logits, highest), zero);
+                    sum = lanes.add(sum, difference);
+                    squares = lanes.add(squares, lanes.mul(difference, difference));
+                }
+            }
+            moments.sum += f64::from(lanes.sum(sum));
+            moments.squares += f64::from(lanes.sum(squares));
+        }
+        moments
+    })
+}
+
+/// The moments of some tokens of a row, in ascending order of token; the bits are those of [`moments`] over a view that has
+/// no others.
+pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32) -> Moments {
+    let mut moments = Moments::default();
+    let (mut sum, mut squares) = ([0.0; 16], [0.0; 16]);
+    let mut tile = 0;
+    for (token, logit) in tokens {
+        if token / 1024 != tile {
+            moments.sum += f64::from(fold_sum(core::mem::take(&mut sum)));
+            moments.squares += f64::from(fold_sum(core::mem::take(&mut squares)));
+            tile = token / 1024;
+        }
+        let difference = logit - maximum;
+        let lane = token as usize % 16;
+        sum[lane] += difference;
+        squares[lane] += difference * difference;
+        moments.count += 1;
+    }
+    moments.sum += f64::from(fold_sum(sum));
+    moments.squares += f64::from(fold_sum(squares));
+    moments
 }
 
 /// Masses of the kept tokens of every block into `masses`, one entry per block; 0 where nothing is kept, and beyond them.

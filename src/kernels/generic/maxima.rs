@@ -48,7 +48,8 @@ fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>,
         }
         let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
         columns.kernels.write_sum(&columns, first, logits);
-        let part = RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[] };
+        let part =
+            RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
         let pass = row_maxima(lanes, &part, logits, maxima);
         found.has_nan |= pass.has_nan;
         found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };

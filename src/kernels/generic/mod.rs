@@ -11,11 +11,14 @@ mod mass;
 mod maxima;
 mod write;
 
-pub use block::{Override, RowView, Source};
-pub use collect::{Bracket, Collected, bracket_histogram, collect, nth_equal, runner_up};
+pub use block::{Band, Override, RowView, Source};
+pub use collect::{
+    Bracket, Collected, bracket_histogram, collect, distance_histogram, distance_key, nth_equal, runner_up,
+};
 pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
-    Cut, Kept, Scale, Sums, block_bounds, block_masses, kept_and_total_mass, kept_count, kept_masses, list_masses, sums,
+    Cut, Kept, Moments, Scale, Sums, block_bounds, block_masses, kept_and_total_mass, kept_count, kept_masses,
+    list_masses, moments, moments_of_tokens, sums, sums_of_tokens,
 };
 pub use maxima::{
     FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,

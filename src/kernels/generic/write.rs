@@ -3,8 +3,8 @@
 //! Both read a block, decide, and write it back, so the row is its own output. They are called when nothing can fail any
 //! more. A block whose maximum is below the cut is not read.
 
-use super::block::{Override, block_bits, load_elements, mask_block};
-use super::mass::{Cut, Scale, exponents_and_weights};
+use super::block::{Band, Override, block_bits, load_elements, mask_block};
+use super::mass::{Scale, exponents_and_weights};
 use crate::kernels::lanes::Lanes;
 use crate::types::BLOCK;
 
@@ -20,7 +20,7 @@ pub struct Rewrite<'a> {
     /// Maxima of the adjusted blocks; or empty, and every block is read.
     pub maxima: &'a [f32],
     /// The tokens kept.
-    pub cut: Cut,
+    pub kept: Band,
 }
 
 /// Calls `each(lanes of the block, kept lanes)` and writes its result; blocks without a kept token are filled.
@@ -32,7 +32,9 @@ fn rewrite<L: Lanes>(
     removed: f32,
     mut each: impl FnMut(usize, L::F, L::M) -> L::F,
 ) {
-    let Rewrite { words, valid, overrides, maxima, cut } = *rewrite;
+    let Rewrite { words, valid, overrides, maxima, kept } = *rewrite;
+    let Band { first: before, last: cut } = kept;
+    let starts_later = before.logit < f32::INFINITY;
     let mut cursor = 0;
     let (live, beyond) = row.split_at_mut(valid);
     beyond.fill(removed);
@@ -58,7 +60,11 @@ fn rewrite<L: Lanes>(
         let quarters = quarters;
         for i in 0..4 {
             let logits = quarters[i];
-            let keep = cut.lanes(lanes, logits, first + 16 * i);
+            let mut keep = cut.lanes(lanes, logits, first + 16 * i);
+            if starts_later {
+                let removed = lanes.bits(before.lanes_before(lanes, logits, first + 16 * i));
+                keep = lanes.mask(lanes.bits(keep) & !removed & 0xffff);
+            }
             lanes.store(each(block, logits, keep), &mut out[i]);
         }
         chunk.copy_from_slice(&out.as_flattened()[..chunk.len()]);

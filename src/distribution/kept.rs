@@ -1,0 +1,179 @@
+//! What all filters share: statistics of what is kept, and the ways in which a filter keeps less.
+
+use super::{Room, Stages, cut, cut_key, list};
+use crate::kernels::{Band, Cut, Moments, RowView, Sums, moments_of_tokens, sums_of_tokens};
+use crate::numeric::{natural_logarithm, rank_key_parts};
+use crate::plan::LIST_LIMIT;
+use crate::types::TokenId;
+
+/// Normaliser and entropy of what is kept.
+pub(super) struct Statistics {
+    /// ln of the sum of the weights, relative to the first token kept: -ln of that token's probability.
+    pub ln_z: f64,
+    /// Nats.
+    pub entropy: f64,
+}
+
+/// The listed tokens with their logits, in ascending order of token.
+pub(super) fn tokens<'k>(keys: &'k [u64]) -> impl Iterator<Item = (TokenId, f32)> + 'k {
+    keys.iter().map(|&key| {
+        let (logit, token) = rank_key_parts(key);
+        (token, logit)
+    })
+}
+
+impl<'a> Stages<'_, 'a, '_> {
+    /// The row without what was removed.
+    pub(super) fn view(&self) -> RowView<'a> {
+        let band = self.kept.band();
+        RowView { band: (band != Band::ALL).then_some(band), ..self.kept.surface.view }
+    }
+
+    /// Sums of what is kept, at the scale in force. The masses are there only where they were known before.
+    fn sums(&mut self) -> Sums {
+        if let Some(sums) = self.sums {
+            return sums;
+        }
+        let surface = &self.kept.surface;
+        let sums = match self.kept.listed {
+            Some(count) => sums_of_tokens(tokens(&self.room.keys[..count]), surface.scale),
+            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, false),
+        };
+        self.sums = Some(sums);
+        sums
+    }
+
+    pub(super) fn statistics(&mut self) -> Statistics {
+        let sums = self.sums();
+        let ln_z = natural_logarithm(sums.weight);
+        let entropy = ln_z - core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
+        Statistics { ln_z, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
+    }
+
+    /// How the kept logits are spread.
+    pub(super) fn moments(&self) -> Moments {
+        let surface = &self.kept.surface;
+        match self.kept.listed {
+            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum),
+            None => surface.kernels.moments(&self.view(), surface.scale.maximum),
+        }
+    }
+
+    /// How many tokens are kept.
+    pub(super) fn count(&self) -> usize {
+        let surface = &self.kept.surface;
+        match self.kept.listed {
+            Some(count) => count,
+            None => surface.kernels.kept_count(&surface.view, surface.maxima, self.kept.cut) as usize,
+        }
+    }
+
+    /// The logit of a token whose probability among the kept is `e^ln_probability`.
+    pub(super) fn logit_of_probability(&mut self, ln_probability: f64) -> f32 {
+        let ln_z = self.statistics().ln_z;
+        let surface = &self.kept.surface;
+        (f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (ln_probability + ln_z)) as f32
+    }
+
+    /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.
+    pub(super) fn keep_from(&mut self, threshold: f32) {
+        // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
+        let maximum = self.kept.surface.scale.maximum;
+        let threshold = if threshold > maximum { maximum } else { threshold };
+        self.threshold = Some(threshold);
+        self.keep_to(Cut::at_least(threshold));
+    }
+
+    /// Keeps the tokens up to `last`, and at least the first `min_keep`.
+    pub(super) fn keep_to(&mut self, last: Cut) {
+        let min_keep = self.context.plan.min_keep;
+        match self.kept.listed {
+            Some(count) => {
+                let mut last = cut_key(last);
+                if min_keep > 1 {
+                    last = last.min(list::nth_key_or_last(min_keep, count, self.room));
+                }
+                self.keep_keys(last, count);
+            }
+            None => {
+                let mut cut = last;
+                if min_keep > 1 {
+                    let first = self.first_of_row(min_keep);
+                    // The looser of the two.
+                    cut = if cut.stricter(first) == cut { first } else { cut };
+                }
+                self.set_cut(cut);
+            }
+        }
+    }
+
+    /// Keeps the listed keys from `last` up.
+    pub(super) fn keep_keys(&mut self, last: u64, count: usize) {
+        let left = list::retain(last, count, self.room.keys);
+        self.kept.listed = Some(left);
+        self.kept.cut = list::last_of(left, self.room);
+        self.sums = if left == count { self.sums } else { None };
+    }
+
+    /// Keeps what `cut` keeps of the row.
+    pub(super) fn set_cut(&mut self, cut: Cut) {
+        let cut = self.kept.cut.stricter(cut);
+        if cut != self.kept.cut {
+            self.kept.cut = cut;
+            self.sums = None;
+        }
+    }
+
+    /// The cut after the first `count` tokens of the row as it is in force, whatever was cut before.
+    pub(super) fn first_of_row(&mut self, count: usize) -> Cut {
+        if count <= LIST_LIMIT && 2 * count <= self.room.keys.len() {
+            let found = list::collect_first(&self.kept.surface, count, self.room);
+            return list::last_of(found, self.room);
+        }
+        cut::first_tokens(&self.kept.surface, count as u64)
+    }
+
+    /// Lists the first `count` of the kept tokens in `Room::keys`; they are what is kept from now on. `count` is at most
+    /// the list's capacity.
+    pub(super) fn list_first(&mut self, count: usize) {
+        match self.kept.listed {
+            Some(listed) if listed <= count => {}
+            Some(listed) => {
+                let last = list::nth_key_or_last(count, listed, self.room);
+                self.keep_keys(last, listed);
+            }
+            None => {
+                let found = list::collect_first(&self.kept.surface, count, self.room);
+                let before = self.kept.cut;
+                self.sums = None;
+                self.keep_keys(cut_key(before), found);
+            }
+        }
+    }
+
+    /// Copies the listed keys to `Room::work` in the total order, best first; returns how many.
+    pub(super) fn sort_list(&mut self, count: usize) -> usize {
+        let Room { keys, work, .. } = &mut *self.room;
+        let work = &mut work[..count];
+        work.copy_from_slice(&keys[..count]);
+        work.sort_unstable_by(|a, b| b.cmp(a));
+        count
+    }
+
+    /// Leaves out the tokens before `first`, which is kept; from now on masses are relative to its logit.
+    pub(super) fn start_at(&mut self, first: Cut) {
+        if let Some(count) = self.kept.listed {
+            let limit = cut_key(first);
+            let mut left = 0;
+            for i in 0..count {
+                let key = self.room.keys[i];
+                self.room.keys[left] = key;
+                left += usize::from(key <= limit);
+            }
+            self.kept.listed = Some(left);
+        }
+        self.kept.surface.view.band = Some(Band { first, last: Cut::ALL });
+        self.kept.surface.scale.maximum = first.logit;
+        self.sums = None;
+    }
+}

@@ -1,0 +1,72 @@
+//! Mirostat (Basu et al. 2020): truncation that holds the surprise of what is picked near a target, in bits.
+//!
+//! Version 1 estimates Zipf's exponent s from the first 100 tokens, `s = sum t b / sum t^2` with `b = ln(p_i / p_(i+1))` and
+//! `t = ln((i+2)/(i+1))`, and keeps the first `k = ((e 2^mu) / (1 - V^-e))^(1/s)` tokens, `e = s - 1`. Version 2 keeps the
+//! tokens whose surprise `-log2 p` is at most mu. Both keep at least one token, and both then learn from the pick:
+//! `mu <- mu - eta (surprise - tau)`, the surprise among what was kept; mu starts at 2 tau. (llama.cpp's rules, here in f64.)
+
+use super::Stages;
+use crate::numeric::{LOG2_E, natural_logarithm, power, rank_key_parts};
+use crate::plan::{Config, MIROSTAT_TOKENS, Mirostat};
+
+const LN_2: f64 = core::f64::consts::LN_2;
+
+impl Stages<'_, '_, '_> {
+    pub(super) fn mirostat(&mut self, version: Mirostat) {
+        let mu = f64::from(self.context.state.mirostat_mu);
+        match version {
+            Mirostat::Off => {}
+            Mirostat::One => {
+                let k = self.mirostat_count(mu);
+                self.kept.listed = None;
+                if k <= self.list_room() {
+                    self.list_first(k);
+                } else {
+                    let cut = self.first_of_row(k);
+                    self.set_cut(cut);
+                }
+            }
+            Mirostat::Two => {
+                let threshold = self.logit_of_probability(-mu * LN_2);
+                self.keep_from(threshold);
+            }
+        }
+    }
+
+    /// How many tokens version 1 keeps. Leaves what is kept as it was, but for the list's memory.
+    fn mirostat_count(&mut self, mu: f64) -> usize {
+        let before = self.kept;
+        self.list_first(MIROSTAT_TOKENS);
+        let count = self.kept.listed.unwrap_or(0);
+        self.sort_list(count);
+        let temperature = f64::from(self.kept.surface.temperature);
+        let logit = |key: u64| f64::from(rank_key_parts(key).0);
+        let (mut products, mut squares) = (0.0, 0.0);
+        for (i, pair) in self.room.work[..count].windows(2).enumerate() {
+            let t = natural_logarithm((i as f64 + 2.0) / (i as f64 + 1.0));
+            products += t * ((logit(pair[0]) - logit(pair[1])) / temperature);
+            squares += t * t;
+        }
+        self.kept = before;
+        let vocab = self.context.plan.valid;
+        let exponent = if squares > 0.0 { products / squares } else { 1.0 };
+        let excess = exponent - 1.0;
+        let surprise = power(2.0, mu);
+        let ratio = if excess > -1e-9 && excess < 1e-9 {
+            // The limit for an exponent of 1.
+            surprise / natural_logarithm(vocab as f64)
+        } else {
+            excess * surprise / (1.0 - power(vocab as f64, -excess))
+        };
+        // Flat rows have an exponent near 0: then everything is kept.
+        let k =
+            if exponent > 1e-9 { power(if ratio > 0.0 { ratio } else { 0.0 }, 1.0 / exponent) } else { f64::INFINITY };
+        if k < vocab as f64 { (k as usize).max(1) } else { vocab }
+    }
+}
+
+/// Mu after a pick whose natural log-probability among what was kept is `logprob`.
+pub(crate) fn updated_mu(config: &Config, mu: f32, logprob: f64) -> f32 {
+    let surprise = -logprob * LOG2_E;
+    (f64::from(mu) - f64::from(config.mirostat_eta) * (surprise - f64::from(config.mirostat_tau))) as f32
+}
