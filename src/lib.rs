@@ -29,7 +29,8 @@
 //! | `plan` | [`Config`], [`Mode`], [`Metrics`], and what a decoder compiles from them |
 //! | [`weights`] | weight files: `.npz`, `.npy`, `.safetensors`, read where they lie |
 //! | [`logits`] | the sparse head and its training; the first read of a row |
-//! | `constrain` | history, biases, bans, no-repeat window, bitmask |
+//! | `history` | the tokens so far: counts, repetitions, loops, stops, with undo |
+//! | `constrain` | penalties, biases, bans, end tokens, bitmask: what adjusts single logits |
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
@@ -77,6 +78,8 @@ pub mod weights;
 
 pub mod logits;
 
+mod history;
+
 mod constrain;
 
 mod distribution;
@@ -103,6 +106,7 @@ pub use decoder::{
     softmax,
 };
 pub use error::{Error, Result};
+pub use history::TextMatch;
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 pub use trace::{Finish, Pick};

@@ -5,6 +5,8 @@ use super::config::Plan;
 use super::gather::Seen;
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::plan::Profile;
+use crate::trace::Finish;
 use crate::types::{Row, TokenId};
 
 /// What a step does with the decoders beside it. An implementation that lies elsewhere (handles of another language)
@@ -59,7 +61,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Company for &mut [Decoder<S>] {
 /// Refuses decoders that the search cannot use: too few, of another vocabulary, or cut differently.
 pub(crate) fn check(company: &mut impl Company, plan: &Plan, live: usize) -> Result<()> {
     let Some(count) = company.count() else { return Ok(()) };
-    let Plan { beams, vocab, valid, .. } = *plan;
+    let Plan { beams, vocab, valid, profile, .. } = *plan;
     if count != beams {
         return Err(Error::WrongLength { what: "decoders", expected: beams, actual: count });
     }
@@ -75,6 +77,15 @@ pub(crate) fn check(company: &mut impl Company, plan: &Plan, live: usize) -> Res
         if decoder.valid() != valid {
             return Err(Error::InvalidParameter { name: "valid_vocab", value: decoder.valid() as f64 });
         }
+        let config = decoder.config();
+        let penalties = [
+            ("repetition_penalty", config.repetition_penalty != 1.0),
+            ("frequency_penalty", config.frequency_penalty != 0.0),
+            ("presence_penalty", config.presence_penalty != 0.0),
+        ];
+        if let Some((name, _)) = penalties.into_iter().find(|(_, used)| *used && profile == Profile::Vllm) {
+            return Err(Error::NotInProfile { name, profile: profile.name() });
+        }
         if i < live && !decoder.can_go_on() {
             return Err(Error::Finished);
         }
@@ -88,14 +99,15 @@ pub(crate) fn check(company: &mut impl Company, plan: &Plan, live: usize) -> Res
     Ok(())
 }
 
-/// Shows the row of a beam as its decoder adjusts it.
+/// Shows the row of a beam as its decoder adjusts it; its rules see each logit less `shift`.
 pub(crate) fn look<R>(
     decoder: &mut Decoder<impl AsRef<[u64]> + AsMut<[u64]>>,
     row: Row<'_>,
     words: Option<&[u32]>,
+    shift: f64,
     mut answer: impl FnMut(&Seen<'_>) -> R,
 ) -> Result<R> {
-    decoder.with_row(row, words, |opened| {
+    decoder.with_shifted_row(row, words, shift, |opened| {
         let surface = &opened.surface;
         answer(&Seen {
             kernels: surface.kernels,
@@ -105,6 +117,14 @@ pub(crate) fn look<R>(
             maximum: surface.scale.maximum,
         })
     })
+}
+
+/// Whether and why a beam ends with this token as its decoder has it: its end tokens, its stop sequences, its length, loops.
+pub(crate) fn finish_with(company: &mut impl Company, beam: u32, token: TokenId) -> Finish {
+    match company.count() {
+        Some(_) => company.decoder(beam as usize).finish_with(token),
+        None => Finish::None,
+    }
 }
 
 /// Gives each new beam the decoder state of the beam it goes on from, and then its token. `sources[i]` is the old index

@@ -28,7 +28,7 @@ pub enum EarlyStopping {
 /// | `diversity_penalty` | finite, >= 0 | 0 |
 /// | `length_penalty` | -16 to 16 | 0 |
 /// | `temperature` | finite, > 0; 1 where the profile is not canon | 1 |
-/// | `min_tokens` | up to `max_tokens` | 0 |
+/// | `min_tokens` | any; from `max_tokens` on no end token ends a beam | 0 |
 /// | `max_tokens` | 1 to 2^20 | |
 /// | `n_best` | up to `beams`; 0 is `beams` | |
 /// | `prompt_length` | any | 0 |
@@ -155,9 +155,6 @@ impl Plan {
         }
         if max_tokens == 0 || max_tokens > MAX_TOKENS {
             return invalid("max_tokens", max_tokens.into());
-        }
-        if config.min_tokens > max_tokens {
-            return invalid("min_tokens", config.min_tokens.into());
         }
         if config.n_best > beams {
             return invalid("n_best", config.n_best.into());

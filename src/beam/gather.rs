@@ -67,6 +67,11 @@ impl Normaliser {
         }
     }
 
+    /// What log-probabilities differ from logits by, at temperature 1.
+    pub fn shift(&self) -> f64 {
+        self.maximum + self.logarithm
+    }
+
     /// The log-probability of a logit.
     fn logprob(&self, logit: f32) -> f64 {
         (f64::from(logit) - self.maximum) / self.temperature - self.logarithm

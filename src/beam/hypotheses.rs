@@ -18,7 +18,7 @@ pub struct Hypothesis {
     pub logprob: f64,
     /// Generated tokens, the end token included.
     pub length: u32,
-    /// Why it ended: `EndToken`, or `Length` for `max_tokens`.
+    /// Why it ended: `EndToken`, `Length` for `max_tokens`; with decoders beside the beams also `Stop` and `Loop`.
     pub finish: Finish,
 }
 
@@ -37,7 +37,8 @@ pub(crate) struct Hypothesized {
 impl Hypothesized {
     pub fn told(&self) -> Hypothesis {
         let Hypothesized { score, logprob, length, finish, .. } = *self;
-        let finish = if finish == Finish::EndToken as u32 { Finish::EndToken } else { Finish::Length };
+        let known = [Finish::Length, Finish::EndToken, Finish::Stop, Finish::Loop];
+        let finish = known.into_iter().find(|known| *known as u32 == finish).unwrap_or_default();
         Hypothesis { score, logprob, length, finish }
     }
 }

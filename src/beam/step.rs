@@ -3,7 +3,7 @@
 
 use super::BeamSearch;
 use super::candidates::{Best, Candidate};
-use super::company::{Company, follow, look};
+use super::company::{Company, finish_with, follow, look};
 use super::config::Plan;
 use super::gather::{Beam, Diversity, Normaliser, Seen, gather, see};
 use super::hypotheses::{hypothesized, insert, is_over, set_order};
@@ -175,7 +175,7 @@ fn choose_group(
                 }
             }
         }
-        chosen.take(of_all.into_sorted(), ended);
+        chosen.take(company, of_all.into_sorted().len(), survivors, ended);
     } else {
         // Chosen among the best of all beams.
         let mut of_all = Best::new(candidates);
@@ -183,7 +183,7 @@ fn choose_group(
             let beam = Beam { index: index as u32, score: scores[index] };
             is_dead &= offer_row(looks, company, beam, &diversity, &mut room, &mut of_all).map_err(|e| (index, e))?;
         }
-        chosen.walk(of_all.into_sorted(), survivors, ended);
+        chosen.walk(company, of_all.into_sorted(), survivors, ended);
     }
     Ok(is_dead)
 }
@@ -229,7 +229,9 @@ fn offer_row(
         gather(seen, &normaliser, beam, diversity, keys, best);
     };
     let looked = if has_decoder {
-        look(company.decoder(index), row, words, answer)
+        // Processors of transformers work on log-probabilities.
+        let shift = normaliser.filter(|_| plan.profile == Profile::HuggingFace).map_or(0.0, |found| found.shift());
+        look(company.decoder(index), row, words, shift, answer)
     } else {
         see(kernels, row, words, plan.valid, maxima, group_maxima).map(|seen| answer(&seen))
     };
@@ -274,11 +276,25 @@ impl Chosen<'_> {
         self.ended += 1;
     }
 
+    /// Why a beam ends with this candidate, if it does.
+    fn finish_of(&self, company: &mut impl Company, candidate: &Candidate) -> Finish {
+        if self.is_end(candidate) {
+            return Finish::EndToken;
+        }
+        finish_with(company, candidate.parent, candidate.token())
+    }
+
     /// Walks the candidates in order, until there are as many beams as the group is wide.
     ///
-    /// Canon: each end token that is met before the last beam is found ends a beam. Hugging Face: only those among the
-    /// first `width` candidates do, and with the last step those are all that end, whatever their token.
-    fn walk(&mut self, candidates: &[Candidate], survivors: &mut [Candidate], ended: &mut [Candidate]) {
+    /// Canon: each candidate that is met before the last beam is found and ends its beam is a hypothesis. Hugging Face: only
+    /// those among the first `width` candidates are, and with the last step those are all that end, whatever their token.
+    fn walk(
+        &mut self,
+        company: &mut impl Company,
+        candidates: &[Candidate],
+        survivors: &mut [Candidate],
+        ended: &mut [Candidate],
+    ) {
         let width = self.plan.width;
         let is_hugging_face = self.plan.profile == Profile::HuggingFace;
         let mut found = 0;
@@ -286,9 +302,10 @@ impl Chosen<'_> {
             if found == width || (is_hugging_face && self.is_last && rank == width) {
                 break;
             }
-            if self.is_end(candidate) {
+            let finish = self.finish_of(company, candidate);
+            if finish != Finish::None {
                 if !is_hugging_face || rank < width {
-                    self.end(ended, candidate, Finish::EndToken);
+                    self.end(ended, candidate, finish);
                 }
                 continue;
             }
@@ -302,14 +319,18 @@ impl Chosen<'_> {
         }
     }
 
-    /// Takes survivors that stand in their place already.
-    fn take(&mut self, survivors: &[Candidate], ended: &mut [Candidate]) {
-        if !self.is_last {
-            self.survivors = survivors.len();
-            return;
-        }
-        for candidate in survivors {
-            self.end(ended, candidate, Finish::Length);
+    /// Takes the first `count` survivors, which stand in their place already, less those that end.
+    fn take(&mut self, company: &mut impl Company, count: usize, survivors: &mut [Candidate], ended: &mut [Candidate]) {
+        for i in 0..count {
+            let candidate = survivors[i];
+            match finish_with(company, candidate.parent, candidate.token()) {
+                Finish::None if !self.is_last => {
+                    survivors[self.survivors] = candidate;
+                    self.survivors += 1;
+                }
+                Finish::None => self.end(ended, &candidate, Finish::Length),
+                finish => self.end(ended, &candidate, finish),
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Decoder;
 use crate::error::{Error, Result};
+use crate::trace::Finish;
+use crate::types::TokenId;
 
 impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// A decoder in the same state that works in `storage`, which has at least as many words as this one uses; what they
@@ -21,9 +23,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             history: self.history,
             position: self.position,
+            sizes: self.sizes,
             state: self.state,
-            biases: self.biases,
-            bans: self.bans,
+            ended: self.ended,
+            text: self.text,
+            text_held: self.text_held,
             storage,
         })
     }
@@ -38,7 +42,12 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 
     /// Whether another token can be accepted.
     pub(crate) fn can_go_on(&self) -> bool {
-        self.leaves_room_for(1)
+        self.goes_on()
+    }
+
+    /// Whether and why the sequence would end with this token.
+    pub(crate) fn finish_with(&mut self, token: TokenId) -> Finish {
+        self.outcome(token).0
     }
 
     /// Whether the memories of two decoders are cut alike, so that states can change places.
@@ -55,9 +64,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         self.kernels = other.kernels;
         self.history = other.history;
         self.position = other.position;
+        self.sizes = other.sizes;
         self.state = other.state;
-        self.biases = other.biases;
-        self.bans = other.bans;
+        self.ended = other.ended;
+        self.text = other.text;
+        self.text_held = other.text_held;
     }
 
     /// Changes states with a decoder that is like this one.

@@ -2,7 +2,9 @@
 
 use super::oracle::{Early, Rules, Search, Settings};
 use super::tables::{Host, levels, recipe, word};
-use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, EarlyStopping, Error, Mode, Profile, Row};
+use argpick::{
+    BeamConfig, BeamSearch, Config, Continuation, Decoder, EarlyStopping, Error, Finish, Mode, Profile, Row,
+};
 use half::{bf16, f16};
 
 fn key(tokens: &[u32]) -> u64 {
@@ -360,4 +362,44 @@ fn decoders_follow_their_beams() {
         }
         assert_eq!(bits(&masked), bits(&beside));
     }
+}
+
+/// A beam ends where its decoder ends: with a stop sequence, with one of the decoder's own end tokens, with a loop.
+#[test]
+fn beams_end_where_their_decoders_end() {
+    let (mut stops, mut loops) = (0, 0);
+    for profile in [Profile::Canon, Profile::HuggingFace, Profile::Vllm] {
+        for seed in 0..20u64 {
+            let row_of = |tokens: &[u32]| {
+                let mut row = recipe("normal", key(tokens) ^ seed << 24, 30);
+                row[3] += 2.5;
+                row[4] += 2.5;
+                row
+            };
+            let config = BeamConfig { profile, beams: 4, max_tokens: 9, ..BeamConfig::default() };
+            let settings = Config { loop_repeats: 3, ..Config::default() };
+            let mut decoders: Vec<Decoder> = (0..4).map(|_| Decoder::new(&settings, 30).unwrap()).collect();
+            for decoder in &mut decoders {
+                decoder.set_stops(&[&[3, 4][..], &[7][..]]).unwrap();
+            }
+            let mut host = Host::new(&config, 30, levels()[0]);
+            while !host.search.is_finished() {
+                let rows: Vec<Vec<f32>> = host.beams.iter().map(|tokens| row_of(tokens)).collect();
+                let rows: Vec<Row<'_>> = rows.iter().map(Row::from).collect();
+                let step = host.search.step_with_decoders(&mut decoders, &rows, &[], &mut host.next).unwrap();
+                host.follow(step);
+                let stopped = |tokens: &[u32]| tokens.ends_with(&[3, 4]) || tokens.ends_with(&[7]);
+                assert!(host.beams.iter().all(|tokens| !stopped(tokens)));
+            }
+            for (tokens, told) in host.told() {
+                let stopped = tokens.ends_with(&[3, 4]) || tokens.ends_with(&[7]);
+                assert_eq!(told.finish == Finish::Stop, stopped, "{tokens:?} {told:?}");
+                let looped = tokens.len() >= 3 && tokens[tokens.len() - 3..].windows(2).all(|pair| pair[0] == pair[1]);
+                assert!(!looped || told.finish == Finish::Loop || told.length == 9, "{tokens:?} {told:?}");
+                stops += usize::from(stopped);
+                loops += usize::from(told.finish == Finish::Loop);
+            }
+        }
+    }
+    assert!(stops > 50 && loops > 0, "{stops} stops, {loops} loops");
 }

@@ -28,7 +28,6 @@ fn parameters_outside_their_range_are_named() {
     }
     invalid(BeamConfig { max_tokens: 0, ..base }, "max_tokens");
     invalid(BeamConfig { max_tokens: (1 << 20) + 1, ..base }, "max_tokens");
-    invalid(BeamConfig { min_tokens: 257, ..base }, "min_tokens");
     invalid(BeamConfig { n_best: 5, ..base }, "n_best");
     invalid(BeamConfig { valid_vocab: 51, ..base }, "valid_vocab");
     assert!(matches!(refused(base, 0), Error::InvalidParameter { name: "vocab", .. }));
@@ -195,5 +194,14 @@ fn decoders_that_do_not_fit_are_refused() {
     let short = || (Config { max_tokens: 1, ..Config::default() }, 40);
     let ended = |decoders: &mut Vec<Decoder>| decoders[0].accept(&[1]).unwrap();
     assert_eq!(attempt(&[short(), short()], &ended), Err(Error::Finished));
-    assert_eq!(attempt(&[short(), short()], &nothing), Ok(2));
+    // One token ends them, and so the beams.
+    assert_eq!(attempt(&[short(), short()], &nothing), Ok(0));
+    // vLLM's beams know no penalties.
+    let penalised = || (Config { repetition_penalty: 1.2, ..Config::default() }, 40);
+    assert_eq!(attempt(&[penalised(), penalised()], &nothing), Ok(2));
+    let mut search = BeamSearch::new(&BeamConfig { profile: Profile::Vllm, ..config }, 40).unwrap();
+    let mut next = vec![Continuation::default(); search.outputs()];
+    let mut decoders: Vec<Decoder> = (0..2).map(|_| Decoder::new(&penalised().0, 40).unwrap()).collect();
+    let refused = search.step_with_decoders(&mut decoders, &[Row::from(&row)], &[], &mut next);
+    assert_eq!(refused, Err(Error::NotInProfile { name: "repetition_penalty", profile: "vllm" }));
 }
