@@ -107,11 +107,13 @@ pub(crate) fn recurs(grams: &Grams<'_>, ring: &Ring<'_>, capacity: usize, hash: 
     Some(found)
 }
 
-/// The share of recurrent tokens among the newest n-grams, the next token's included if `next` says whether it recurs.
-pub(crate) fn score(ring: &Ring<'_>, next: Option<bool>) -> f32 {
-    let held = ring.extent.run.saturating_sub(SCORE_GRAM - 1).min(SCORE_WINDOW - usize::from(next.is_some()));
-    let recurrent =
-        (0..held).filter(|&back| ring.back(back) & RECURRENT != 0).count() + usize::from(next == Some(true));
-    let all = held + usize::from(next.is_some());
+/// The share of recurrent tokens among the newest n-grams that the last `capacity` tokens hold, the next token's included
+/// if `next` says whether it recurs.
+pub(crate) fn score(ring: &Ring<'_>, capacity: usize, next: Option<bool>) -> f32 {
+    let own = usize::from(next.is_some());
+    let most = SCORE_WINDOW.min((capacity + 1).saturating_sub(SCORE_GRAM));
+    let held = ring.extent.run.saturating_sub(SCORE_GRAM - 1).min(most.saturating_sub(own));
+    let before = (0..held).filter(|&back| ring.back(back) & RECURRENT != 0).count();
+    let (all, recurrent) = (held + own, before + usize::from(next == Some(true)));
     if all == 0 { 0.0 } else { recurrent as f32 / all as f32 }
 }

@@ -266,7 +266,7 @@ impl<'a> Engine<'a> {
     /// The recurrence score with `token` generated next.
     pub fn score_ahead(&mut self, token: TokenId) -> f32 {
         let next = self.recurs(token);
-        loops::score(&self.ring(), next)
+        loops::score(&self.ring(), self.shape.capacity, next)
     }
 
     /// The loop at the end with `token` generated next.
