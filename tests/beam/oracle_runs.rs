@@ -23,7 +23,7 @@ fn settings(numbers: &mut Numbers, vocab: usize) -> Settings {
     let rules = numbers.pick(&[Rules::Canon, Rules::Canon, Rules::HuggingFace, Rules::Vllm]);
     let canon = rules == Rules::Canon;
     let beams = numbers.pick(&[1, 2, 3, 4, 6, 8, 12]);
-    let divisors: Vec<usize> = (1..=beams).filter(|&g| beams % g == 0).collect();
+    let divisors: Vec<usize> = (1..=beams).filter(|&g| beams.is_multiple_of(g)).collect();
     let groups = if canon && numbers.below(3) == 0 { numbers.pick(&divisors) } else { 1 };
     let mut end_tokens: Vec<u32> = vec![];
     for _ in 0..numbers.pick(&[0, 1, 1, 2, 5]) {
@@ -75,7 +75,7 @@ fn a_search_is_what_the_judge_says() {
             row
         };
         let allowed = |tokens: &[u32], token: u32| {
-            !is_masked || word(key(tokens), u64::from(token) + 99) % 4 != 0 || token as usize == vocab / 2
+            !is_masked || !word(key(tokens), u64::from(token) + 99).is_multiple_of(4) || token as usize == vocab / 2
         };
         let mask_of = |tokens: &[u32]| {
             let mut words = vec![0u32; vocab.div_ceil(32)];
