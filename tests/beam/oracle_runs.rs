@@ -22,7 +22,7 @@ impl Numbers {
 fn settings(numbers: &mut Numbers, vocab: usize) -> Settings {
     let rules = numbers.pick(&[Rules::Canon, Rules::Canon, Rules::HuggingFace, Rules::Vllm]);
     let canon = rules == Rules::Canon;
-    let beams = numbers.pick(&[1, 2, 3, 4, 6, 8, 12]);
+    let beams = numbers.pick(&[1usize, 2, 3, 4, 6, 8, 12]);
     let divisors: Vec<usize> = (1..=beams).filter(|&g| beams.is_multiple_of(g)).collect();
     let groups = if canon && numbers.below(3) == 0 { numbers.pick(&divisors) } else { 1 };
     let mut end_tokens: Vec<u32> = vec![];
