@@ -103,7 +103,7 @@ pub mod docs;
 pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hypothesis};
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
-    softmax,
+    softmax, sweep_words,
 };
 pub use error::{Error, Result};
 pub use history::TextMatch;

@@ -17,16 +17,16 @@
 //! ```
 //! All little-endian. Bytes from outside are not trusted: every number is checked before anything is changed.
 
-use super::Decoder;
 use super::lists::{BREAKERS, SET_KINDS, Sizes};
 use super::storage::{Forced, Layout};
+use super::{Decoder, compile};
 use crate::distribution::StepState;
 use crate::error::{Error, Result};
 use crate::history::text::TextState;
 use crate::history::{Engine, PROMPT, RECURRENT, Sequence, Sequences, SetSize, TOKEN, sequences};
 use crate::kernels::Override;
 use crate::numeric::NUMERICS_VERSION;
-use crate::plan::{CONFIG_WORDS, Config, Plan};
+use crate::plan::{CONFIG_WORDS, Config};
 use crate::trace::Finish;
 use crate::types::TokenId;
 
@@ -269,7 +269,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         if reserved != 0 || from.word() != 0 {
             return bad("a reserved word is not 0");
         }
-        let plan = Plan::compile(&config, self.plan.vocab)?;
+        let plan = compile(&config, self.plan.vocab)?;
         let layout = Layout::new(&plan);
         layout.check(self.storage.as_ref())?;
         if sizes.check(&plan, layout.sequence_capacity).is_err() || held > layout.shape.ring {

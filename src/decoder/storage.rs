@@ -116,9 +116,8 @@ impl Layout {
         };
         let (adjusted, halves) = (plan.adjustment_capacity, sequences.div_ceil(2));
         let shape = Shape::new(plan);
-        let keeps_states = plan.config.mirostat != Mirostat::Off
-            || plan.config.adaptive_target >= 0.0
-            || plan.config.metrics.contains(Metrics::LOGPROB);
+        let keeps_states =
+            plan.config.mirostat != Mirostat::Off || plan.adaptive || plan.config.metrics.contains(Metrics::LOGPROB);
         let edits = shape.edits() + sequences;
         // Tokens that any list can have for a step, and no more than there are.
         let touched = shape.counted() + 2 * adjusted + 3 * sequences + edits;

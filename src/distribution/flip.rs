@@ -136,7 +136,7 @@ impl<'a> Stages<'_, 'a, '_> {
         if edge.next > f64::NEG_INFINITY {
             radius = gap(threshold, edge.next) / slope;
         }
-        if edge.count > self.context.plan.min_keep.max(1) {
+        if edge.count > self.min_keep.max(1) {
             return lesser(radius, gap(edge.last, threshold) / slope);
         }
         // What min_keep (or the rule that one stays) holds is held by its rank.
@@ -158,7 +158,7 @@ impl<'a> Stages<'_, 'a, '_> {
                 radius_of_share(prefix, whole - prefix, p, surface.temperature),
             );
         }
-        if edge.count > self.context.plan.min_keep.max(1) {
+        if edge.count > self.min_keep.max(1) {
             let shorter = prefix - surface.scale.mass(edge.last as f32) as f64;
             radius = lesser(radius, radius_of_share(shorter, whole - shorter, p, surface.temperature));
         }
@@ -233,7 +233,7 @@ impl<'a> Stages<'_, 'a, '_> {
         if slack.whole.0 == 0.0 && count > 1 {
             return 0.0;
         }
-        if edge.count <= self.context.plan.min_keep.max(1) && self.context.plan.min_keep > 1 {
+        if edge.count <= self.min_keep.max(1) && self.min_keep > 1 {
             return 0.0;
         }
         let temperature = f64::from(surface.temperature);

@@ -80,7 +80,7 @@ impl<'a> Truncation<'a> {
 
     /// The run of the order that is kept.
     pub fn band(&self) -> Band {
-        Band { first: self.surface.view.band.map_or(Band::ALL.first, |band| band.first), last: self.cut }
+        Band { last: self.cut, ..self.surface.view.band.unwrap_or(Band::ALL) }
     }
 
     /// Whether nothing was removed.
@@ -96,6 +96,8 @@ struct Stages<'s, 'a, 'r> {
     kept: Truncation<'a>,
     /// Sums of what is kept, if they are known for the scale in force.
     sums: Option<Sums>,
+    /// What the stage under way keeps at least; 1 where the profile's stage does not know `min_keep`.
+    min_keep: usize,
     /// The threshold of the stage that ran last, if it had one.
     threshold: Option<f32>,
     /// The radius of the stages so far, if it was asked for.
@@ -117,6 +119,7 @@ pub(crate) fn truncate<'a>(
         room,
         kept: Truncation::none(surface),
         sums: sums.copied(),
+        min_keep: 1,
         threshold: None,
         radius: context.plan.config.metrics.contains(Metrics::FLIP).then_some(f64::INFINITY),
         is_crude: false,
@@ -124,6 +127,7 @@ pub(crate) fn truncate<'a>(
     for stage in context.plan.stages() {
         let before = stages.kept;
         stages.threshold = None;
+        stages.min_keep = context.plan.min_keep_of(stage);
         match stage {
             Stage::Temperature => stages.set_temperature(context.plan.temperature),
             Stage::DynamicTemperature { low, high, exponent } => stages.dynamic_temperature(low, high, exponent),

@@ -28,7 +28,7 @@ impl Stages<'_, '_, '_> {
             Some(listed) => self.room.keys[..listed].iter().filter(|&&key| key >= cut_key(likely)).count(),
             None => surface.kernels.kept_count(&surface.view, surface.maxima, likely) as usize,
         };
-        if count < 2 || kept - (count - 1) < self.context.plan.min_keep {
+        if count < 2 || kept - (count - 1) < self.min_keep {
             return;
         }
         let first = match self.kept.listed {

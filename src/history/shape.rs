@@ -45,8 +45,10 @@ impl Shape {
     pub fn new(plan: &Plan) -> Shape {
         let config = &plan.config;
         let capacity = plan.history_capacity;
+        // By their bits: a host may have its float environment flush small numbers to zero.
+        let is_set = |parameter: f32| parameter.to_bits() << 1 != 0;
         let penalised =
-            config.repetition_penalty != 1.0 || config.frequency_penalty != 0.0 || config.presence_penalty != 0.0;
+            config.repetition_penalty != 1.0 || is_set(config.frequency_penalty) || is_set(config.presence_penalty);
         let scored = config.metrics.contains(Metrics::LOOP);
         let looped = scored || config.loop_repeats != 0;
         let ngram = config.no_repeat_ngram as usize;
@@ -62,7 +64,7 @@ impl Shape {
             no_repeat: plan.no_repeat_window,
             unigrams: if ngram == 1 { capacity } else { 0 },
             ngram: if ngram > 1 { ngram } else { 0 },
-            dry: if config.dry_multiplier > 0.0 { window(config.dry_window, capacity) } else { 0 },
+            dry: if is_set(config.dry_multiplier) { window(config.dry_window, capacity) } else { 0 },
             periods: if looped { period.min(capacity) } else { 0 },
             score: scored,
         }

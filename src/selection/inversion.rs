@@ -57,7 +57,8 @@ pub(crate) fn from_shaped_list(
     room: &mut Room<'_>,
 ) -> Drawn {
     let total = list_masses(kept, count, room);
-    let target = Target::new(config, state, total);
+    let mut target = Target::new(config, state, total);
+    room.masses[..count].iter().for_each(|&mass| target.look_at(mass));
     let mut shaped_total = 0;
     for mass in &mut room.masses[..count] {
         *mass = target.shape(*mass).mass();
@@ -78,7 +79,7 @@ pub(crate) fn from_shaped_row(
 ) -> Drawn {
     let surface = &kept.surface;
     let found = surface.kernels.kept_masses(&surface.view, surface.maxima, surface.scale, kept.cut, envelope.bounds);
-    let target = Target::new(config, state, found.mass);
+    let target = target_of_row(kept, (config, state), found.mass);
     let mut total = 0;
     for block in 0..surface.view.blocks() {
         let mut masses = [0; BLOCK];
@@ -93,6 +94,25 @@ pub(crate) fn from_shaped_row(
     let token = (block * BLOCK + lane) as TokenId;
     let shaped = target.shape_logit(surface.view.logit(token), surface.scale);
     Drawn { token, count: Some(found.count), mass: Some(total), shaped: Some(shaped), radius: f64::INFINITY }
+}
+
+/// The target of a step for the kept tokens of the row, of the mass `total`.
+pub(crate) fn target_of_row(kept: &Truncation<'_>, (config, state): (&Config, &StepState), total: u64) -> Target {
+    let mut target = Target::new(config, state, total);
+    let surface = &kept.surface;
+    for block in 0..surface.view.blocks() {
+        if surface.maxima[block] < kept.cut.logit {
+            continue;
+        }
+        let first = block * BLOCK;
+        for token in first..(first + BLOCK).min(surface.view.valid) {
+            let logit = surface.view.logit(token as TokenId);
+            if logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token as TokenId) {
+                target.look_at(surface.scale.mass(logit));
+            }
+        }
+    }
+    target
 }
 
 /// The new masses of the kept tokens of a block; returns their sum.
@@ -135,7 +155,7 @@ pub(crate) fn shaped_radius(
     let surface = &kept.surface;
     let (kernels, view) = (surface.kernels, &surface.view);
     let whole = kernels.kept_and_total_mass(view, surface.maxima, kept.cut.logit, surface.scale, kept.cut).0;
-    let target = Target::new(config, state, whole);
+    let target = target_of_row(kept, (config, state), whole);
     let mut before = 0;
     for block in 0..=drawn.token as usize / BLOCK {
         let mut masses = [0; BLOCK];

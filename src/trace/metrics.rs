@@ -18,14 +18,17 @@ fn weight_of(mass: u64) -> f64 {
     mass as f64 / (1u64 << MASS_BITS) as f64
 }
 
-/// The exponential pass over the adjusted row, if the metrics need it. The masses are summed where the metrics or the
-/// plan's nucleus want them.
-pub(crate) fn sums_for(surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
+/// Whether the metrics need an exponential pass over the adjusted row, and if so, whether the masses are to be summed as
+/// well, for the metrics or the plan's nucleus.
+pub(crate) fn wants_sums(plan: &Plan) -> Option<bool> {
     let wanted = plan.config.metrics;
     let masses = wanted.intersects(Metrics::KEPT_MASS | Metrics::LOGPROB) || plan.has_nucleus_of_row();
-    wanted
-        .intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS)
-        .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses))
+    wanted.intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS).then_some(masses)
+}
+
+/// The exponential pass over the adjusted row.
+pub(crate) fn sums(surface: &Surface<'_>, masses: bool) -> Sums {
+    surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses)
 }
 
 /// Everything about a pick that was asked for. `surface` is the whole row at the temperature of the draw, and `sums` are
