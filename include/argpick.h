@@ -139,6 +139,9 @@
 // The sequence ends with this token: it runs in a circle, loop_repeats times.
 #define ARGPICK_FINISH_LOOP 4
 
+// No stop string was found.
+#define ARGPICK_NO_STOP UINT32_MAX
+
 // The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
 #define ARGPICK_EARLY_STOPPING_NEVER 0
 
@@ -173,8 +176,8 @@
 // A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_beam argpick_beam;
 
-// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-// gets ARGPICK_ERR_BUSY.
+// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+// second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
@@ -1310,9 +1313,10 @@ argpick_status argpick_beam_inspect(const struct argpick_beam *beam,
 // no mask); rows is the number of live beams, 1 at the first step. masks may be NULL: no row has one. Rows and masks are as
 // for argpick_decode, but a row with nothing left only gives up its beam, unless that is so for all.
 //
-// decoders is NULL, or has one for each of the configuration's beams, of equal capacities: row i is then adjusted as
-// decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor divided by its temperature).
-// Afterwards decoders[i] has the state of the decoder of beam i's parent and has accepted its token.
+// decoder_count is 0 (decoders may be NULL then), or the number of the configuration's beams: one decoder for each, of equal
+// capacities. Row i is then adjusted as decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor
+// divided by its temperature), and what ends its sequence ends the beam. Afterwards decoders[i] has the state of the decoder
+// of beam i's parent and has accepted its token.
 //
 // next has capacity elements, at least state.outputs. First come the beams that go on, state->live of them: beam i of the
 // next step continues beam next[i].parent of this one with next[i].token. Then come those that ended, state->ended of them.
@@ -1325,8 +1329,8 @@ argpick_status argpick_beam_inspect(const struct argpick_beam *beam,
 // search, the decoders and the outputs are as they were.
 //
 // Safety:
-// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders is NULL or has as many live
-//   decoders as there are beams; next has capacity elements and state->struct_size bytes that can be written.
+// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders points to decoder_count
+//   live decoders; next has capacity elements and state->struct_size bytes that can be written.
 argpick_status argpick_beam_step(struct argpick_beam *beam,
                                  const void *const *logits,
                                  argpick_dtype dtype,
@@ -1335,6 +1339,7 @@ argpick_status argpick_beam_step(struct argpick_beam *beam,
                                  const uint32_t *const *masks,
                                  size_t mask_words,
                                  struct argpick_decoder *const *decoders,
+                                 size_t decoder_count,
                                  struct argpick_beam_continuation *next,
                                  size_t capacity,
                                  struct argpick_beam_state *state);

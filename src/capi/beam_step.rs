@@ -99,6 +99,7 @@ struct Step {
     masks: *const *const u32,
     mask_words: usize,
     decoders: *const *mut argpick_decoder,
+    decoder_count: usize,
     next: *mut argpick_beam_continuation,
     capacity: usize,
 }
@@ -141,10 +142,10 @@ impl Step {
         let row_at = |i: usize| row_at(i).unwrap_or(Row::F32(&[]));
         let mask_at = |i: usize| mask_at(i).unwrap_or(Some(&[]));
         let given = Given { count: self.rows, row_at: &row_at, mask_at: &mask_at };
-        let mut company = match self.decoders.is_null() {
-            true => None,
+        let mut company = match self.decoder_count {
+            0 => None,
             // SAFETY: the caller's part is the same.
-            false => Some(unsafe { Entered::all(slice(self.decoders, search.beams(), "decoders")?) }?),
+            _ => Some(unsafe { Entered::all(slice(self.decoders, self.decoder_count, "decoders")?) }?),
         };
         let result = search.step_beside(&mut company, &given, next);
         if let Some(entered) = company {
@@ -161,9 +162,10 @@ impl Step {
 /// no mask); rows is the number of live beams, 1 at the first step. masks may be NULL: no row has one. Rows and masks are as
 /// for argpick_decode, but a row with nothing left only gives up its beam, unless that is so for all.
 ///
-/// decoders is NULL, or has one for each of the configuration's beams, of equal capacities: row i is then adjusted as
-/// decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor divided by its temperature).
-/// Afterwards decoders[i] has the state of the decoder of beam i's parent and has accepted its token.
+/// decoder_count is 0 (decoders may be NULL then), or the number of the configuration's beams: one decoder for each, of equal
+/// capacities. Row i is then adjusted as decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor
+/// divided by its temperature), and what ends its sequence ends the beam. Afterwards decoders[i] has the state of the decoder
+/// of beam i's parent and has accepted its token.
 ///
 /// next has capacity elements, at least state.outputs. First come the beams that go on, state->live of them: beam i of the
 /// next step continues beam next[i].parent of this one with next[i].token. Then come those that ended, state->ended of them.
@@ -176,8 +178,8 @@ impl Step {
 /// search, the decoders and the outputs are as they were.
 ///
 /// # Safety
-/// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders is NULL or has as many live
-///   decoders as there are beams; next has capacity elements and state->struct_size bytes that can be written.
+/// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders points to decoder_count
+///   live decoders; next has capacity elements and state->struct_size bytes that can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn argpick_beam_step(
     beam: *mut argpick_beam,
@@ -188,11 +190,12 @@ pub unsafe extern "C" fn argpick_beam_step(
     masks: *const *const u32,
     mask_words: usize,
     decoders: *const *mut argpick_decoder,
+    decoder_count: usize,
     next: *mut argpick_beam_continuation,
     capacity: usize,
     state: *mut argpick_beam_state,
 ) -> argpick_status {
-    let step = Step { logits, dtype, count, rows, masks, mask_words, decoders, next, capacity };
+    let step = Step { logits, dtype, count, rows, masks, mask_words, decoders, decoder_count, next, capacity };
     call_on_rows("argpick_beam_step", |failed_row| {
         // SAFETY: the caller's part is the same. The size is checked before anything is changed.
         unsafe {

@@ -65,8 +65,8 @@ static best run(argpick_beam *beam, const uint32_t *mask, argpick_decoder *const
     uint32_t before = state.live;
     argpick_beam_continuation next[OUTPUTS];
     model(beam, before);
-    OK(argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, before, mask ? masks : NULL, 10, decoders, next, OUTPUTS,
-                         &state));
+    OK(argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, before, mask ? masks : NULL, 10, decoders,
+                         decoders ? BEAMS : 0, next, OUTPUTS, &state));
     CHECK(state.struct_size == sizeof state && state.live <= BEAMS && state.live + state.ended <= OUTPUTS);
     /* The host's own copy of the histories is the library's. */
     uint32_t moved[BEAMS][LENGTH];
@@ -105,7 +105,7 @@ static void searches(void) {
   argpick_beam_continuation next[OUTPUTS];
   argpick_beam_state state = fresh_state();
   ANSWERS(ARGPICK_ERR_FINISHED,
-          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 0, NULL, 0, NULL, next, OUTPUTS, &state));
+          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 0, NULL, 0, NULL, 0, next, OUTPUTS, &state));
   OK(argpick_beam_reset(beam, NULL, NULL, 0));
   best again = run(beam, NULL, NULL);
   CHECK(memcmp(&first, &again, sizeof first) == 0);
@@ -141,10 +141,15 @@ static void searches(void) {
   OK(argpick_beam_reset(beam, NULL, NULL, 0));
   model(beam, 1);
   ANSWERS(ARGPICK_ERR_BUSY,
-          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, twice, next, OUTPUTS, &state));
+          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, twice, BEAMS, next, OUTPUTS, &state));
   twice[3] = NULL;
   ANSWERS(ARGPICK_ERR_NULL,
-          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, twice, next, OUTPUTS, &state));
+          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, twice, BEAMS, next, OUTPUTS, &state));
+  twice[3] = decoders[3];
+  ANSWERS(ARGPICK_ERR_WRONG_LENGTH,
+          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, twice, BEAMS - 1, next, OUTPUTS, &state));
+  ANSWERS(ARGPICK_ERR_NULL,
+          argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, NULL, BEAMS, next, OUTPUTS, &state));
   for (int i = 0; i < BEAMS; i++) OK(argpick_decoder_reset(decoders[i], NULL));
   again = run(beam, NULL, decoders);
   CHECK(memcmp(&again, &masked, sizeof again) == 0);
@@ -228,44 +233,44 @@ static void refusals(void) {
   memset(untouched, 0x5a, sizeof untouched);
   argpick_beam_state state = fresh_state();
   model(beam, 1);
-  OK(argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, NULL, next, OUTPUTS, &state));
+  OK(argpick_beam_step(beam, logits, ARGPICK_F32, VOCAB, 1, NULL, 0, NULL, 0, next, OUTPUTS, &state));
   uint32_t live = state.live;
   CHECK(live == BEAMS);
   model(beam, live);
   memset(next, 0x5a, sizeof next);
   state = fresh_state();
 #define STEP(status, ...) ANSWERS(status, argpick_beam_step(__VA_ARGS__))
-  STEP(ARGPICK_ERR_NULL, NULL, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
-  STEP(ARGPICK_ERR_NULL, beam, NULL, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
-  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, NULL, OUTPUTS, &state);
-  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, NULL);
-  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB, live - 1, NULL, 0, NULL, next, OUTPUTS, &state);
-  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB - 1, live, NULL, 0, NULL, next, OUTPUTS, &state);
-  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS - 1, &state);
-  STEP(ARGPICK_ERR_INVALID_PARAMETER, beam, logits, 3, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_NULL, NULL, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_NULL, beam, NULL, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, NULL, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, NULL);
+  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB, live - 1, NULL, 0, NULL, 0, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB - 1, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_WRONG_LENGTH, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS - 1, &state);
+  STEP(ARGPICK_ERR_INVALID_PARAMETER, beam, logits, 3, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
   logits[2] = NULL;
-  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_NULL, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
   SAYS("row 2");
   logits[2] = (const char *)rows[2] + 1;
-  STEP(ARGPICK_ERR_ALIGNMENT, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_ALIGNMENT, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
   logits[2] = rows[2];
   float kept = rows[3][250];
   rows[3][250] = NAN;
-  STEP(ARGPICK_ERR_INVALID_LOGIT, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_INVALID_LOGIT, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
   SAYS("row 3");
   check_detail(ARGPICK_ERR_INVALID_LOGIT, 250, NAN);
   rows[3][250] = kept;
   static const uint32_t nothing[10] = {0};
   const uint32_t *masks[BEAMS] = {nothing, nothing, nothing, nothing};
-  STEP(ARGPICK_ERR_EVERYTHING_MASKED, beam, logits, ARGPICK_F32, VOCAB, live, masks, 10, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_EVERYTHING_MASKED, beam, logits, ARGPICK_F32, VOCAB, live, masks, 10, NULL, 0, next, OUTPUTS, &state);
   state.struct_size = 20;
-  STEP(ARGPICK_ERR_STRUCT_SIZE, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_ERR_STRUCT_SIZE, beam, logits, ARGPICK_F32, VOCAB, live, NULL, 0, NULL, 0, next, OUTPUTS, &state);
   state.struct_size = sizeof state;
   argpick_beam_state fresh = fresh_state();
   CHECK(memcmp(next, untouched, sizeof next) == 0 && memcmp(&state, &fresh, sizeof state) == 0);
   /* One beam is given up, the others go on. */
   masks[1] = masks[2] = masks[3] = NULL;
-  STEP(ARGPICK_OK, beam, logits, ARGPICK_F32, VOCAB, live, masks, 10, NULL, next, OUTPUTS, &state);
+  STEP(ARGPICK_OK, beam, logits, ARGPICK_F32, VOCAB, live, masks, 10, NULL, 0, next, OUTPUTS, &state);
   for (uint32_t i = 0; i < state.live; i++) CHECK(next[i].parent != 0);
 
   uint32_t tokens[LENGTH];
