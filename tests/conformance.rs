@@ -33,18 +33,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("vllm", "penalties"),
     // Biases are to be clamped to +-100.
     ("vllm", "bias"),
-    // Only 0 is greedy: SamplingParams raises all else below 0.01 to 0.01 before it asks.
-    ("vllm", "temperature_floor"),
-    // What equals the logit of the min_keep-th token stays (epsilon and eta).
-    ("huggingface", "epsilon"),
-    // Equally typical tokens stay together up to the mass, but min_keep counts tokens: it does not take all of a distance.
-    ("huggingface", "typical"),
-    // The prefix ends at the token that crosses the mass: tokens of its distance do not stay together.
-    ("llama_cpp", "typical"),
-    // Top-k (and top-n-sigma) do not know min_keep.
-    ("llama_cpp", "top_k"),
-    // Probabilities above 1 where every kept token is far from the target: masses are relative to a token that meets it.
-    ("llama_cpp", "adaptive_p"),
 ];
 
 fn golden(name: &str) -> PathBuf {

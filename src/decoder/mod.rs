@@ -10,10 +10,12 @@ mod saved;
 pub(crate) mod score;
 mod step;
 mod storage;
+mod sweep;
 
 pub use batch::decode_batch;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
+pub use sweep::sweep_words;
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
@@ -26,7 +28,7 @@ use crate::plan::{Config, Plan};
 use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
-use step::{Inputs, Output};
+use step::{Inputs, KnownSums, Output};
 use storage::{Layout, Scratch};
 
 /// A sequence being decoded: a configuration, a position, a history, biases and bans.
@@ -219,7 +221,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<(Pick, StepState)> {
         let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
         let (inputs, scratch) = self.inputs(mask);
-        let (pick, state) = step::pick(step::open(source, inputs, scratch)?);
+        let (pick, state) = step::pick(&mut step::open(source, inputs, scratch)?, &mut KnownSums::default());
         Ok((Pick { finish, ..pick }, state))
     }
 

@@ -6,6 +6,7 @@
 use super::columns::ColumnSum;
 use super::mass::Cut;
 use crate::kernels::lanes::{Element, Lanes};
+use crate::numeric::ordered_key;
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::{Pod, Zeroable};
 
@@ -60,24 +61,29 @@ pub struct RowView<'a> {
     pub band: Option<Band>,
 }
 
-/// A run of the total order: from `first` to `last`, both included.
+/// A run of the total order: from `first` to `last`, both included; of the tokens that have the logit of `first`, only those
+/// up to the id `first_until`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Band {
     /// Tokens that stand before this one take no part.
     pub first: Cut,
+    /// Among the tokens of the first logit those of higher ids take no part.
+    pub first_until: TokenId,
     /// Tokens that stand after this one take no part.
     pub last: Cut,
 }
 
 impl Band {
     /// The whole order.
-    pub const ALL: Band = Band { first: Cut { logit: f32::INFINITY, token: 0 }, last: Cut::ALL };
+    pub const ALL: Band =
+        Band { first: Cut { logit: f32::INFINITY, token: 0 }, first_until: TokenId::MAX, last: Cut::ALL };
 
     /// Whether a token of this logit lies in the band.
     #[inline(always)]
     pub fn keeps(&self, logit: f32, token: TokenId) -> bool {
-        let before = logit > self.first.logit || logit == self.first.logit && token < self.first.token;
-        !before && self.last.keeps(logit, token)
+        let edge = self.first.token..=self.first_until;
+        let removed = logit > self.first.logit || logit == self.first.logit && !edge.contains(&token);
+        !removed && self.last.keeps(logit, token)
     }
 
     /// The logits of a block that lie in the band; -inf for the others.
@@ -87,12 +93,40 @@ impl Band {
         let first = block * BLOCK;
         let mut kept = quarters;
         for i in 0..4 {
-            let logits = quarters[i];
-            let keep = self.last.lanes(lanes, logits, first + 16 * i);
-            kept[i] = lanes.select(self.first.lanes_before(lanes, logits, first + 16 * i), masked, logits);
-            kept[i] = lanes.select(keep, kept[i], masked);
+            kept[i] = lanes.select(lanes.mask(self.bits(lanes, quarters[i], first + 16 * i)), quarters[i], masked);
         }
         kept
+    }
+
+    /// The lanes of sixteen tokens from `first` that lie in the band.
+    #[inline(always)]
+    pub(super) fn bits<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> u32 {
+        let mut kept = lanes.bits(self.last.lanes(lanes, logits, first));
+        if self.first.logit < f32::INFINITY {
+            kept &= !lanes.bits(self.first.lanes_before(lanes, logits, first));
+            if (self.first_until as usize) < first + 15 {
+                let equal = lanes.bits(lanes.eq(logits, lanes.splat(self.first.logit)));
+                let within =
+                    if (self.first_until as usize) < first { 0 } else { 1 + self.first_until as usize - first };
+                kept &= !(equal & (u32::MAX << within));
+            }
+        }
+        kept & 0xffff
+    }
+
+    /// The band that reaches as far as either; both contain a common token.
+    pub fn wider(self, other: Band) -> Band {
+        let first = match ordered_key(self.first.logit).cmp(&ordered_key(other.first.logit)) {
+            core::cmp::Ordering::Greater => self,
+            core::cmp::Ordering::Less => other,
+            core::cmp::Ordering::Equal => Band {
+                first: Cut { logit: self.first.logit, token: self.first.token.min(other.first.token) },
+                first_until: self.first_until.max(other.first_until),
+                last: self.last,
+            },
+        };
+        let last = if self.last.stricter(other.last) == self.last { other.last } else { self.last };
+        Band { last, ..first }
     }
 }
 

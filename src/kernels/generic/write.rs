@@ -33,8 +33,8 @@ fn rewrite<L: Lanes>(
     mut each: impl FnMut(usize, L::F, L::M) -> L::F,
 ) {
     let Rewrite { words, valid, overrides, maxima, kept } = *rewrite;
-    let Band { first: before, last: cut } = kept;
-    let starts_later = before.logit < f32::INFINITY;
+    let cut = kept.last;
+    let starts_later = kept.first.logit < f32::INFINITY;
     let mut cursor = 0;
     let (live, beyond) = row.split_at_mut(valid);
     beyond.fill(removed);
@@ -60,11 +60,11 @@ fn rewrite<L: Lanes>(
         let quarters = quarters;
         for i in 0..4 {
             let logits = quarters[i];
-            let mut keep = cut.lanes(lanes, logits, first + 16 * i);
-            if starts_later {
-                let removed = lanes.bits(before.lanes_before(lanes, logits, first + 16 * i));
-                keep = lanes.mask(lanes.bits(keep) & !removed & 0xffff);
-            }
+            let keep = if starts_later {
+                lanes.mask(kept.bits(lanes, logits, first + 16 * i))
+            } else {
+                cut.lanes(lanes, logits, first + 16 * i)
+            };
             lanes.store(each(block, logits, keep), &mut out[i]);
         }
         chunk.copy_from_slice(&out.as_flattened()[..chunk.len()]);
