@@ -139,6 +139,9 @@
 // The sequence ends with this token: it runs in a circle, loop_repeats times.
 #define ARGPICK_FINISH_LOOP 4
 
+// No stop string was found.
+#define ARGPICK_NO_STOP UINT32_MAX
+
 // Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
 // the file while the weights are open (a mapped file that shrinks ends the process by a signal).
 #define ARGPICK_WEIGHTS_COPY 1
@@ -161,8 +164,8 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
-// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-// gets ARGPICK_ERR_BUSY.
+// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+// second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
@@ -615,7 +618,7 @@ argpick_status argpick_decoder_init(void *memory,
                                     uint32_t vocab,
                                     struct argpick_decoder **out);
 
-// Makes a second decoder on the heap in the same state: configuration, position, history, biases and bans.
+// Makes a second decoder on the heap in the same state: configuration, position, history, biases, bans and all other lists.
 //
 // From then on the two have nothing in common. With the same seed, stream and position both pick the same tokens from the
 // same rows; argpick_decoder_reset or argpick_decoder_seek parts them.
@@ -628,13 +631,13 @@ argpick_status argpick_decoder_init(void *memory,
 argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
                                      struct argpick_decoder **out);
 
-// Starts a new sequence: history and position are cleared, biases and bans stay.
+// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay.
 //
 // config NULL: the configuration stays. Otherwise config is in force from now on; the vocabulary stays. A decoder on the
 // heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_STRUCT_SIZE,
-// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for the biases or bans),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for what is set),
 // ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
 //
 // Safety:
@@ -642,7 +645,8 @@ argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
 argpick_status argpick_decoder_reset(struct argpick_decoder *decoder,
                                      const struct argpick_config *config);
 
-// Records tokens of the prompt: they enter the history but are not counted as generated.
+// Records tokens of the prompt: they enter the history but are not counted as generated. A sequence that had ended by an
+// end token, a stop or a loop goes on after them.
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
@@ -659,7 +663,10 @@ argpick_status argpick_decoder_prompt(struct argpick_decoder *decoder,
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
-// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if they are more than max_tokens leaves.
+// What mirostat and adaptive-p have learnt stays as it was, and the running sum of log-probabilities is NaN from then on.
+//
+// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if the sequence has ended, if they are more than
+// max_tokens leaves, or if an end token or a stop sequence ends it before the last of them.
 //
 // Safety:
 // - decoder is a live decoder; tokens points to count ids.
@@ -668,6 +675,9 @@ argpick_status argpick_decoder_accept(struct argpick_decoder *decoder,
                                       size_t count);
 
 // Takes back the last count generated tokens, as if they had not been recorded; a sequence that had ended goes on.
+//
+// Tokens generated before the last token of a prompt stay. At least the last 1,024 others can be taken back (or
+// history_capacity, if that is less), and more as long as the history has not been filled that far.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_UNDO_TOO_FAR
 // (index = tokens that can be undone).
@@ -732,6 +742,143 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
                                         const uint32_t *tokens,
                                         size_t count);
 
+// Replaces the end tokens: each ends the sequence when it is generated, unless min_tokens forbids.
+//
+// A token may stand in the list more than once. A count of 0 removes all, tokens may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_set_end_tokens(struct argpick_decoder *decoder,
+                                              const uint32_t *tokens,
+                                              size_t count);
+
+// Replaces the stop sequences: the sequence ends when generated tokens end with one of them.
+//
+// tokens holds the tokens of all sequences one after the other, token_count of them; lengths says how many belong to each
+// of the count sequences. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to token_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (a sequence of length 0), ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_stops(struct argpick_decoder *decoder,
+                                         const uint32_t *tokens,
+                                         size_t token_count,
+                                         const uint32_t *lengths,
+                                         size_t count);
+
+// Replaces DRY's breakers: no repetition counts across one of them, and a token that is one alone is never penalised.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_breakers(struct argpick_decoder *decoder,
+                                            const uint32_t *tokens,
+                                            size_t token_count,
+                                            const uint32_t *lengths,
+                                            size_t count);
+
+// Replaces the bad sequences: where the history ends with all of one but its last token, that token is masked.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_bad_sequences(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 size_t count);
+
+// Replaces the biased sequences: where the history ends with all of one but its last token, the bias is added to the logit
+// of that token; several add up.
+//
+// The arrays are those of argpick_decoder_set_stops, and biases has count elements.
+//
+// Statuses: those of argpick_decoder_set_stops; ARGPICK_ERR_INVALID_PARAMETER also for a bias that is NaN or +inf.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths and biases to count elements each.
+argpick_status argpick_decoder_set_sequence_bias(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 const float *biases,
+                                                 size_t count);
+
+// Replaces the forced tokens: tokens[i] is picked as generated token number positions[i], counted from 0.
+//
+// The step is then one under a bitmask that allows this token alone: no other rule of the decoder applies, the margin is
+// +inf, the probability 1. Where the row has the token at -inf, or the caller's mask excludes it, everything is masked. A
+// count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (a position that is named twice),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; positions and tokens point to count elements each.
+argpick_status argpick_decoder_set_forced(struct argpick_decoder *decoder,
+                                          const uint64_t *positions,
+                                          const uint32_t *tokens,
+                                          size_t count);
+
+// Replaces the stop strings, which argpick_decoder_push_bytes looks for; the text begins anew.
+//
+// bytes holds the bytes of all strings one after the other, byte_count of them; lengths says how many belong to each of
+// the count strings. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to byte_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (a string of length 0),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to byte_count bytes, lengths to count numbers.
+argpick_status argpick_decoder_set_stop_strings(struct argpick_decoder *decoder,
+                                                const void *bytes,
+                                                size_t byte_count,
+                                                const uint32_t *lengths,
+                                                size_t count);
+
+// Hands over the bytes of the last generated token, for the stop strings; in pieces if need be.
+//
+// stop: the number of the stop string that the text contains, or ARGPICK_NO_STOP. held_back: how many bytes at the end of
+// the text are not to be shown; with a stop all from its beginning on, else those that may yet become one. A stop string
+// ends the sequence, but none does that is complete before min_tokens tokens are generated. The text begins with the first
+// token generated after a prompt. A size of 0 only asks, bytes may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes; stop and held_back can be written.
+argpick_status argpick_decoder_push_bytes(struct argpick_decoder *decoder,
+                                          const void *bytes,
+                                          size_t size,
+                                          uint32_t *stop,
+                                          size_t *held_back);
+
+// Tells why the sequence has ended, as far as tokens and bytes were recorded: ARGPICK_FINISH_NONE if it goes on.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; finish can be written.
+argpick_status argpick_decoder_finish(const struct argpick_decoder *decoder,
+                                      uint32_t *finish);
+
 // Tells how many bytes argpick_decoder_save would write now.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
@@ -740,7 +887,7 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
 // - decoder is a live decoder; size can be written.
 argpick_status argpick_decoder_saved_size(struct argpick_decoder *decoder, size_t *size);
 
-// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+// Writes the decoder's state to bytes: configuration, position, history, biases, bans and all other lists.
 //
 // size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
 // are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.
@@ -875,6 +1022,50 @@ argpick_status argpick_decode_batch(struct argpick_decoder *const *decoders,
                                     size_t mask_words,
                                     struct argpick_pick *picks,
                                     argpick_status *statuses);
+
+// How many 64-bit words of memory argpick_sweep needs for these configurations and rows of vocab logits.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED,
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE: those of the first configuration that has one.
+//
+// Safety:
+// - configs has count elements, each a configuration as long as its struct_size says; words points to a size_t.
+argpick_status argpick_sweep_words(const struct argpick_config *const *configs,
+                                   size_t count,
+                                   uint32_t vocab,
+                                   size_t *words);
+
+// Picks a token for each of count configurations from one row, without recording any. The row is read, checked and adjusted
+// once; each pick is that of a decoder with that configuration in the same state.
+//
+// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
+// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. memory has memory_words
+// words, at least what argpick_sweep_words says; NULL for none. picks is an array of structs of one size: set struct_size in
+// each. kept, unless NULL, takes a bitmask of the tokens each configuration keeps: (vocab + 31) / 32 words each, bit t & 31
+// of word t >> 5. count 0 only checks the row.
+//
+// Returns ARGPICK_OK if all configurations succeeded, else the status of the first that did not; statuses has them all. The
+// pick of one that failed is not written. A row that fails leaves statuses as they were.
+//
+// Statuses: those of argpick_evaluate for the row; per configuration ARGPICK_ERR_INVALID_PARAMETER (invalid, or it differs in
+// what comes before; the name is in argpick_last_error), ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_STORAGE_TOO_SMALL (words).
+//
+// Safety:
+// - configs, picks and statuses have count elements, memory has memory_words, kept is NULL or has count times the words above;
+//   the row and the mask are as for argpick_evaluate. None of the outputs overlaps another.
+argpick_status argpick_sweep(struct argpick_decoder *decoder,
+                             const struct argpick_config *const *configs,
+                             size_t count,
+                             const void *logits,
+                             argpick_dtype dtype,
+                             size_t row_count,
+                             const uint32_t *mask,
+                             size_t mask_words,
+                             uint64_t *memory,
+                             size_t memory_words,
+                             struct argpick_pick *picks,
+                             argpick_status *statuses,
+                             uint32_t *kept);
 
 // Lists the best tokens of a row: the first capacity of the order, after biases and masks and before truncation.
 //

@@ -212,6 +212,60 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   outcome<void> set_bans(view<const std::uint32_t> tokens) {
     return detail::answer(argpick_decoder_set_bans(get(), tokens.data(), tokens.size()));
   }
+  outcome<void> set_end_tokens(view<const std::uint32_t> tokens) {
+    return detail::answer(argpick_decoder_set_end_tokens(get(), tokens.data(), tokens.size()));
+  }
+  /// Sequences come as their tokens one after the other, and the length of each.
+  outcome<void> set_stops(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_stops(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_breakers(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_breakers(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_bad_sequences(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_bad_sequences(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_sequence_bias(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths,
+                                  view<const float> biases) {
+    if (lengths.size() != biases.size()) {
+      return detail::refuse<void>(detail::lengths(lengths.size(), biases.size()),
+                                  "argpick: there are not as many biases as sequences");
+    }
+    return detail::answer(argpick_decoder_set_sequence_bias(get(), tokens.data(), tokens.size(), lengths.data(),
+                                                            biases.data(), lengths.size()));
+  }
+  outcome<void> set_forced(view<const std::uint64_t> positions, view<const std::uint32_t> tokens) {
+    if (positions.size() != tokens.size()) {
+      return detail::refuse<void>(detail::lengths(positions.size(), tokens.size()),
+                                  "argpick: there are not as many tokens as positions");
+    }
+    return detail::answer(argpick_decoder_set_forced(get(), positions.data(), tokens.data(), positions.size()));
+  }
+  outcome<void> set_stop_strings(view<const char> bytes, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_stop_strings(get(), bytes.data(), bytes.size(), lengths.data(), lengths.size()));
+  }
+
+  /// What the text says about the stop strings; stop is ARGPICK_NO_STOP if it contains none.
+  struct text_match {
+    std::uint32_t stop;
+    std::size_t held_back;
+  };
+  outcome<text_match> push_bytes(view<const char> bytes) {
+    text_match found{ARGPICK_NO_STOP, 0};
+    const argpick_status status =
+        argpick_decoder_push_bytes(get(), bytes.data(), bytes.size(), &found.stop, &found.held_back);
+    return detail::answer(status, found);
+  }
+  /// Why the sequence has ended: an ARGPICK_FINISH_.
+  outcome<std::uint32_t> finish() const {
+    std::uint32_t finish = 0;
+    const argpick_status status = argpick_decoder_finish(get(), &finish);
+    return detail::answer(status, finish);
+  }
 
   /// Picks and records.
   outcome<argpick_pick> decode(const row& logits, const mask& allowed = {}) {

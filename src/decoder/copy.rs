@@ -21,9 +21,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             kernels: self.kernels,
             history: self.history,
             position: self.position,
+            sizes: self.sizes,
             state: self.state,
-            biases: self.biases,
-            bans: self.bans,
+            ended: self.ended,
+            text: self.text,
+            text_held: self.text_held,
             storage,
         })
     }

@@ -107,6 +107,37 @@ void decoders() {
   twin.set_bias({}, {});
   CHECK(twin.evaluate(logits).token == 1);
 
+  // Lists, and why a sequence ends.
+  const std::uint32_t sequence[] = {0, 2, 3}, lengths[] = {2, 1};
+  const float sequence_biases[] = {40.0f, 30.0f};
+  twin.set_sequence_bias(sequence, lengths, sequence_biases);
+  CHECK(twin.evaluate(logits).token == 3);
+  CHECK(thrown([&] { twin.set_sequence_bias(sequence, lengths, bias); }) == ARGPICK_ERR_WRONG_LENGTH);
+  twin.accept(argpick::view<const std::uint32_t>(sequence, 1));
+  CHECK(twin.evaluate(logits).token == 2);
+  twin.set_bad_sequences(sequence, lengths);
+  CHECK(twin.evaluate(logits).token == 1);
+  twin.set_sequence_bias({}, {}, {});
+  twin.set_bad_sequences({}, {});
+  twin.set_breakers(sequence, lengths);
+  const std::uint64_t positions[] = {1};
+  CHECK(thrown([&] { twin.set_forced(positions, tokens); }) == ARGPICK_ERR_WRONG_LENGTH);
+  twin.set_forced(positions, token);
+  CHECK(twin.evaluate(logits).token == 3);
+  twin.set_end_tokens(token);
+  CHECK(twin.evaluate(logits).finish == ARGPICK_FINISH_END_TOKEN && twin.finish() == ARGPICK_FINISH_NONE);
+  twin.set_end_tokens({});
+  const std::uint32_t whole[] = {2}, stop_tokens[] = {0, 3};
+  twin.set_stops(stop_tokens, whole);
+  CHECK(twin.evaluate(logits).finish == ARGPICK_FINISH_STOP);
+  twin.set_forced({}, {});
+  twin.set_stops({}, {});
+  twin.set_stop_strings(argpick::view<const char>("ab", 2), whole);
+  CHECK(twin.push_bytes(argpick::view<const char>("xa", 2)).held_back == 1);
+  CHECK(twin.push_bytes(argpick::view<const char>("b", 1)).stop == 0 && twin.finish() == ARGPICK_FINISH_STOP);
+  twin.set_stop_strings({}, {});
+  twin.reset();
+
   // State.
   std::vector<std::byte> state(twin.saved_size());
   CHECK(twin.save(state) == state.size() && !state.empty());
