@@ -4,7 +4,7 @@
 //! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
 //! that of a decoder with that configuration in the same state.
 
-use super::Decoder;
+use super::{Decoder, compile};
 use super::step::{KnownSums, Opened, open, pick};
 use crate::distribution::{Room, StepState};
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ const fn list_words(capacity: usize) -> usize {
 pub fn sweep_words(configs: &[Config], vocab: usize) -> Result<usize> {
     let mut words = 0;
     for config in configs {
-        words = words.max(list_words(Plan::compile(config, vocab)?.list_capacity));
+        words = words.max(list_words(compile(config, vocab)?.list_capacity));
     }
     Ok(words)
 }
