@@ -24,7 +24,8 @@ impl Listener for Printer {
     fn case(&mut self, unit: &str, operation: &str, recipe: Recipe, dtype: argpick::Dtype, hash: u64) {
         if self.cases {
             let Recipe { vocab, shape } = recipe;
-            self.lines.push((self.unit, format!("{unit} / {operation}: {shape:?} {vocab} {dtype} {hash:016x}")));
+            // At once, so that a panic shows which case it was.
+            println!("{unit} / {operation}: {shape:?} {vocab} {dtype} {hash:016x}");
         }
     }
 

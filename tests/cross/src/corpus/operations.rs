@@ -8,7 +8,7 @@ use argpick::types::MAX_VOCAB;
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
 use argpick::{
     Config, Decoder, Diagnosis, DiagnosisLimits, Dtype, Error, Kernels, Mode, Pick, Row, RowDiagnosis, RowScore,
-    TokenId, decode_batch, kernels, numeric, rng, score, softmax,
+    TokenId, decode_batch, kernels, numeric, rng, score, softmax, sweep_words,
 };
 
 /// A unit by its name.
@@ -25,6 +25,7 @@ pub static OTHERS: &[Other] = &[
     ("decode_sparse", sparse),
     ("train_step", training),
     ("decode_batch", batch),
+    ("sweep", sweeps),
     ("refused", refused),
 ];
 
@@ -324,6 +325,29 @@ fn batch(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
         assert_eq!(*whole.get_or_insert(told), told, "a batch in parts of {split} differs");
     }
     *tally = whole.unwrap_or_default();
+}
+
+/// Every configuration on one row, sixteen at a time; those that differ before the filters are refused one by one.
+fn sweeps(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
+    const AT_ONCE: usize = 16;
+    const VOCAB: usize = 1000;
+    let row = row_in(Recipe { vocab: VOCAB, shape: Shape::Normal }, 6, Dtype::F16, workspace.row, workspace.halves);
+    let mask = rows::mask(0, VOCAB, workspace.mask);
+    let (storage, memory) = workspace.storage.split_at_mut(workspace.storage.len() / 2);
+    for part in super::configurations::CONFIGURATIONS.chunks(AT_ONCE) {
+        let configs: [Config; AT_ONCE] = core::array::from_fn(|i| {
+            let mut config = super::base();
+            part.get(i).inspect(|(_, change)| change(&mut config));
+            config
+        });
+        let mut kept = [0; AT_ONCE * VOCAB.div_ceil(32)];
+        let mut results = [Err(Error::Finished); AT_ONCE];
+        let swept = prepared(&super::base(), VOCAB, kernels, &mut *storage)
+            .and_then(|mut decoder| decoder.sweep(row, Some(mask), &configs, memory, &mut results, &mut kept));
+        tally.result(swept, |tally, ()| kept.iter().for_each(|word| tally.word((*word).into())));
+        results.into_iter().for_each(|result| tally.result(result, Tally::pick));
+        tally.result(sweep_words(&configs, VOCAB), |tally, words| tally.word(words as u64));
+    }
 }
 
 /// Configurations and lists that must be refused, by the texts of their errors.
