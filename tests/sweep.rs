@@ -50,7 +50,7 @@ fn bits(pick: &Pick) -> Vec<u64> {
         pick.flip_kept,
         pick.flip_token,
     ];
-    let numbers = [pick.token, pick.argmax, pick.rank, pick.kept, pick.finish as u32];
+    let numbers = [pick.token, pick.argmax, pick.rank, pick.kept];
     numbers.into_iter().chain(floats.map(f32::to_bits)).map(u64::from).collect()
 }
 

@@ -35,4 +35,5 @@ pub mod saved;
 pub mod score;
 pub mod status;
 pub mod step;
+mod sweep;
 pub mod weights;

@@ -13,9 +13,12 @@ mod storage;
 mod sweep;
 
 pub use batch::decode_batch;
+#[cfg(feature = "parallel")]
+pub use batch::decode_batch_parallel;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;
+pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;

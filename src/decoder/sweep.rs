@@ -4,13 +4,13 @@
 //! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
 //! that of a decoder with that configuration in the same state.
 
-use super::{Decoder, compile};
 use super::step::{KnownSums, Opened, open, pick};
+use super::{Decoder, compile};
 use crate::distribution::{Room, StepState};
 use crate::error::{Error, Result};
 use crate::kernels::{Band, with_default_environment};
 use crate::plan::{Config, Plan};
-use crate::trace::{Finish, Pick};
+use crate::trace::Pick;
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::cast_slice_mut;
 
@@ -25,11 +25,12 @@ const fn list_words(capacity: usize) -> usize {
 /// # Errors
 /// [`Error::InvalidParameter`] and [`Error::NotInProfile`] for the first configuration that has one.
 pub fn sweep_words(configs: &[Config], vocab: usize) -> Result<usize> {
-    let mut words = 0;
-    for config in configs {
-        words = words.max(list_words(compile(config, vocab)?.list_capacity));
-    }
-    Ok(words)
+    configs.iter().try_fold(0, |words, config| Ok(words.max(words_for(config, vocab)?)))
+}
+
+/// The same for one configuration.
+pub(crate) fn words_for(config: &Config, vocab: usize) -> Result<usize> {
+    Ok(list_words(compile(config, vocab)?.list_capacity))
 }
 
 impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
@@ -37,7 +38,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ///
     /// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
     /// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. Each gets a result
-    /// of its own. `memory` has [`sweep_words`] words or more, whatever they contain. `kept`, unless empty, takes a bitmask of
+    /// of its own, which says nothing about the end of the sequence. `memory` has [`sweep_words`] words or more, whatever they contain. `kept`, unless empty, takes a bitmask of
     /// the tokens each configuration keeps: `vocab.div_ceil(32)` words each, bit `t & 31` of word `t >> 5`.
     ///
     /// # Errors
@@ -53,10 +54,23 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         results: &mut [Result<Pick>],
         kept: &mut [u32],
     ) -> Result<()> {
-        self.sweep_by(row.into(), mask, configs.len(), |i| Ok(configs[i].clone()), memory, results, kept)
+        let count = configs.len();
+        if results.len() != count {
+            return Err(Error::WrongLength { what: "results", expected: count, actual: results.len() });
+        }
+        self.sweep_by(
+            row.into(),
+            mask,
+            count,
+            |i| Ok(configs[i].clone()),
+            memory,
+            kept,
+            |i, result| results[i] = result,
+        )
     }
 
-    /// The same with the configuration of each index below `count`: for callers whose configurations lie elsewhere.
+    /// The same with the configuration of each index below `count`, and a place for each result: for callers whose
+    /// configurations and results lie elsewhere.
     #[expect(clippy::too_many_arguments, reason = "what goes in, and where each part of the answer goes")]
     pub(crate) fn sweep_by(
         &mut self,
@@ -65,56 +79,59 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         count: usize,
         config_at: impl Fn(usize) -> Result<Config>,
         memory: &mut [u64],
-        results: &mut [Result<Pick>],
         kept: &mut [u32],
+        mut result_of: impl FnMut(usize, Result<Pick>),
     ) -> Result<()> {
         let words = self.plan.vocab.div_ceil(32);
-        if results.len() != count {
-            return Err(Error::WrongLength { what: "results", expected: count, actual: results.len() });
-        }
         if !kept.is_empty() && kept.len() != count * words {
             return Err(Error::WrongLength { what: "kept", expected: count * words, actual: kept.len() });
         }
         self.check_row(row.len())?;
-        with_default_environment(|| self.sweep_checked(row, mask, &config_at, memory, results, kept))
+        with_default_environment(|| {
+            self.sweep_checked(row, mask, &mut |opened, own, known| {
+                for i in 0..count {
+                    let config = config_at(i).and_then(|config| same_adjustments(own, &config).map(|()| config));
+                    let kept = if kept.is_empty() { None } else { Some(&mut kept[i * words..(i + 1) * words]) };
+                    result_of(i, config.and_then(|config| one(opened, &config, known, memory, kept)));
+                }
+            })
+        })
     }
 
+    /// Opens the row, and lets `each` pick from it. Not inlined: no float operation may leave the environment around it.
     #[inline(never)]
     fn sweep_checked(
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,
-        config_at: &impl Fn(usize) -> Result<Config>,
-        memory: &mut [u64],
-        results: &mut [Result<Pick>],
-        kept: &mut [u32],
+        each: &mut dyn FnMut(&mut Opened<'_>, &Config, &mut KnownSums),
     ) -> Result<()> {
-        let (own, vocab) = (self.plan.config.clone(), self.plan.vocab);
-        let words = vocab.div_ceil(32);
-        let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
+        let own = self.plan.config.clone();
         let (inputs, scratch) = self.inputs(mask);
-        let mut opened = open(row.into(), inputs, scratch)?;
-        let mut known = KnownSums::default();
-        for (i, result) in results.iter_mut().enumerate() {
-            let config = config_at(i).and_then(|config| same_adjustments(&own, &config).map(|()| config));
-            let plan = config.and_then(|config| Plan::compile(&config, vocab));
-            let answer = plan.and_then(|plan| {
-                let expected = list_words(plan.list_capacity);
-                let actual = memory.len();
-                let list = memory.get_mut(..expected).ok_or(Error::StorageTooSmall { expected, actual })?;
-                let state = StepState::first(&plan.config);
-                let mut part = opened.with_plan(&plan, room_in(list, plan.list_capacity), state);
-                let (pick, _) = pick(&mut part, &mut known);
-                if !kept.is_empty() {
-                    let band = part.truncate(None).band();
-                    fill_kept(&part, band, &mut kept[i * words..(i + 1) * words]);
-                }
-                Ok(Pick { finish, ..pick })
-            });
-            *result = answer;
-        }
+        each(&mut open(row.into(), inputs, scratch)?, &own, &mut KnownSums::default());
         Ok(())
     }
+}
+
+/// The pick of one configuration, and what it keeps.
+fn one(
+    opened: &mut Opened<'_>,
+    config: &Config,
+    known: &mut KnownSums,
+    memory: &mut [u64],
+    kept: Option<&mut [u32]>,
+) -> Result<Pick> {
+    let plan = Plan::compile(config, opened.plan.vocab)?;
+    let (expected, actual) = (list_words(plan.list_capacity), memory.len());
+    let list = memory.get_mut(..expected).ok_or(Error::StorageTooSmall { expected, actual })?;
+    let state = StepState::first(&plan.config);
+    let mut part = opened.with_plan(&plan, room_in(list, plan.list_capacity), state);
+    let (pick, _) = pick(&mut part, known);
+    if let Some(words) = kept {
+        let band = part.truncate(None).band();
+        fill_kept(&part, band, words);
+    }
+    Ok(pick)
 }
 
 /// The room of a list of this capacity.

@@ -15,7 +15,7 @@
 use super::{Drawn, inversion, walk};
 use crate::distribution::Truncation;
 use crate::distribution::flip::{LayoutEdge, lesser, radius_of_selection};
-use crate::kernels::{Band, Cut};
+use crate::kernels::{Band, Cut, total};
 use crate::logits::Surface;
 use crate::numeric::scale_number;
 use crate::rng::StepNumbers;
@@ -36,8 +36,8 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     pub(super) fn set_sums(&mut self) {
-        for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.chunks_exact(16)) {
-            *sum = bounds.iter().sum();
+        for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.as_chunks().0) {
+            *sum = total(bounds);
         }
         for (sum, sums) in self.sums_of_sums.iter_mut().zip(self.sums.chunks_exact(16)) {
             *sum = sums.iter().sum();
@@ -197,12 +197,19 @@ fn is_in_nucleus(
         let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
         return below(kept - own, whole);
     }
+    // What stands before the token lies in blocks whose maximum reaches it: few, for most tokens drawn. The other blocks
+    // weigh at least their largest token, a 64th of their bound but for its slack.
+    let (kept, loaded) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
+    let mut others = 0;
+    for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
+        others += if maximum < upto.logit { (bound >> 6).saturating_sub((bound >> 24) + 2) } else { 0 };
+    }
+    if below(kept - own, loaded + others) {
+        return true;
+    }
     for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
         let least = scale.maximum + exponent / scale.scale;
-        let mut rest = 0;
-        for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
-            rest += if maximum < least { bound } else { 0 };
-        }
+        let rest = kernels.bounds_below(maxima, least, envelope.bounds);
         if rest > bounds >> 6 {
             continue;
         }
