@@ -36,7 +36,7 @@ fn rules(_: Kernels, _: &mut Workspace<'_>, tally: &mut Tally) {
     fn each(tally: &mut Tally) {
         let mut source = Source(1);
         for i in 0..4096u32 {
-            let random = source.next();
+            let random = source.next_number();
             let t = -f32::from_bits(0x4248_0000 - i * 16_411); // -50 to about 0
             let weight = numeric::weight(t);
             tally.floats(&[weight, numeric::exponent(t, 1.5, 0.7)]);
@@ -143,7 +143,7 @@ const ROWS_OF_HEAD: usize = 1037;
 fn fill_weights(element: ElementType, salt: u64, bytes: &mut [u8]) {
     let mut source = Source(0x6865_6164 + salt);
     for (i, to) in bytes.chunks_exact_mut(element.size()).enumerate() {
-        let random = source.next();
+        let random = source.next_number();
         let (sign, fraction) = (random >> 63, random >> 12 & 0x000f_ffff_ffff_ffff);
         let exponent = (random & 3) + 1021;
         match element {
@@ -263,7 +263,7 @@ pub const BATCH: usize = 6;
 const BATCH_VOCAB: usize = 777;
 
 /// The decoders of the batch, each with a configuration of its own.
-pub fn batch_decoders<'s>(kernels: Kernels, storage: &'s mut [u64]) -> [Decoder<&'s mut [u64]>; BATCH] {
+pub fn batch_decoders(kernels: Kernels, storage: &mut [u64]) -> [Decoder<&mut [u64]>; BATCH] {
     let changes: [fn(&mut Config); BATCH] = [
         |c| c.mode = Mode::Greedy,
         |c| (c.temperature, c.top_k, c.top_p, c.min_p) = (0.8, 40, 0.95, 0.05),
@@ -287,7 +287,7 @@ pub fn batch_decoders<'s>(kernels: Kernels, storage: &'s mut [u64]) -> [Decoder<
 }
 
 /// The rows of the batch; the fifth is refused.
-pub fn batch_rows<'a>(row: &'a mut [f32]) -> [Row<'a>; BATCH] {
+pub fn batch_rows(row: &mut [f32]) -> [Row<'_>; BATCH] {
     let shapes = [Shape::Normal, Shape::Ties, Shape::Flat, Shape::Uniform, Shape::NotANumber, Shape::Peaked];
     for (i, shape) in shapes.into_iter().enumerate() {
         rows::fill(Recipe { vocab: BATCH_VOCAB, shape }, 4, &mut row[i * BATCH_VOCAB..][..BATCH_VOCAB]);
