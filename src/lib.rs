@@ -34,6 +34,7 @@
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `speculative` | [`verify`]: drafted tokens against the target's rows |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
@@ -86,6 +87,8 @@ mod trace;
 
 mod decoder;
 
+mod speculative;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -102,4 +105,5 @@ pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 pub use trace::{Finish, Pick};
+pub use speculative::{Acceptance, DraftModel, Drafts, MAX_DRAFT, MAX_SIBLINGS, ROOT, Verified, verify};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

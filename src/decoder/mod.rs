@@ -3,12 +3,13 @@
 //! A decoder works in memory that the caller gives (any `AsRef<[u64]> + AsMut<[u64]>`: a borrowed slice, an array, a
 //! `Box`), and allocates nothing in a step. A call that fails changes nothing.
 
+pub(crate) mod ahead;
 mod batch;
 mod copy;
 mod query;
 mod saved;
 pub(crate) mod score;
-mod step;
+pub(crate) mod step;
 mod storage;
 
 pub use batch::decode_batch;
