@@ -39,7 +39,7 @@
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
-//! step](docs::order).
+//! step](docs::order), [speculative decoding](docs::speculative).
 //!
 //! # Features
 //!
@@ -104,6 +104,6 @@ pub use decoder::{
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
-pub use trace::{Finish, Pick};
 pub use speculative::{Acceptance, DraftModel, Drafts, MAX_DRAFT, MAX_SIBLINGS, ROOT, Verified, verify};
+pub use trace::{Finish, Pick};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

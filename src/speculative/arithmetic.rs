@@ -75,10 +75,8 @@ mod tests {
                 for p_total in totals {
                     for q_total in totals {
                         let (p, q) = (Share { mass: p_mass, total: p_total }, Share { mass: q_mass, total: q_total });
-                        let (a, b) = (
-                            u128::from(p_mass) * u128::from(q_total),
-                            u128::from(q_mass) * u128::from(p_total),
-                        );
+                        let (a, b) =
+                            (u128::from(p_mass) * u128::from(q_total), u128::from(q_mass) * u128::from(p_total));
                         let expected = if a >= b { 1 << 64 } else { quotient(a, b) };
                         assert_eq!(accepting(p, q), expected, "{p:?} {q:?}");
                     }
@@ -92,7 +90,9 @@ mod tests {
     #[test]
     fn accepted_and_residual_tokens_together_are_p() {
         let mut pairs = 0;
-        let all = |most: u64| (0..(most + 1).pow(3)).map(move |i| [i % (most + 1), i / (most + 1) % (most + 1), i / (most + 1).pow(2)]);
+        let all = |most: u64| {
+            (0..(most + 1).pow(3)).map(move |i| [i % (most + 1), i / (most + 1) % (most + 1), i / (most + 1).pow(2)])
+        };
         for p in all(4).filter(|p| p.iter().sum::<u64>() > 0) {
             for q in all(3).filter(|q| q.iter().sum::<u64>() > 0) {
                 let (p_total, q_total) = (p.iter().sum::<u64>(), q.iter().sum::<u64>());
@@ -100,7 +100,8 @@ mod tests {
                 let left = [0, 1, 2].map(|i| residual(shares(i).0, shares(i).1));
                 let total: u128 = left.iter().sum();
                 // In units of 2^-64 / Q: accepted as drafted, and what the rejected drafts leave over.
-                let accepted = [0, 1, 2].map(|i| if q[i] == 0 { 0 } else { u128::from(q[i]) * accepting(shares(i).0, shares(i).1) });
+                let accepted = [0, 1, 2]
+                    .map(|i| if q[i] == 0 { 0 } else { u128::from(q[i]) * accepting(shares(i).0, shares(i).1) });
                 let rejected = (u128::from(q_total) << 64) - accepted.iter().sum::<u128>();
                 assert!(total > 0 || rejected == 0, "{p:?} {q:?}: rejected with nothing left");
                 for i in 0..3 {

@@ -1,6 +1,5 @@
 //! The distribution of an opened row as integer masses: what the filters keep, and their total.
 
-use super::arithmetic::Share;
 use crate::decoder::step::{Opened, settle};
 use crate::distribution::{StepState, Target, Truncation};
 use crate::numeric::rank_key_parts;
@@ -67,11 +66,6 @@ impl<'o, 'a> Masses<'o, 'a> {
     /// The mass of all that is kept.
     pub fn total(&self) -> u64 {
         self.measured.total
-    }
-
-    /// A token's share.
-    pub fn share(&self, token: TokenId) -> Share {
-        Share { mass: self.mass(token), total: self.measured.total }
     }
 
     /// The listed tokens in ascending order, with their masses.
@@ -190,9 +184,8 @@ impl<'o, 'a> Masses<'o, 'a> {
     /// The pick of a kept token, as if it had been drawn from the row, and the state after it.
     pub fn settle(&self, token: TokenId) -> (Pick, StepState) {
         let Measured { kept, target, total, count } = &self.measured;
-        let shaped = target.as_ref().map(|target| {
-            target.shape_logit(kept.surface.view.logit(token), kept.surface.scale)
-        });
+        let shaped =
+            target.as_ref().map(|target| target.shape_logit(kept.surface.view.logit(token), kept.surface.scale));
         settle(self.opened, kept, &Drawn { token, count: Some(*count), mass: Some(*total), shaped })
     }
 }

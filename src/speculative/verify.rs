@@ -43,7 +43,11 @@ pub fn verify<S: AsRef<[u64]> + AsMut<[u64]>>(
     picks: &mut [Pick],
 ) -> Result<Verified> {
     let lists = |what, rows: usize, masks: usize| {
-        if masks != 0 && masks != rows { Err(Error::WrongLength { what, expected: rows, actual: masks }) } else { Ok(()) }
+        if masks != 0 && masks != rows {
+            Err(Error::WrongLength { what, expected: rows, actual: masks })
+        } else {
+            Ok(())
+        }
     };
     lists("masks", drafts.rows.len(), drafts.masks.len())?;
     let row_at = |i: usize| drafts.rows[i];
@@ -269,7 +273,9 @@ fn walk<S: AsRef<[u64]> + AsMut<[u64]>>(
             };
             let acceptance = given.acceptance;
             let judged = match drafted {
-                None => target.decoder.with_row(logits, mask, |target| Ok(judge(target, None, acceptance, children.clone()))),
+                None => target
+                    .decoder
+                    .with_row(logits, mask, |target| Ok(judge(target, None, acceptance, children.clone()))),
                 Some((model, rows)) => {
                     let (draft_logits, draft_mask) = ((rows.row_at)(row), (rows.mask_at)(row));
                     target.decoder.with_row(logits, mask, |target| {
@@ -279,9 +285,8 @@ fn walk<S: AsRef<[u64]> + AsMut<[u64]>>(
                     })
                 }
             };
-            let judged = at_row(row, judged.and_then(|inner| inner))?.map_err(|impossible| {
-                Error::InvalidParameter { name: "draft token", value: impossible.0.into() }
-            });
+            let judged = at_row(row, judged.and_then(|inner| inner))?
+                .map_err(|impossible| Error::InvalidParameter { name: "draft token", value: impossible.0.into() });
             let judgement = at_row(row, judged)?;
             Judgement { pick: target.decoder.with_finish(judgement.pick), ..judgement }
         };
