@@ -21,6 +21,7 @@ const FILES: &[&str] = &[
     "step",
     "batch",
     "query",
+    "speculative",
     "weights",
     "logits",
     "score",

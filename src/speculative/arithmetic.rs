@@ -7,7 +7,7 @@
 pub(super) fn scale_wide(number: u64, total: u128) -> u128 {
     let (high, low) = (total >> 64, total & u128::from(u64::MAX));
     let number = u128::from(number);
-    number * high + (number * low >> 64)
+    number * high + ((number * low) >> 64)
 }
 
 /// A token's mass, and the total that it is a part of.

@@ -12,6 +12,7 @@ mod residual;
 mod verify;
 
 pub use verify::verify;
+#[cfg(feature = "capi")]
 pub(crate) use verify::{Failure, Given, Rows, verify_given};
 
 use crate::decoder::{Decoder, Memory};

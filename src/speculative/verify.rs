@@ -85,6 +85,7 @@ pub(crate) struct Given<'a> {
 /// What went wrong, and at which row if it was one.
 pub(crate) struct Failure {
     pub error: Error,
+    #[cfg_attr(not(feature = "capi"), allow(dead_code, reason = "only C is told"))]
     pub row: Option<usize>,
 }
 
