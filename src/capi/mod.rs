@@ -36,4 +36,5 @@ pub mod score;
 pub mod speculative;
 pub mod status;
 pub mod step;
+mod sweep;
 pub mod weights;

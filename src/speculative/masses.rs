@@ -29,7 +29,13 @@ pub(super) fn measure<'a>(opened: &mut Opened<'a>) -> Measured<'a> {
             (found.mass, found.count)
         }
     };
-    let target = plan.adaptive.then(|| Target::new(&plan.config, &opened.state, total));
+    let target = plan.adaptive.then(|| {
+        let learnt = (&plan.config, &opened.state);
+        let Some(count) = kept.listed else { return inversion::target_of_row(&kept, learnt, total) };
+        let mut target = Target::new(learnt.0, learnt.1, total);
+        opened.room.masses[..count].iter().for_each(|&mass| target.look_at(mass));
+        target
+    });
     if let Some(target) = &target {
         total = 0;
         match kept.listed {
@@ -186,6 +192,8 @@ impl<'o, 'a> Masses<'o, 'a> {
         let Measured { kept, target, total, count } = &self.measured;
         let shaped =
             target.as_ref().map(|target| target.shape_logit(kept.surface.view.logit(token), kept.surface.scale));
-        settle(self.opened, kept, &Drawn { token, count: Some(*count), mass: Some(*total), shaped })
+        // How far the logits may move before the draft falls, or another token is drawn, is not told: no change is claimed.
+        let drawn = Drawn { token, count: Some(*count), mass: Some(*total), shaped, radius: 0.0 };
+        settle(self.opened, kept, &drawn)
     }
 }
