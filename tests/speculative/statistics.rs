@@ -274,3 +274,72 @@ fn the_wrong_rule_is_seen() {
     assert!(wrong(Acceptance::Drawn, Acceptance::WithoutReplacement), "without replacement, judged as independent");
     assert!(wrong(Acceptance::Drawn, Acceptance::Certain), "certain, judged as drawn");
 }
+
+/// Every kind of stage on either side: what is emitted first is what `probabilities` says, for chains and for siblings.
+#[test]
+fn every_pipeline_keeps_its_distribution() {
+    use argpick::{Config, Mirostat};
+    const WIDE: usize = 150;
+    let base = Config { history_capacity: 8, ..Config::default() };
+    let configs = [
+        ("plain", base.clone()),
+        ("top-k", Config { top_k: 12, ..base.clone() }),
+        ("typical", Config { typical_p: 0.6, temperature: 1.2, ..base.clone() }),
+        ("xtc", Config { top_k: 30, xtc_probability: 0.6, xtc_threshold: 0.06, ..base.clone() }),
+        ("dynamic temperature", Config { dynatemp_range: 0.6, top_p: 0.95, ..base.clone() }),
+        ("mirostat 1", Config { mirostat: Mirostat::One, mirostat_tau: 3.0, ..base.clone() }),
+        ("mirostat 2", Config { mirostat: Mirostat::Two, mirostat_tau: 2.0, ..base.clone() }),
+        ("adaptive-p of a list", Config { adaptive_target: 0.1, top_k: 20, ..base.clone() }),
+        ("adaptive-p of the row", Config { adaptive_target: 0.05, min_p: 0.02, ..base.clone() }),
+        ("no repeats", Config { no_repeat_window: 3, ..base }),
+    ];
+    let mut source = Source::new(31);
+    let row: Vec<f32> = (0..WIDE).map(|_| 1.5 * source.normal() as f32).collect();
+    let draft_row: Vec<f32> = row.iter().map(|z| z + 0.8 * source.normal() as f32).collect();
+    for (i, (name, config)) in configs.iter().enumerate() {
+        // Each as the target, against the next one as the draft model.
+        let (draft_name, draft_config) = &configs[(i + 3) % configs.len()];
+        let mut target = Decoder::new(&Config { seed: 8, ..config.clone() }, WIDE).expect("a decoder");
+        let mut draft = Decoder::new(&Config { seed: 9, ..draft_config.clone() }, WIDE).expect("a decoder");
+        for acceptance in [Acceptance::Certain, Acceptance::Drawn, Acceptance::WithoutReplacement] {
+            let trials = draws(20_000);
+            let (mut counts, mut expected) = (vec![0u64; WIDE], vec![0.0f64; WIDE]);
+            for trial in 0..trials as u64 {
+                for decoder in [&mut target, &mut draft] {
+                    decoder.reset(None).expect("a reset");
+                    decoder.accept(&[5, 6]).expect("two tokens");
+                    decoder.seek(trial);
+                }
+                let mut probabilities = row.clone();
+                target.probabilities(&mut probabilities, None).expect("a row");
+                expected.iter_mut().zip(&probabilities).for_each(|(sum, &p)| *sum += f64::from(p) / trials as f64);
+                let mut q = draft_row.clone();
+                draft.probabilities(&mut q, None).expect("a row");
+                let mut tokens: Vec<u32> = Vec::new();
+                for _ in 0..3 {
+                    let without = if acceptance == Acceptance::WithoutReplacement { &tokens[..] } else { &[] };
+                    let left: Vec<f64> =
+                        (0..WIDE).map(|i| if without.contains(&(i as u32)) { 0.0 } else { q[i].into() }).collect();
+                    let mut at = source.unit() * left.iter().sum::<f64>();
+                    let found = (0..WIDE).find(|&i| {
+                        at -= left[i];
+                        at < 0.0
+                    });
+                    tokens.extend(found.map(|token| token as u32));
+                }
+                let rows = vec![Row::from(&row); tokens.len() + 1];
+                let parents = vec![ROOT; tokens.len()];
+                let given = Drafts { tokens: &tokens, parents: &parents, rows: &rows, masks: &[], acceptance };
+                let model = DraftModel { decoder: &mut draft, rows: &[Row::from(&draft_row)], masks: &[] };
+                let mut picks = [Pick::default(); 2];
+                verify(&mut target, &given, Some(model), &mut picks).expect("a verification");
+                counts[picks[0].token as usize] += 1;
+            }
+            let (statistic, degrees) = report::chi_square(&counts, &expected);
+            let limit = report::chi_square_limit(degrees);
+            let label = format!("{name}, drafted by {draft_name}, {acceptance:?}");
+            println!("{label}: chi-square {statistic:.1} on {degrees} degrees, limit {limit:.1}");
+            assert!(statistic < limit, "{label}: chi-square {statistic:.1} on {degrees} degrees exceeds {limit:.1}");
+        }
+    }
+}
