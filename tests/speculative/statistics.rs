@@ -288,7 +288,7 @@ fn every_pipeline_keeps_its_distribution() {
         ("xtc", Config { top_k: 30, xtc_probability: 0.6, xtc_threshold: 0.06, ..base.clone() }),
         ("dynamic temperature", Config { dynatemp_range: 0.6, top_p: 0.95, ..base.clone() }),
         ("mirostat 1", Config { mirostat: Mirostat::One, mirostat_tau: 3.0, ..base.clone() }),
-        ("mirostat 2", Config { mirostat: Mirostat::Two, mirostat_tau: 2.0, ..base.clone() }),
+        ("mirostat 2", Config { mirostat: Mirostat::Two, mirostat_tau: 3.0, ..base.clone() }),
         ("adaptive-p of a list", Config { adaptive_target: 0.1, top_k: 20, ..base.clone() }),
         ("adaptive-p of the row", Config { adaptive_target: 0.05, min_p: 0.02, ..base.clone() }),
         ("no repeats", Config { no_repeat_window: 3, ..base }),
