@@ -116,6 +116,58 @@ mod tests {
         assert_eq!(pairs, 124 * 63);
     }
 
+    const EACH: [usize; 3] = [0, 1, 2];
+
+    /// Adds to `emitted` what a node emits whose siblings are judged in turn, `left` of them to come, reached with `weight`.
+    fn judge_siblings(p: [u64; 3], q: [u64; 3], left: usize, replaced: bool, weight: f64, emitted: &mut [f64; 3]) {
+        let (p_total, q_total) = (p.iter().sum::<u64>(), q.iter().sum::<u64>());
+        if left == 0 || q_total == 0 {
+            EACH.iter().for_each(|&i| emitted[i] += weight * p[i] as f64 / p_total as f64);
+            return;
+        }
+        for draft in EACH.into_iter().filter(|&i| q[i] > 0) {
+            let share = |i: usize| (Share { mass: p[i], total: p_total }, Share { mass: q[i], total: q_total });
+            let weight = weight * q[draft] as f64 / q_total as f64;
+            let accepted = accepting(share(draft).0, share(draft).1) as f64 / 2f64.powi(64);
+            emitted[draft] += weight * accepted;
+            if accepted < 1.0 {
+                let raw = EACH.map(|i| residual(share(i).0, share(i).1));
+                let shift = shift_of(raw.iter().sum());
+                let mut next = q;
+                next[draft] = if replaced { q[draft] } else { 0 };
+                let p = raw.map(|mass| (mass >> shift) as u64);
+                judge_siblings(p, next, left - 1, replaced, weight * (1.0 - accepted), emitted);
+            }
+        }
+    }
+
+    /// Up to three siblings, drawn independently or without replacement, all of them and all decisions counted out: p comes
+    /// out, also for masses so large that residuals are shifted.
+    #[test]
+    fn siblings_judged_in_turn_emit_p() {
+        for scale in [1u64, 1 << 38] {
+            for case in 0..3u64.pow(6) {
+                let [p, q] =
+                    [case % 27, case / 27].map(|i| [i % 3, i / 3 % 3, i / 9].map(|mass| mass * (scale + mass)));
+                let (p_total, q_total) = (p.iter().sum::<u64>(), q.iter().sum::<u64>());
+                if p_total == 0 || q_total == 0 {
+                    continue;
+                }
+                for siblings in 1..=3 {
+                    for replaced in [true, false] {
+                        let mut emitted = [0.0; 3];
+                        judge_siblings(p, q, siblings, replaced, 1.0, &mut emitted);
+                        for i in EACH {
+                            let expected = p[i] as f64 / p_total as f64;
+                            let difference = (emitted[i] - expected).abs();
+                            assert!(difference < 1e-14, "{p:?} {q:?} {siblings} {replaced}: {emitted:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_wide_draw_is_the_narrow_one_and_shifts_fit() {
         for number in [0, 1, u64::MAX / 3, u64::MAX] {

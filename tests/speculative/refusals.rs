@@ -164,7 +164,8 @@ fn a_draft_that_could_not_be_drawn_is_refused() {
 fn lists_of_the_wrong_length_are_refused() {
     let acceptance = Acceptance::Drawn;
     let wrong = |what, expected, actual| Error::WrongLength { what, expected, actual };
-    let cases: [(Error, fn(&mut Scene)); 9] = [
+    type Spoil = fn(&mut Scene);
+    let cases: [(Error, Spoil); 9] = [
         (wrong("rows", 4, 3), |scene| {
             scene.rows.pop();
         }),
