@@ -213,7 +213,18 @@ pub(super) struct Pass<'a> {
     exclusive: bool,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    /// Stays inside without a pass to keep; `taken_up` gives it back.
+    pub fn put_down(self) {
+        core::mem::forget(self);
+    }
+
+    /// The pass of a call that is inside alone and has put it down.
+    pub fn taken_up(gate: &'a Gate) -> Pass<'a> {
+        debug_assert!(gate.state.load(Ordering::Relaxed) == EXCLUSIVE, "nobody is inside alone");
+        Pass { gate, exclusive: true }
+    }
+
     /// Opens the gate again.
     pub fn leave(self) {
         let state = &self.gate.state;

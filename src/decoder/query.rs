@@ -80,10 +80,22 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,
+        answer: impl FnMut(&mut Opened<'_>) -> T,
+    ) -> Result<T> {
+        self.with_shifted_row(row, mask, 0.0, answer)
+    }
+
+    /// Shows a row to `answer`. The rules that adjust it see each logit less `shift`: a normaliser makes logits
+    /// log-probabilities.
+    pub(crate) fn with_shifted_row<T>(
+        &mut self,
+        row: Row<'_>,
+        mask: Option<&[u32]>,
+        shift: f64,
         mut answer: impl FnMut(&mut Opened<'_>) -> T,
     ) -> Result<T> {
         self.check_row(row.len())?;
-        with_default_environment(|| self.answer(row, mask, &mut answer))
+        with_default_environment(|| self.answer(row, mask, shift, &mut answer))
     }
 
     #[inline(never)]
@@ -91,9 +103,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,
+        shift: f64,
         answer: &mut impl FnMut(&mut Opened<'_>) -> T,
     ) -> Result<T> {
-        let (inputs, scratch) = self.inputs(mask);
+        let (mut inputs, scratch) = self.inputs(mask);
+        inputs.lists.rules.shift = shift;
         Ok(answer(&mut open(row.into(), inputs, scratch)?))
     }
 }

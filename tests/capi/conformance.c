@@ -20,13 +20,7 @@ static const char *const NOT_YET[] = {
     "vllm bad_sequences",
     "vllm min_tokens",
     "vllm chain",
-    "huggingface epsilon",
-    "huggingface typical",
-    "llama_cpp adaptive_p",
-    "llama_cpp top_k",
-    "llama_cpp typical",
     "vllm bias",
-    "vllm temperature_floor",
     NULL,
 };
 

@@ -222,8 +222,8 @@ fn trees_and_paths_have_their_limits() {
     assert_eq!(long(MAX_DRAFT + 1, &Config::default()), Err(expected));
     // A history that could not come back.
     let short = Config { history_capacity: 8, ..Config::default() };
-    let expected = Error::CapacityExceeded { what: "drafts on a path", capacity: 8, actual: 9 };
-    assert_eq!((long(8, &short), long(9, &short)), (Ok(()), Err(expected)));
+    let expected = Error::CapacityExceeded { what: "drafts on a path", capacity: 16, actual: 17 };
+    assert_eq!((long(16, &short), long(17, &short)), (Ok(()), Err(expected)));
 }
 
 #[test]
