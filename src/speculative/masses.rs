@@ -125,6 +125,11 @@ impl<'o, 'a> Masses<'o, 'a> {
         true
     }
 
+    /// The number of blocks if the kept tokens are those of the row, not of a list.
+    pub fn blocks(&self) -> Option<usize> {
+        self.measured.kept.listed.is_none().then(|| self.measured.kept.surface.view.blocks())
+    }
+
     /// Calls `each` for the tokens that weigh anything, in ascending order, until it answers false.
     pub fn each(&self, mut each: impl FnMut(TokenId, u64) -> bool) {
         if let Some((keys, masses)) = self.list() {

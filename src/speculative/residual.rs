@@ -17,6 +17,9 @@ struct Level {
     shift: u32,
 }
 
+/// Parts of the row whose residuals are summed up apart, so that a draw need not walk the whole row again.
+const PARTS: usize = 64;
+
 /// The masses of one block at a time of the draft's row.
 struct Cached<'m, 'o, 'a> {
     q: &'m Masses<'o, 'a>,
@@ -50,6 +53,8 @@ pub(super) struct Residual<'m, 'o, 'p, 'r, 'q> {
     q_total: u64,
     /// Total of the last residual before its shift.
     raw_total: u128,
+    /// The same part by part, where p is a row and not a list.
+    parts: [u128; PARTS],
 }
 
 impl<'m, 'o, 'p, 'r, 'q> Residual<'m, 'o, 'p, 'r, 'q> {
@@ -65,6 +70,7 @@ impl<'m, 'o, 'p, 'r, 'q> Residual<'m, 'o, 'p, 'r, 'q> {
             p_total: Some(p.total()),
             q_total: q.map_or(1, |q| q.total()),
             raw_total: 0,
+            parts: [0; PARTS],
         }
     }
 
@@ -90,11 +96,7 @@ impl<'m, 'o, 'p, 'r, 'q> Residual<'m, 'o, 'p, 'r, 'q> {
                 if self.without_replacement {
                     self.q_total -= q_mass;
                 }
-                let mut total = 0;
-                self.each_left(|_, left| {
-                    total += left;
-                    true
-                });
+                let total = self.sum_up();
                 debug_assert!(total > 0, "a rejection leaves something");
                 self.raw_total = total;
                 self.p_total = None;
@@ -122,15 +124,47 @@ impl<'m, 'o, 'p, 'r, 'q> Residual<'m, 'o, 'p, 'r, 'q> {
         }
         let mut left = scale_wide(number, self.raw_total);
         let mut found = 0;
-        self.each_left(|token, mass| {
-            if left < mass {
+        let mut walk = |token: TokenId, mass: u128| {
+            let here = left < mass;
+            if here {
                 found = token;
-                return false;
+            } else {
+                left -= mass;
             }
-            left -= mass;
-            true
+            !here
+        };
+        let Some(blocks) = self.p.blocks() else {
+            self.each_left(walk);
+            return found;
+        };
+        // The token 0 of a part stands for all of it: only where the draw falls into it is it walked through.
+        let part = self.parts.iter().position(|&mass| !walk(0, mass)).unwrap_or(PARTS - 1);
+        self.each_block_left(part_of(part, blocks), |block, masses, _| {
+            masses.iter().enumerate().all(|(lane, &mass)| walk((block * BLOCK + lane) as TokenId, mass))
         });
         found
+    }
+
+    /// Sums up what the last rejection left, part by part where p is a row.
+    fn sum_up(&mut self) -> u128 {
+        let mut total = 0;
+        let Some(blocks) = self.p.blocks() else {
+            self.each_left(|_, left| {
+                total += left;
+                true
+            });
+            return total;
+        };
+        for part in 0..PARTS {
+            let mut sum = 0;
+            self.each_block_left(part_of(part, blocks), |_, _, left| {
+                sum += left;
+                true
+            });
+            self.parts[part] = sum;
+            total += sum;
+        }
+        total
     }
 
     /// The total of what is left as masses; finds and applies the shift of the last residual if need be.
@@ -185,10 +219,54 @@ impl<'m, 'o, 'p, 'r, 'q> Residual<'m, 'o, 'p, 'r, 'q> {
         let (Some(q), Some(last)) = (self.q, self.count.checked_sub(1)) else { return };
         let mut cached = Cached { q, block: usize::MAX, masses: [0; BLOCK] };
         self.p.each(|token, p_mass| {
-            let q_mass = cached.mass(token);
-            let mass = self.mass_at(last, token, p_mass, q_mass);
-            let left = if mass == 0 { 0 } else { self.residual_at(last, token, mass, q_mass) };
+            let left = self.left_at(last, token, p_mass, cached.mass(token));
             left == 0 || each(token, left)
         });
     }
+
+    /// What is left of a token after rejection number `last`, before the shift.
+    fn left_at(&self, last: usize, token: TokenId, p_mass: u64, q_mass: u64) -> u128 {
+        let mass = self.mass_at(last, token, p_mass, q_mass);
+        if mass == 0 { 0 } else { self.residual_at(last, token, mass, q_mass) }
+    }
+
+    /// The same block by block, for a row: the masses of a block and their sum.
+    fn each_block_left(
+        &self,
+        blocks: core::ops::Range<usize>,
+        mut each: impl FnMut(usize, &[u128; BLOCK], u128) -> bool,
+    ) {
+        let (Some(q), Some(last)) = (self.q, self.count.checked_sub(1)) else { return };
+        let (mut p_masses, mut q_masses, mut left) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+        for block in blocks {
+            if !self.p.block(block, &mut p_masses) {
+                continue;
+            }
+            q.block(block, &mut q_masses);
+            let mut sum = 0;
+            if last == 0 {
+                // Most residuals are those of one rejection.
+                let Level { p_total, q_total, .. } = self.levels[0];
+                for lane in 0..BLOCK {
+                    let p = Share { mass: p_masses[lane], total: p_total };
+                    left[lane] = residual(p, Share { mass: q_masses[lane], total: q_total });
+                    sum += left[lane];
+                }
+            } else {
+                for lane in 0..BLOCK {
+                    let token = (block * BLOCK + lane) as TokenId;
+                    left[lane] = self.left_at(last, token, p_masses[lane], q_masses[lane]);
+                    sum += left[lane];
+                }
+            }
+            if !each(block, &left, sum) {
+                return;
+            }
+        }
+    }
+}
+
+/// The blocks of a part of a row of so many.
+fn part_of(part: usize, blocks: usize) -> core::ops::Range<usize> {
+    part * blocks / PARTS..(part + 1) * blocks / PARTS
 }

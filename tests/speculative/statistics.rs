@@ -291,6 +291,7 @@ fn every_pipeline_keeps_its_distribution() {
         ("mirostat 2", Config { mirostat: Mirostat::Two, mirostat_tau: 3.0, ..base.clone() }),
         ("adaptive-p of a list", Config { adaptive_target: 0.1, top_k: 20, ..base.clone() }),
         ("adaptive-p of the row", Config { adaptive_target: 0.05, min_p: 0.02, ..base.clone() }),
+        ("penalties", Config { repetition_penalty: 1.4, presence_penalty: 0.5, ..base.clone() }),
         ("no repeats", Config { no_repeat_window: 3, ..base }),
     ];
     let mut source = Source::new(31);
