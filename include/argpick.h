@@ -1256,6 +1256,22 @@ argpick_status argpick_top(struct argpick_decoder *decoder,
                            size_t capacity,
                            size_t *found);
 
+// The same of the row as given, at temperature 1: without penalties, biases and bans.
+//
+// Statuses: those of argpick_top. Nothing is written then.
+//
+// Safety:
+// - As for argpick_top.
+argpick_status argpick_top_raw(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_candidate *candidates,
+                               size_t capacity,
+                               size_t *found);
+
 // Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
 //
 // logprob is among the kept tokens. found is how many are kept, which may be more than capacity: then capacity were

@@ -302,6 +302,10 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   outcome<std::size_t> top(const row& logits, view<argpick_candidate> best, const mask& allowed = {}) {
     return list(argpick_top, logits, best, allowed);
   }
+  /// The same of the row as given, at temperature 1: without penalties, biases and bans.
+  outcome<std::size_t> top_raw(const row& logits, view<argpick_candidate> best, const mask& allowed = {}) {
+    return list(argpick_top_raw, logits, best, allowed);
+  }
   /// The kept tokens by id; answers how many there are, which may be more than there is room for.
   outcome<std::size_t> kept(const row& logits, view<argpick_candidate> room = {}, const mask& allowed = {}) {
     return list(argpick_kept, logits, room, allowed);
@@ -449,6 +453,55 @@ class batch {
   std::vector<argpick_status> statuses_;
   std::size_t mask_words_ = 0;
   bool masked_ = false;
+};
+
+/// Configurations to be tried on one row. The memory is made when configurations are added or run() is called for another
+/// vocabulary, and kept.
+class sweep {
+ public:
+  void add(const argpick_config& tried) {
+    configs_.push_back(tried);
+    picks_.push_back(detail::empty_pick());
+    statuses_.push_back(ARGPICK_OK);
+    vocab_ = 0;
+  }
+  /// A pick for each configuration, none recorded. Fails as the row or the first configuration that failed; statuses() tells
+  /// about each, and only the picks with ARGPICK_OK mean anything.
+  outcome<void> run(const decoder& who, const row& logits, const mask& allowed = {}) {
+    pointers_.clear();
+    for (const argpick_config& tried : configs_) pointers_.push_back(&tried);
+    if (vocab_ != logits.size()) {
+      std::size_t words = 0;
+      const argpick_status status = argpick_sweep_words(pointers_.data(), pointers_.size(),
+                                                        static_cast<std::uint32_t>(logits.size()), &words);
+      if (status != ARGPICK_OK) return detail::answer(status);
+      memory_.resize(words);
+      kept_.resize(configs_.size() * words_per_row(logits.size()));
+      vocab_ = logits.size();
+    }
+    return detail::answer(argpick_sweep(who.get(), pointers_.data(), pointers_.size(), logits.data(), logits.dtype(),
+                                        logits.size(), allowed.data(), allowed.size(), memory_.data(), memory_.size(),
+                                        picks_.data(), statuses_.data(), kept_.empty() ? nullptr : kept_.data()));
+  }
+  std::size_t size() const noexcept { return configs_.size(); }
+  view<const argpick_pick> picks() const noexcept { return picks_; }
+  view<const argpick_status> statuses() const noexcept { return statuses_; }
+  /// The tokens that a configuration keeps: bit t & 31 of word t >> 5.
+  view<const std::uint32_t> kept(std::size_t index) const noexcept {
+    const std::size_t words = words_per_row(vocab_);
+    return view<const std::uint32_t>(kept_).subspan(index * words, words);
+  }
+
+ private:
+  static std::size_t words_per_row(std::size_t vocab) noexcept { return (vocab + 31) / 32; }
+
+  std::vector<argpick_config> configs_;
+  std::vector<const argpick_config*> pointers_;
+  std::vector<argpick_pick> picks_;
+  std::vector<argpick_status> statuses_;
+  std::vector<std::uint64_t> memory_;
+  std::vector<std::uint32_t> kept_;
+  std::size_t vocab_ = 0;
 };
 
 // ---- beams ----------------------------------------------------------------------------------------------------------

@@ -207,6 +207,33 @@ void questions() {
   CHECK(thrown([&] { argpick::score(rows, targets, losses, ranks, argmaxes, {}); }) == ARGPICK_ERR_WRONG_LENGTH);
 }
 
+void sweeps() {
+  argpick::config config;
+  argpick::decoder decoder(config, 6);
+  const std::array<float, 6> logits{0.5f, 3.0f, 2.5f, -1.0f, 1.0f, 2.9f};
+  argpick::sweep sweep;
+  config.mode = ARGPICK_MODE_GREEDY;
+  sweep.add(config);
+  config.mode = ARGPICK_MODE_SAMPLE;
+  config.top_k = 2;
+  config.metrics = ARGPICK_METRIC_KEPT;
+  sweep.add(config);
+  sweep.run(decoder, logits);
+  CHECK(sweep.size() == 2 && sweep.picks()[0].token == 1 && sweep.picks()[1].kept == 2);
+  CHECK(sweep.kept(0)[0] == 1u << 1 && sweep.kept(1)[0] == (1u << 1 | 1u << 5));
+  config.top_p = 3.0f;
+  sweep.add(config);
+  CHECK(thrown([&] { sweep.run(decoder, logits); }) == ARGPICK_ERR_INVALID_PARAMETER);
+
+  argpick::decoder biased(argpick::config(), 6);
+  const std::array<std::uint32_t, 1> token{1};
+  const std::array<float, 1> bias{-5.0f};
+  biased.set_bias(token, bias);
+  std::array<argpick_candidate, 1> best;
+  CHECK(biased.top(logits, best) == 1 && best[0].token == 5);
+  CHECK(biased.top_raw(logits, best) == 1 && best[0].token == 1);
+}
+
 void batches() {
   argpick::config config;
   std::vector<argpick::decoder> many;
@@ -385,6 +412,7 @@ int main(int count, char** arguments) {
   CHECK(argpick::numerics_version() == ARGPICK_NUMERICS_VERSION && std::strlen(argpick::kernel()) > 0);
   decoders();
   questions();
+  sweeps();
   batches();
   drafts();
   beams();
