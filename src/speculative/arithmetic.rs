@@ -105,8 +105,8 @@ mod tests {
                 let rejected = (u128::from(q_total) << 64) - accepted.iter().sum::<u128>();
                 assert!(total > 0 || rejected == 0, "{p:?} {q:?}: rejected with nothing left");
                 for i in 0..3 {
-                    let drawn = if total == 0 { 0 } else { rejected * left[i] / total };
-                    let expected = (u128::from(p[i]) * u128::from(q_total) << 64) / u128::from(p_total);
+                    let drawn = (rejected * left[i]).checked_div(total).unwrap_or(0);
+                    let expected = ((u128::from(p[i]) * u128::from(q_total)) << 64) / u128::from(p_total);
                     let difference = (accepted[i] + drawn).abs_diff(expected);
                     assert!(difference <= 4 * u128::from(q_total), "{p:?} {q:?}: token {i} is off by {difference}");
                 }
