@@ -36,11 +36,12 @@
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
 //! | `beam` | [`BeamSearch`]: several sequences side by side |
+//! | `speculative` | [`verify`]: drafted tokens against the target's rows |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
-//! step](docs::order).
+//! step](docs::order), [speculative decoding](docs::speculative).
 //!
 //! # Features
 //!
@@ -93,6 +94,8 @@ mod decoder;
 
 mod beam;
 
+mod speculative;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -112,5 +115,6 @@ pub use error::{Error, Result};
 pub use history::TextMatch;
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
+pub use speculative::{Acceptance, DraftModel, Drafts, MAX_DRAFT, MAX_SIBLINGS, ROOT, Verified, verify};
 pub use trace::{Finish, Pick};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

@@ -24,6 +24,7 @@ const PROGRAMS: &[&str] = &[
     "null",
     "bad_input",
     "no_heap",
+    "speculative",
     "threads",
     "conformance",
 ];

@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "batch",
     "sweep",
     "query",
+    "speculative",
     "beam",
     "beam_step",
     "weights",

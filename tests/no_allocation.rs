@@ -166,6 +166,44 @@ fn a_decoder_in_given_memory_allocates_nothing_at_all() {
     }
 }
 
+/// Drafts verified, chain and tree, by every rule, and refused: the allocator is not called.
+#[test]
+fn a_verification_allocates_nothing() {
+    use argpick::{Acceptance, DraftModel, Drafts, ROOT, verify};
+    let mut source = Source::new(14);
+    let vocab = 1_025;
+    let rows: Vec<Vec<f32>> = (0..6).map(|_| generators::row(&mut source, Shape::Normal, vocab)).collect();
+    let given: Vec<Row> = rows.iter().map(Row::from).collect();
+    for kernels in report::levels("a_verification_allocates_nothing") {
+        for (name, settings) in plans() {
+            let case = Case { settings, ..Case::new(rows[0].clone()) };
+            let mut target = report::decoder(&case, kernels, Metrics::ALL);
+            let mut draft = report::decoder(&Case::new(rows[0].clone()), kernels, Metrics::NONE);
+            let rules = [Acceptance::Match, Acceptance::Certain, Acceptance::Drawn, Acceptance::WithoutReplacement];
+            for acceptance in rules {
+                for parents in [&[][..], &[ROOT, ROOT, 0, 0, 1]] {
+                    let mut picks = [Pick::default(); 6];
+                    let mut refused = rows[0].clone();
+                    refused[3] = f32::NAN;
+                    let bad = [Row::from(&refused); 6];
+                    let (calls, ()) = calls_during(|| {
+                        for round in 0..4 {
+                            let tokens = [round, 7, 3, 9, 11];
+                            let drafts = Drafts { tokens: &tokens, parents, rows: &given, masks: &[], acceptance };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect("a verification");
+                            let drafts = Drafts { rows: &bad, ..drafts };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect_err("NaN is refused");
+                        }
+                    });
+                    assert_eq!(calls, 0, "{name}, {acceptance:?}, {}", kernels.level().name());
+                }
+            }
+        }
+    }
+}
+
 /// A beam search, with and without decoders beside it: no step allocates, nor does reading what it found.
 #[test]
 fn a_beam_search_allocates_nothing() {

@@ -36,6 +36,7 @@ pub mod pick;
 pub mod query;
 pub mod saved;
 pub mod score;
+pub mod speculative;
 pub mod status;
 pub mod step;
 mod sweep;

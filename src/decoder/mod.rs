@@ -3,6 +3,7 @@
 //! A decoder works in memory that the caller gives (any `AsRef<[u64]> + AsMut<[u64]>`: a borrowed slice, an array, a
 //! `Box`), and allocates nothing in a step. A call that fails changes nothing.
 
+pub(crate) mod ahead;
 mod batch;
 mod copy;
 pub(crate) mod lists;
@@ -10,7 +11,7 @@ mod query;
 mod record;
 mod saved;
 pub(crate) mod score;
-mod step;
+pub(crate) mod step;
 mod storage;
 mod sweep;
 

@@ -1,4 +1,5 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search,
+//! speculative decoding.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -14,3 +15,6 @@ pub mod order {}
 
 #[doc = include_str!("beam.md")]
 pub mod beam {}
+
+#[doc = include_str!("speculative.md")]
+pub mod speculative {}
