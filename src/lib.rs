@@ -32,8 +32,9 @@
 //! | `constrain` | history, biases, bans, no-repeat window, bitmask |
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
-//! | `trace` | [`Pick`]: the token and the numbers about it |
+//! | `trace` | [`Pick`]: the token and the numbers about it; [`Trace`]: the bytes of a recorded run |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `replay` | [`Recorder`], [`Replay`]: a run written down, and executed again |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
@@ -86,6 +87,8 @@ mod trace;
 
 mod decoder;
 
+mod replay;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -101,5 +104,11 @@ pub use decoder::{
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
-pub use trace::{Finish, Pick};
+#[cfg(feature = "std")]
+pub use replay::TraceFile;
+pub use replay::{Difference, Digests, Recorder, Replay, TraceParts};
+pub use trace::{
+    Biases, Columns, FieldDifference, FieldValue, Finish, MaskWords, Pick, Record, Records, StepRecord, Tokens, Trace,
+    TraceBuffer, TraceSink,
+};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

@@ -11,3 +11,6 @@ pub mod profiles {}
 
 #[doc = include_str!("order.md")]
 pub mod order {}
+
+#[doc = include_str!("replay.md")]
+pub mod replay {}
