@@ -98,8 +98,8 @@ pub mod sandbox;
 pub mod docs;
 
 pub use decoder::{
-    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
-    softmax,
+    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, StageReport, Verdict, decode_batch,
+    score, softmax,
 };
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};

@@ -24,6 +24,8 @@ const FILES: &[&str] = &[
     "weights",
     "logits",
     "score",
+    "trace",
+    "replay",
 ];
 
 fn root() -> &'static Path {

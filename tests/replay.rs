@@ -98,8 +98,7 @@ fn recorded_run(config: &Config, kernels: Kernels, parts: TraceParts, seed: u64)
             }
             _ => {}
         }
-        let mut input =
-            Input { row: numbers.row(vocab), kind: numbers.below(3), mask: Some(numbers.mask(vocab)) };
+        let mut input = Input { row: numbers.row(vocab), kind: numbers.below(3), mask: Some(numbers.mask(vocab)) };
         match numbers.below(4) {
             0 => {}
             1 if !inputs.is_empty() => input.mask = inputs.last().and_then(|last: &Input| last.mask.clone()),
@@ -296,7 +295,8 @@ fn sparse_steps_need_only_the_head() {
     // One weight of a column in use.
     let mut changed = weights.clone();
     changed[4 * (vocab + 3)] ^= 1;
-    let other = SparseHead::new(ColumnMatrix::new(&changed, ElementType::F32, vocab, features).unwrap(), column).unwrap();
+    let other =
+        SparseHead::new(ColumnMatrix::new(&changed, ElementType::F32, vocab, features).unwrap(), column).unwrap();
     let mut replay = Replay::new(trace).unwrap();
     let found = loop {
         let step = replay.next_step().unwrap().expect("a step with column 1");
@@ -331,7 +331,9 @@ fn damaged_bytes_are_never_believed() {
                 last = trace.steps();
                 assert_eq!(trace.records().filter(|record| matches!(record, Record::Step(_))).count() as u64, last);
             }
-            Err(error) => assert!(last == 0 && matches!(error, Error::FileMalformed { .. }), "length {length}: {error}"),
+            Err(error) => {
+                assert!(last == 0 && matches!(error, Error::FileMalformed { .. }), "length {length}: {error}")
+            }
         }
     }
     assert_eq!(last, steps, "all steps stand before the end");

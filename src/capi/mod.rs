@@ -31,8 +31,12 @@ pub mod logits;
 mod memory;
 pub mod pick;
 pub mod query;
+#[cfg(feature = "alloc")]
+pub mod replay;
 pub mod saved;
 pub mod score;
 pub mod status;
 pub mod step;
+#[cfg(feature = "alloc")]
+pub mod trace;
 pub mod weights;

@@ -5,6 +5,7 @@
 
 mod batch;
 mod copy;
+mod explain;
 mod query;
 mod saved;
 pub(crate) mod score;
@@ -12,6 +13,7 @@ mod step;
 mod storage;
 
 pub use batch::decode_batch;
+pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 

@@ -243,12 +243,16 @@ impl<'t, S: AsRef<[u64]> + AsMut<[u64]>, L: AsMut<[u32]>> Replay<'t, S, L> {
     /// The same with the row that `head` makes of the columns in the trace.
     ///
     /// # Errors
-    /// Those of [`Replay::check`] and [`Decoder::decode_sparse`]; [`Error::BadState`] if the trace has no columns for this
+    /// Those of [`Replay::check`] and [`Decoder::decode_sparse`]; [`Error::WrongLength`] if the trace has no columns for this
     /// step.
     pub fn check_sparse(&mut self, head: &SparseHead<'_>, mask: Option<&[u32]>) -> Result<Option<Difference>> {
         let step = self.due(head.vocab())?;
         if !step.has_columns {
-            return Err(Error::BadState { what: "the trace has no columns for this step: it needs the row" });
+            return Err(Error::WrongLength {
+                what: "the trace's list of columns for this step",
+                expected: 1,
+                actual: 0,
+            });
         }
         let (words, lists) = self.lists.as_mut().split_at(self.longest_mask);
         let (columns, values) = lists.split_at(self.longest_list);

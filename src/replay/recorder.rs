@@ -162,8 +162,13 @@ impl<K: TraceSink> Recorder<K> {
         config: Option<&Config>,
     ) -> Result<()> {
         decoder.reset(config)?;
-        self.writer.reset(config);
+        self.was_reset(config);
         Ok(())
+    }
+
+    /// Writes down that the decoder was reset.
+    pub(crate) fn was_reset(&mut self, config: Option<&Config>) {
+        self.writer.reset(config);
     }
 
     /// [`Decoder::set_bias`].

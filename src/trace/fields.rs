@@ -154,6 +154,13 @@ pub(crate) fn first_difference(
     pairs.into_iter().find_map(|((name, a), (_, b))| FieldDifference::of(name, a, b))
 }
 
+/// The names of all fields of a pick.
+#[cfg(all(test, feature = "capi"))]
+pub(crate) fn field_names() -> std::vec::Vec<&'static str> {
+    let listed = Listed::of(Pick::unknown(0, 0, 1.0), Metrics::ALL, true);
+    listed.fields.into_iter().flatten().map(|(name, _)| name).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,8 @@ mod record;
 mod write;
 
 pub(crate) use cursor::is_outcome;
+#[cfg(all(test, feature = "capi"))]
+pub(crate) use fields::field_names;
 pub(crate) use fields::first_difference;
 pub use fields::{FieldDifference, FieldValue};
 pub(crate) use format::{ACCEPT, BANS, NOTE, PROMPT, SEEK, STATE, UNDO};
