@@ -161,9 +161,50 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
+// Record the numbers of each pick that the metrics asked for.
+#define ARGPICK_TRACE_NUMBERS 1
+
+// Record the masks themselves, each when it changes, so that a replay need not be given them.
+#define ARGPICK_TRACE_MASKS 2
+
+// Record the columns of sparse steps, so that a replay needs only the weights.
+#define ARGPICK_TRACE_COLUMNS 4
+
+// Record everything.
+#define ARGPICK_TRACE_ALL 7
+
+// The step was recorded in the decoder, not only evaluated.
+#define ARGPICK_STEP_RECORDED 1
+
+// The columns that make the step's row are in the trace: argpick_replay_check_sparse needs only the weights.
+#define ARGPICK_STEP_COLUMNS 2
+
+// The step had a mask.
+#define ARGPICK_STEP_MASK 4
+
+// The step's mask is in the trace, so that none need be given.
+#define ARGPICK_STEP_MASK_RECORDED 8
+
+// The row is not the one that was recorded.
+#define ARGPICK_DIFFERS_ROW 1
+
+// The mask is not the one that was recorded.
+#define ARGPICK_DIFFERS_MASK 2
+
+// The answer is not the one that was recorded: see field.
+#define ARGPICK_DIFFERS_ANSWER 4
+
+typedef struct Option_argpick_trace_sink Option_argpick_trace_sink;
+
 // A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
 // gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
+
+// A trace being executed again. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_replay argpick_replay;
+
+// A run of one decoder, being recorded. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_trace argpick_trace;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
 //
@@ -380,6 +421,58 @@ typedef struct argpick_diagnosis {
   // 0.
   uint32_t reserved1;
 } argpick_diagnosis;
+
+// One step of a trace. Set struct_size = sizeof(argpick_step_record) before the call.
+typedef struct argpick_step_record {
+  // sizeof(argpick_step_record); the caller sets it.
+  uint32_t struct_size;
+  // 1, or 0 at the end of the trace: then the rest means nothing.
+  uint32_t is_there;
+  // Which step it is, from 0.
+  uint64_t step;
+  // The position that its random numbers came from.
+  uint64_t position;
+  // The digest of its row.
+  uint64_t row_digest;
+  // The digest of its mask; 0 without one.
+  uint64_t mask_digest;
+  // ARGPICK_STEP_ flags.
+  uint32_t flags;
+  // ARGPICK_OK, or the status with which the step was refused.
+  int32_t status;
+  // The token picked; UINT32_MAX if it was refused.
+  uint32_t token;
+  // Whether the sequence ended with it, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+} argpick_step_record;
+
+// What differs in a step. Set struct_size = sizeof(argpick_difference) before the call.
+typedef struct argpick_difference {
+  // sizeof(argpick_difference); the caller sets it.
+  uint32_t struct_size;
+  // ARGPICK_DIFFERS_ flags; 0: row, mask and answer are those recorded, bit for bit.
+  uint32_t differs;
+  // The step, from 0.
+  uint64_t step;
+  // Its position, as recorded.
+  uint64_t position;
+  // The digest of the row recorded; 0 unless it differs.
+  uint64_t recorded_row;
+  // That of the row given.
+  uint64_t found_row;
+  // The digest of the mask recorded; 0 unless it differs.
+  uint64_t recorded_mask;
+  // That of the mask given.
+  uint64_t found_mask;
+  // The first field of the answer that differs, for argpick_field_name; 0 for none.
+  uint32_t field;
+  // 0.
+  uint32_t reserved0;
+  // The field as recorded.
+  double recorded;
+  // The field as it came out.
+  double found;
+} argpick_difference;
 
 // Done.
 #define ARGPICK_OK 0
@@ -1230,6 +1323,258 @@ argpick_status argpick_diagnose(struct argpick_decoder *decoder,
                                 const struct argpick_diagnosis_limits *limits,
                                 uint32_t *verdicts,
                                 struct argpick_diagnosis *diagnosis);
+
+// Begins a trace of a decoder as it is now: its whole state stands at the beginning.
+//
+// From here on the host does what it does to the decoder through the functions below, each of which does the same as the
+// decoder's own and then writes it down. A sink that fails does not disturb the run: the trace ends there, and
+// argpick_trace_finish says so.
+//
+// parts are ARGPICK_TRACE_ flags. sink gets the bytes as they come, with context; NULL keeps them in memory, until
+// argpick_trace_finish hands them out. It is called inside of the functions below and must not use the trace or the decoder.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_RESERVED (parts),
+// ARGPICK_ERR_OUT_OF_MEMORY. Not in a library without a heap.
+//
+// Safety:
+// - decoder is a live decoder; sink, unless NULL, can be called with context until the trace is freed; out can be written.
+argpick_status argpick_trace_new(struct argpick_decoder *decoder,
+                                 uint32_t parts,
+                                 struct Option_argpick_trace_sink sink,
+                                 void *context,
+                                 struct argpick_trace **out);
+
+// Ends a handle; NULL is allowed and does nothing. The bytes that argpick_trace_finish handed out go with it.
+//
+// Safety:
+// - trace is NULL or a live trace; neither it nor its bytes are used after this call.
+void argpick_trace_free(struct argpick_trace *trace);
+
+// Ends the trace: its last record, with the checksum. Nothing can be recorded after it.
+//
+// bytes and size are the whole trace, which stays where it is until argpick_trace_free; NULL and 0 where a sink took it.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (it has
+// ended before), ARGPICK_ERR_FILE (value = what the sink answered), ARGPICK_ERR_CAPACITY_EXCEEDED (no memory for more).
+//
+// Safety:
+// - trace is a live trace; bytes and size can be written.
+argpick_status argpick_trace_finish(struct argpick_trace *trace,
+                                    const void **bytes,
+                                    size_t *size);
+
+// Writes the decoder's whole state into the trace: after anything that was done to it without the trace.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (the trace
+// has ended), ARGPICK_ERR_OUT_OF_MEMORY.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_state(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder);
+
+// Writes a remark of size bytes in UTF-8 for whoever reads the trace; it means nothing to a replay.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_FINISHED (the trace has ended), ARGPICK_ERR_TEXT.
+//
+// Safety:
+// - trace is a live trace; text points to size bytes.
+argpick_status argpick_trace_note(struct argpick_trace *trace,
+                                  const char *text,
+                                  size_t size);
+
+// argpick_decoder_prompt, recorded.
+//
+// Statuses: those of argpick_decoder_prompt; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_prompt(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_accept, recorded.
+//
+// Statuses: those of argpick_decoder_accept; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_accept(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_undo, recorded.
+//
+// Statuses: those of argpick_decoder_undo; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_undo(struct argpick_trace *trace, struct argpick_decoder *decoder, size_t count);
+
+// argpick_decoder_seek, recorded.
+//
+// Statuses: those of argpick_decoder_seek; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_seek(struct argpick_trace *trace,
+                                  struct argpick_decoder *decoder,
+                                  uint64_t position);
+
+// argpick_decoder_reset, recorded.
+//
+// Statuses: those of argpick_decoder_reset; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; config is NULL or points to a struct that is as long as its struct_size says.
+argpick_status argpick_trace_reset(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder,
+                                   const struct argpick_config *config);
+
+// argpick_decoder_set_bias, recorded.
+//
+// Statuses: those of argpick_decoder_set_bias; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens and biases point to count elements each.
+argpick_status argpick_trace_set_bias(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      const float *biases,
+                                      size_t count);
+
+// argpick_decoder_set_bans, recorded.
+//
+// Statuses: those of argpick_decoder_set_bans; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_set_bans(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      size_t count);
+
+// argpick_decode, recorded: the pick, and digests of the row and the mask.
+//
+// Statuses: those of argpick_decode; ARGPICK_ERR_FINISHED also if the trace has ended. A row that is refused is recorded,
+// too.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode.
+argpick_status argpick_trace_decode(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_pick *pick);
+
+// argpick_evaluate, recorded.
+//
+// Statuses: those of argpick_evaluate; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_evaluate.
+argpick_status argpick_trace_evaluate(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const void *logits,
+                                      argpick_dtype dtype,
+                                      size_t count,
+                                      const uint32_t *mask,
+                                      size_t mask_words,
+                                      struct argpick_pick *pick);
+
+// argpick_decode_sparse, recorded. For its digest the row is computed once more.
+//
+// Statuses: those of argpick_decode_sparse; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode_sparse.
+argpick_status argpick_trace_decode_sparse(struct argpick_trace *trace,
+                                           struct argpick_decoder *decoder,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *columns,
+                                           const float *values,
+                                           size_t count,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_pick *pick);
+
+// The name of a field of argpick_difference; an empty text for 0 and for numbers that no field has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_field_name(uint32_t field);
+
+// Begins to execute a trace, whose size bytes are checked as a whole and believed in nothing.
+//
+// The bytes stay where they are, unchanged, until argpick_replay_free. steps, unless NULL, tells how many steps there are, and
+// is_complete, unless NULL, whether the trace has its end (1): one that was cut off is executed up to there.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size),
+// ARGPICK_ERR_FILE_MALFORMED (no trace, or a damaged one, or one of another format, release or numerics),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and
+// ARGPICK_ERR_UNKNOWN_KERNEL (see argpick_kernel). Not in a library without a heap.
+//
+// Safety:
+// - bytes points to size bytes that nobody changes until the replay is freed; steps and is_complete, unless NULL, and out
+//   can be written.
+argpick_status argpick_replay_new(const void *bytes,
+                                  size_t size,
+                                  uint64_t *steps,
+                                  uint32_t *is_complete,
+                                  struct argpick_replay **out);
+
+// Ends a replay; NULL is allowed and does nothing.
+//
+// Safety:
+// - replay is NULL or a live replay; it is not used after this call.
+void argpick_replay_free(struct argpick_replay *replay);
+
+// Does what the host did before the next step and tells about that step. Until it is checked, it is the same one.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_OUT_OF_MEMORY, and those of the decoder's functions where the trace holds what no host could have done.
+//
+// Safety:
+// - replay is a live replay; step->struct_size bytes can be written.
+argpick_status argpick_replay_next(struct argpick_replay *replay,
+                                   struct argpick_step_record *step);
+
+// Runs the step that argpick_replay_next told about on its row, and tells what differs from the trace.
+//
+// The mask may be left out (NULL and 0) where the trace has it, or where the step had none. After a difference the decoder is
+// where the step has left it now, so that what follows may differ, too.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER (dtype), ARGPICK_ERR_FINISHED (no step is due). A row that is
+// refused is an answer, which is compared, too.
+//
+// Safety:
+// - replay is a live replay; logits and mask have as many elements as said; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check(struct argpick_replay *replay,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_difference *difference);
+
+// The same with the row that weights make of the columns in the trace.
+//
+// Statuses: those of argpick_replay_check; ARGPICK_ERR_WRONG_LENGTH also if the trace has no columns for this step;
+// ARGPICK_ERR_COLUMN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (values).
+//
+// Safety:
+// - replay and weights are live handles; mask has mask_words words; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check_sparse(struct argpick_replay *replay,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_difference *difference);
 
 #ifdef __cplusplus
 }  // extern "C"

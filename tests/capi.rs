@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 /// The programs in `tests/capi`.
 const PROGRAMS: &[&str] =
-    &["version", "config", "decoder", "batch", "weights", "null", "bad_input", "no_heap", "threads"];
+    &["version", "config", "decoder", "batch", "weights", "trace", "null", "bad_input", "no_heap", "threads"];
 
 /// What a static library of Rust needs from the system.
 const SYSTEM: &[&str] = &["-lpthread", "-ldl", "-lm"];

@@ -1,4 +1,4 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, traces.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
