@@ -29,7 +29,8 @@ pub const ARGPICK_TRACE_COLUMNS: u32 = 4;
 pub const ARGPICK_TRACE_ALL: u32 = 7;
 
 /// Takes bytes of a trace, in order; answers 0, or another number if it cannot, and then the trace ends there.
-pub type argpick_trace_sink = unsafe extern "C" fn(context: *mut c_void, bytes: *const c_void, size: usize) -> i32;
+pub type argpick_trace_sink =
+    Option<unsafe extern "C" fn(context: *mut c_void, bytes: *const c_void, size: usize) -> i32>;
 
 /// A run of one decoder, being recorded. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
 pub struct argpick_trace {
@@ -47,7 +48,7 @@ struct State {
 /// Where the bytes go.
 enum Sink {
     Memory(Vec<u8>),
-    Host { sink: argpick_trace_sink, context: *mut c_void },
+    Host { sink: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> i32, context: *mut c_void },
 }
 
 impl TraceSink for Sink {
@@ -125,7 +126,7 @@ fn record_state(recorder: &mut Recorder<Sink>, decoder: &mut Decoder<Words>) -> 
 pub unsafe extern "C" fn argpick_trace_new(
     decoder: *mut argpick_decoder,
     parts: u32,
-    sink: Option<argpick_trace_sink>,
+    sink: argpick_trace_sink,
     context: *mut c_void,
     out: *mut *mut argpick_trace,
 ) -> argpick_status {
