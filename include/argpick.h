@@ -969,6 +969,50 @@ argpick_status argpick_decode_batch(struct argpick_decoder *const *decoders,
                                     struct argpick_pick *picks,
                                     argpick_status *statuses);
 
+// How many 64-bit words of memory argpick_sweep needs for these configurations and rows of vocab logits.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED,
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE: those of the first configuration that has one.
+//
+// Safety:
+// - configs has count elements, each a configuration as long as its struct_size says; words points to a size_t.
+argpick_status argpick_sweep_words(const struct argpick_config *const *configs,
+                                   size_t count,
+                                   uint32_t vocab,
+                                   size_t *words);
+
+// Picks a token for each of count configurations from one row, without recording any. The row is read, checked and adjusted
+// once; each pick is that of a decoder with that configuration in the same state.
+//
+// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
+// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. memory has memory_words
+// words, at least what argpick_sweep_words says; NULL for none. picks is an array of structs of one size: set struct_size in
+// each. kept, unless NULL, takes a bitmask of the tokens each configuration keeps: (vocab + 31) / 32 words each, bit t & 31
+// of word t >> 5. count 0 only checks the row.
+//
+// Returns ARGPICK_OK if all configurations succeeded, else the status of the first that did not; statuses has them all. The
+// pick of one that failed is not written. A row that fails leaves statuses as they were.
+//
+// Statuses: those of argpick_evaluate for the row; per configuration ARGPICK_ERR_INVALID_PARAMETER (invalid, or it differs in
+// what comes before; the name is in argpick_last_error), ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_STORAGE_TOO_SMALL (words).
+//
+// Safety:
+// - configs, picks and statuses have count elements, memory has memory_words, kept is NULL or has count times the words above;
+//   the row and the mask are as for argpick_evaluate. None of the outputs overlaps another.
+argpick_status argpick_sweep(struct argpick_decoder *decoder,
+                             const struct argpick_config *const *configs,
+                             size_t count,
+                             const void *logits,
+                             argpick_dtype dtype,
+                             size_t row_count,
+                             const uint32_t *mask,
+                             size_t mask_words,
+                             uint64_t *memory,
+                             size_t memory_words,
+                             struct argpick_pick *picks,
+                             argpick_status *statuses,
+                             uint32_t *kept);
+
 // Lists the best tokens of a row: the first capacity of the order, after biases and masks and before truncation.
 //
 // Highest logit first, lower id first among equals; logprob is among all tokens that take part. found is how many were

@@ -99,7 +99,7 @@ pub mod docs;
 
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, StageReport, Verdict, decode_batch,
-    score, softmax,
+    score, softmax, sweep_words,
 };
 pub use error::{Error, Result};
 pub use kernels::{Kernels, Level};

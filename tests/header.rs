@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "saved",
     "step",
     "batch",
+    "sweep",
     "query",
     "weights",
     "logits",

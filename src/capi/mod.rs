@@ -37,6 +37,7 @@ pub mod saved;
 pub mod score;
 pub mod status;
 pub mod step;
+mod sweep;
 #[cfg(feature = "alloc")]
 pub mod trace;
 pub mod weights;

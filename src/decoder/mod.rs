@@ -11,11 +11,14 @@ mod saved;
 pub(crate) mod score;
 mod step;
 mod storage;
+mod sweep;
 
 pub use batch::decode_batch;
 pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
+pub use sweep::sweep_words;
+pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::adjust::Adjustments;
 use crate::constrain::history::History;
@@ -28,7 +31,7 @@ use crate::plan::{Config, Plan};
 use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
-use step::{Inputs, Output};
+use step::{Inputs, KnownSums, Output};
 use storage::{Layout, Scratch};
 
 /// A sequence being decoded: a configuration, a position, a history, biases and bans.
@@ -91,7 +94,7 @@ impl<S> Decoder<S> {
     /// # Errors
     /// [`Error::InvalidParameter`] with name and value.
     pub fn storage_words(config: &Config, vocab: usize) -> Result<usize> {
-        Ok(Layout::new(&Plan::compile(config, vocab)?).words())
+        Ok(Layout::new(&compile(config, vocab)?).words())
     }
 
     /// The configuration in force.
@@ -131,7 +134,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// # Errors
     /// [`Error::InvalidParameter`] with name and value; [`Error::StorageTooSmall`].
     pub fn new_in(config: &Config, vocab: usize, kernels: Kernels, storage: S) -> Result<Self> {
-        let plan = Plan::compile(config, vocab)?;
+        let plan = compile(config, vocab)?;
         let layout = Layout::new(&plan);
         layout.check(storage.as_ref())?;
         let state = StepState::first(config);
@@ -221,7 +224,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<(Pick, StepState)> {
         let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
         let (inputs, scratch) = self.inputs(mask);
-        let (pick, state) = step::pick(step::open(source, inputs, scratch)?);
+        let (pick, state) = step::pick(&mut step::open(source, inputs, scratch)?, &mut KnownSums::default());
         Ok((Pick { finish, ..pick }, state))
     }
 
@@ -279,7 +282,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// biases or bans. Nothing has changed then.
     pub fn reset(&mut self, config: Option<&Config>) -> Result<()> {
         if let Some(config) = config {
-            let plan = Plan::compile(config, self.plan.vocab)?;
+            let plan = compile(config, self.plan.vocab)?;
             let layout = Layout::new(&plan);
             layout.check(self.storage.as_ref())?;
             for (what, actual) in [("biases", self.biases), ("bans", self.bans)] {
@@ -426,6 +429,17 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     }
 }
 
+/// The plan of a configuration. Parameters are compared and divided like logits are: not in the host's float environment,
+/// where a subnormal one may be 0.
+fn compile(config: &Config, vocab: usize) -> Result<Plan> {
+    with_default_environment(|| compile_checked(config, vocab))
+}
+
+#[inline(never)]
+fn compile_checked(config: &Config, vocab: usize) -> Result<Plan> {
+    Plan::compile(config, vocab)
+}
+
 /// Turns a row of logits into probabilities in place, at a temperature above 0; a masked (-inf) logit becomes 0.
 ///
 /// Without memory of its own it walks the row in pieces; the result is that of [`Decoder::probabilities`] with nothing
@@ -436,17 +450,17 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 /// [`Error::EverythingMasked`], and those of [`Kernels::detect`]. The row has not changed then.
 pub fn softmax(row: &mut [f32], temperature: f32) -> Result<()> {
     let kernels = Kernels::detect()?;
+    with_default_environment(|| softmax_checked(kernels, row, temperature))
+}
+
+#[inline(never)]
+fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Result<()> {
     if !(temperature > 0.0 && temperature.is_finite()) {
         return Err(Error::InvalidParameter { name: "temperature", value: temperature.into() });
     }
     if row.is_empty() || row.len() > crate::types::MAX_VOCAB {
         return Err(Error::InvalidParameter { name: "vocab", value: row.len() as f64 });
     }
-    with_default_environment(|| softmax_checked(kernels, row, temperature))
-}
-
-#[inline(never)]
-fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Result<()> {
     let mut maximum = f32::NEG_INFINITY;
     let mut maxima = [0.0; 16];
     for tile in row.chunks(16 * BLOCK) {

@@ -6,6 +6,7 @@ use crate::distribution::{Target, Truncation, first_tokens};
 use crate::error::Result;
 use crate::kernels::{Cut, with_default_environment};
 use crate::logits::Surface;
+use crate::selection::inversion::target_of_row;
 use crate::trace::metrics::{logprob_among, mass_kept};
 use crate::types::{BLOCK, Row, TokenId};
 
@@ -108,7 +109,7 @@ struct Shares<'t, 'a> {
 impl<'t, 'a> Shares<'t, 'a> {
     fn new(opened: &Opened<'_>, kept: &'t Truncation<'a>) -> Self {
         let mass = mass_kept(&kept.surface, kept.cut);
-        let target = opened.plan.adaptive.then(|| Target::new(&opened.plan.config, &opened.state, mass));
+        let target = opened.plan.adaptive.then(|| target_of_row(kept, (&opened.plan.config, &opened.state), mass));
         let mut shares = Shares { surface: &kept.surface, mass, target };
         if let Some(target) = &shares.target {
             let mut total = 0;

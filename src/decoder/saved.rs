@@ -9,13 +9,13 @@
 //! ```
 //! All little-endian. Bytes from outside are not trusted: every number is checked before anything is changed.
 
-use super::Decoder;
 use super::storage::Layout;
+use super::{Decoder, compile};
 use crate::constrain::history::History;
 use crate::error::{Error, Result};
 use crate::kernels::Override;
 use crate::numeric::NUMERICS_VERSION;
-use crate::plan::{CONFIG_WORDS, Config, Plan};
+use crate::plan::{CONFIG_WORDS, Config};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"APKS");
 const FORMAT: u32 = 2;
@@ -133,7 +133,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         if from.word() != 0 {
             return bad("a reserved word is not 0");
         }
-        let plan = Plan::compile(&config, self.plan.vocab)?;
+        let plan = compile(&config, self.plan.vocab)?;
         let layout = Layout::new(&plan);
         layout.check(self.storage.as_ref())?;
         if biases > plan.adjustment_capacity || bans > plan.adjustment_capacity || held > plan.history_capacity {

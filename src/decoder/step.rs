@@ -63,7 +63,32 @@ pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
     Ok(Opened { plan, surface, room, envelope, position, state })
 }
 
+/// Sums of the whole row that a step has found and another one on the same row may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KnownSums {
+    sums: Option<(Scale, Sums)>,
+}
+
+impl KnownSums {
+    /// The sums that the plan's metrics and stages want of the whole row, if any.
+    fn find(&mut self, surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
+        let masses = metrics::wants_sums(plan)?;
+        let known = self.sums.filter(|(scale, sums)| *scale == surface.scale && (sums.mass != 0 || !masses));
+        let sums = known.map_or_else(|| metrics::sums(surface, masses), |(_, sums)| sums);
+        self.sums = Some((surface.scale, sums));
+        Some(sums)
+    }
+}
+
 impl<'a> Opened<'a> {
+    /// The same row for another plan, which adjusts it alike.
+    pub fn with_plan<'b>(&'b mut self, plan: &'b Plan, room: Room<'b>, state: StepState) -> Opened<'b> {
+        let Envelope { bounds, sums, sums_of_sums } = &mut self.envelope;
+        let envelope = Envelope { bounds, sums, sums_of_sums };
+        let surface = self.surface.at_temperature(plan.temperature);
+        Opened { plan, surface, room, envelope, position: self.position, state }
+    }
+
     /// What the configured stages keep; in greedy mode the argmax. `sums` are those of the whole row at the configured
     /// temperature, if they are known.
     pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation<'a> {
@@ -80,10 +105,10 @@ impl<'a> Opened<'a> {
 }
 
 /// Picks a token. Nothing but scratch memory is written. Returns the pick, and the state of the next step.
-pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
+pub(crate) fn pick(opened: &mut Opened<'_>, known: &mut KnownSums) -> (Pick, StepState) {
     let plan = opened.plan;
     let argmax = opened.surface.argmax();
-    let mut sums = metrics::sums_for(&opened.surface, plan);
+    let mut sums = known.find(&opened.surface, plan);
     let lone_nucleus = if plan.greedy { None } else { plan.lone_nucleus() };
     let kept = match lone_nucleus {
         Some(_) => Truncation::none(&opened.surface),
@@ -92,12 +117,12 @@ pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
     // A dynamic temperature is known only now.
     let surface = opened.surface.at_temperature(kept.surface.temperature);
     if surface.temperature != opened.surface.temperature {
-        sums = metrics::sums_for(&surface, plan);
+        sums = known.find(&surface, plan);
     }
     let drawn = if plan.greedy {
-        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None }
+        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }
     } else {
-        draw(&mut opened, &surface, &kept, sums.as_ref(), lone_nucleus)
+        draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus)
     };
     let mut state = opened.state;
     let mut pick = metrics::describe(&surface, plan, argmax, sums.as_ref(), &kept, &drawn);
@@ -126,7 +151,9 @@ fn draw(
     let Opened { plan, room, envelope, position, state, .. } = opened;
     let config = &plan.config;
     let mut numbers = StepNumbers::new(config.seed, config.stream, *position, Purpose::Draw);
-    match kept.listed {
+    let certify = config.metrics.contains(Metrics::FLIP);
+    let first_number = numbers.clone().next_number();
+    let drawn = match kept.listed {
         Some(count) if plan.adaptive => {
             inversion::from_shaped_list(kept, count, (config, state), numbers.next_number(), room)
         }
@@ -139,9 +166,18 @@ fn draw(
                 None => Filter::Band(kept.band()),
             };
             let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
-            envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut)
+            // It certifies itself: its layout is gone afterwards.
+            return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }
+    };
+    if !certify {
+        return drawn;
     }
+    let radius = match drawn.shaped {
+        Some(_) => inversion::shaped_radius(kept, config, state, first_number, &drawn),
+        None => inversion::radius(kept, first_number, &drawn),
+    };
+    Drawn { radius, ..drawn }
 }
 
 /// How an in-place call rewrites the row.
@@ -162,7 +198,7 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
 ) -> Result<()> {
     let Inputs { plan, kernels, mask, state, .. } = inputs;
     let mut scratch = scratch;
-    let (count, band, scale, temperature, total) = {
+    let (count, band, scale, temperature, target) = {
         // The row is borrowed until it is known what to write.
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
         let kept = opened.truncate(None);
@@ -171,13 +207,16 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
             // The division would make what is kept infinite: the lowest token it would happen to is named.
             return Err(opened.surface.at_temperature(temperature).first_overflow());
         }
-        let total = if plan.adaptive { metrics::mass_kept(&kept.surface, kept.cut) } else { 0 };
-        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, total)
+        let target = plan.adaptive.then(|| {
+            let total = metrics::mass_kept(&kept.surface, kept.cut);
+            inversion::target_of_row(&kept, (&plan.config, &state), total)
+        });
+        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, target)
     };
     let overrides = &scratch.overrides[..count];
     let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima: scratch.maxima, kept: band };
-    if plan.adaptive {
-        reshape(row, &spec, scale, &Target::new(&plan.config, &state, total), output);
+    if let Some(target) = target {
+        reshape(row, &spec, scale, &target, output);
         return Ok(());
     }
     match output {

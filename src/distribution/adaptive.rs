@@ -1,7 +1,7 @@
 //! Adaptive-p (llama.cpp): prefers tokens whose probability is near a target that follows what was picked.
 //!
 //! Law: with p a token's probability among what the filters kept (a ratio of integer masses), `d = |p - t| / 0.3` and the new
-//! logit `-10 d^2 / (1 + d)`; the draw is from their softmax. The target of a step is `t = 2 target - mean`, held in 0 to 1,
+//! logit `-10 d^2 / (1 + d)`, less that of the nearest token; the draw is from their softmax. The target of a step is `t = 2 target - mean`, held in 0 to 1,
 //! mean being the decayed mean of the probabilities of earlier picks: `sum <- p + decay sum`, `weight <- 1 + decay weight`.
 
 use super::StepState;
@@ -17,6 +17,8 @@ const SHARPNESS: f64 = 10.0;
 pub(crate) struct Target {
     probability: f64,
     total: u64,
+    /// The distance of the kept token nearest to the target: its new logit is 0.
+    nearest: f64,
 }
 
 /// One token's part of the reshaped distribution.
@@ -41,7 +43,8 @@ impl Shaped {
 }
 
 impl Target {
-    /// The target after the picks so far, for kept tokens of the mass `total`.
+    /// The target after the picks so far, for kept tokens of the mass `total`. Each of them must be shown to
+    /// [`Target::look_at`] before any is reshaped.
     pub fn new(config: &Config, state: &StepState, total: u64) -> Target {
         let target = f64::from(config.adaptive_target);
         let mean = f64::from(state.adaptive_sum) / f64::from(state.adaptive_weight);
@@ -55,15 +58,28 @@ impl Target {
                 0.0
             },
             total,
+            nearest: f64::INFINITY,
+        }
+    }
+
+    fn distance(&self, probability: f64) -> f64 {
+        let difference = probability - self.probability;
+        (if difference < 0.0 { -difference } else { difference }) / WIDTH
+    }
+
+    /// Takes note of a kept token of this mass.
+    pub fn look_at(&mut self, mass: u64) {
+        let distance = self.distance(mass as f64 / self.total as f64);
+        if distance < self.nearest {
+            self.nearest = distance;
         }
     }
 
     /// The new form of a kept token of this mass.
     pub fn shape(&self, mass: u64) -> Shaped {
         let probability = mass as f64 / self.total as f64;
-        let difference = probability - self.probability;
-        let distance = if difference < 0.0 { -difference } else { difference } / WIDTH;
-        Shaped { probability, logit: -SHARPNESS * distance * distance / (1.0 + distance) }
+        let bent = |distance: f64| SHARPNESS * distance * distance / (1.0 + distance);
+        Shaped { probability, logit: bent(self.nearest) - bent(self.distance(probability)) }
     }
 
     /// The same from the token's logit.

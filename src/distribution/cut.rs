@@ -29,8 +29,8 @@ pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
 }
 
 /// The least distance key from `centre` within which the mass of the row (the number of tokens, if `weighed` is false)
-/// reaches `target`; the largest key if it never does.
-pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, weighed: bool) -> u32 {
+/// reaches `target`, and what the nearer tokens sum to; the largest key if it never does.
+pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, weighed: bool) -> (u32, u64) {
     let (mut low, mut high) = (0, f32::INFINITY.to_bits() + 1);
     let mut before = 0;
     loop {
@@ -55,12 +55,12 @@ pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, 
             before += sum;
         }
         match reached {
-            Some(bin) if shift == 0 => return low + bin,
+            Some(bin) if shift == 0 => return (low + bin, before),
             Some(bin) => {
                 low += bin << shift;
                 high = high.min(low + (1 << shift));
             }
-            None => return u32::MAX,
+            None => return (u32::MAX, before),
         }
     }
 }

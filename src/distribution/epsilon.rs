@@ -9,6 +9,6 @@ use crate::numeric::natural_logarithm;
 impl Stages<'_, '_, '_> {
     pub(super) fn epsilon(&mut self, epsilon: f32) {
         let threshold = self.logit_of_probability(natural_logarithm(f64::from(epsilon)));
-        self.keep_from(threshold);
+        self.keep_from_with_ties(threshold);
     }
 }

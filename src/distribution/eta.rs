@@ -11,6 +11,6 @@ impl Stages<'_, '_, '_> {
         let ln_epsilon = natural_logarithm(f64::from(epsilon));
         let falling = 0.5 * ln_epsilon - self.statistics().entropy;
         let threshold = self.logit_of_probability(if falling < ln_epsilon { falling } else { ln_epsilon });
-        self.keep_from(threshold);
+        self.keep_from_with_ties(threshold);
     }
 }

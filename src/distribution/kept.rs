@@ -3,7 +3,7 @@
 use super::{Room, Stages, cut, cut_key, list};
 use crate::kernels::{Band, Cut, Moments, RowView, Sums, moments_of_tokens, sums_of_tokens};
 use crate::numeric::{natural_logarithm, rank_key_parts};
-use crate::plan::LIST_LIMIT;
+use crate::plan::{LIST_LIMIT, Profile};
 use crate::types::TokenId;
 
 /// Normaliser and entropy of what is kept.
@@ -80,12 +80,27 @@ impl<'a> Stages<'_, 'a, '_> {
         // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
         let maximum = self.kept.surface.scale.maximum;
         let threshold = if threshold > maximum { maximum } else { threshold };
+        self.threshold = Some(threshold);
         self.keep_to(Cut::at_least(threshold));
+    }
+
+    /// The same; under the profile huggingface what equals the last of the first `min_keep` stays, too, because its epsilon and
+    /// eta compare logits with it.
+    pub(super) fn keep_from_with_ties(&mut self, threshold: f32) {
+        if self.context.plan.config.profile != Profile::HuggingFace || self.min_keep < 2 {
+            return self.keep_from(threshold);
+        }
+        let lowest = match self.kept.listed {
+            Some(count) => rank_key_parts(list::nth_key_or_last(self.min_keep, count, self.room)).0,
+            None => self.first_of_row(self.min_keep).logit,
+        };
+        self.keep_from(if lowest < threshold { lowest } else { threshold });
+        self.threshold = Some(threshold);
     }
 
     /// Keeps the tokens up to `last`, and at least the first `min_keep`.
     pub(super) fn keep_to(&mut self, last: Cut) {
-        let min_keep = self.context.plan.min_keep;
+        let min_keep = self.min_keep;
         match self.kept.listed {
             Some(count) => {
                 let mut last = cut_key(last);
@@ -171,8 +186,48 @@ impl<'a> Stages<'_, 'a, '_> {
             }
             self.kept.listed = Some(left);
         }
-        self.kept.surface.view.band = Some(Band { first, last: Cut::ALL });
+        self.kept.surface.view.band = Some(Band { first, ..Band::ALL });
         self.kept.surface.scale.maximum = first.logit;
         self.sums = None;
+    }
+
+    /// Keeps what lies in a band that contains at least one kept token; from now on masses are relative to the first.
+    pub(super) fn keep_band(&mut self, band: Band) {
+        let maximum = self.kept.surface.scale.maximum;
+        let before = self.kept.band();
+        match self.kept.listed {
+            Some(count) => {
+                let mut left = 0;
+                for i in 0..count {
+                    let key = self.room.keys[i];
+                    let (logit, token) = rank_key_parts(key);
+                    self.room.keys[left] = key;
+                    left += usize::from(band.keeps(logit, token));
+                }
+                self.kept.listed = Some(left);
+                self.kept.cut = list::last_of(left, self.room);
+                self.sums = if left == count { self.sums } else { None };
+            }
+            None => self.set_cut(band.last),
+        }
+        if band.first.logit > maximum || band.first.logit == maximum && band.first_until == TokenId::MAX {
+            return;
+        }
+        // Where an earlier edge has the same logit, the two go together.
+        let token = if before.first.logit == band.first.logit { before.first.token } else { band.first.token };
+        let first = Cut { token: token.max(band.first.token), ..band.first };
+        let edge = Band { first, first_until: band.first_until, ..Band::ALL };
+        self.kept.surface.view.band = Some(edge);
+        let largest = match self.kept.listed {
+            Some(count) => {
+                let highest = self.room.keys[..count].iter().copied().max();
+                rank_key_parts(highest.unwrap_or(0)).0
+            }
+            None => self.kept.surface.largest_in(Band { last: self.kept.cut, ..edge }),
+        };
+        if largest != self.kept.surface.scale.maximum {
+            self.kept.surface.scale.maximum = largest;
+            self.sums = None;
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Stages<'_, '_, '_> {
             }
             kept += 1;
         }
-        let last = work[kept.max(self.context.plan.min_keep).min(count) - 1];
+        let last = work[kept.max(self.min_keep).min(count) - 1];
         self.keep_keys(last, count);
     }
 }

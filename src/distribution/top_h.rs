@@ -9,7 +9,7 @@ use crate::plan::TOP_H_TOKENS;
 
 impl Stages<'_, '_, '_> {
     pub(super) fn top_h(&mut self, top_h: f32) {
-        let min_keep = self.context.plan.min_keep;
+        let min_keep = self.min_keep;
         self.list_first(TOP_H_TOKENS.max(min_keep.min(self.list_room())));
         let count = self.kept.listed.unwrap_or(0);
         self.sort_list(count);

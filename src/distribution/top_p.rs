@@ -44,7 +44,7 @@ impl Stages<'_, '_, '_> {
         let mut mass = 0;
         for (i, &m) in masses[..count].iter().enumerate() {
             mass += m;
-            if mass >= target && i + 1 >= self.context.plan.min_keep {
+            if mass >= target && i + 1 >= self.min_keep {
                 return work[i];
             }
         }

@@ -1,15 +1,50 @@
 //! Locally typical sampling (Meister et al. 2023): tokens whose surprise is nearest the entropy.
 //!
 //! Law: the distance of a token is `f32(|z - c|)`, `c = max + T (ln Z - H)` in f64: the logit whose surprise is the entropy.
-//! Kept are all tokens up to the least distance within which the integer mass reaches `round(p 2^32) / 2^32` of the whole;
-//! tokens of one distance stay or go together. Distances in logits are T times those in nats, so the order is the same.
-//! `min_keep` counts in this order.
+//! Distances in logits are T times those in nats, so the order is the same. Tokens stand in the order of typicality: nearer
+//! first; of one distance those above c before those below, the logit nearer to c first, equal ones by lower id. Kept is the
+//! smallest prefix whose integer mass reaches `round(p 2^32) / 2^32` of the whole, and at least `min_keep` tokens. Under the
+//! profile huggingface all tokens of the last distance that the mass needs stay.
 
-use super::{Stages, cut};
+use super::{Room, Stages, cut};
 use crate::kernels::{Band, Cut, distance_key};
 use crate::logits::Surface;
-use crate::numeric::{nucleus_target, rank_key_parts};
+use crate::numeric::{key_to_logit, nucleus_target, ordered_key, rank_key_parts};
+use crate::plan::Profile;
 use crate::types::TokenId;
+use core::cmp::Ordering;
+
+/// The order of typicality around a centre.
+#[derive(Clone, Copy)]
+struct Order {
+    centre: f64,
+}
+
+impl Order {
+    fn is_above(self, logit: f32) -> bool {
+        f64::from(logit) > self.centre
+    }
+
+    fn key(self, logit: f32) -> u32 {
+        distance_key(logit, self.centre)
+    }
+
+    fn compare(self, a: (f32, TokenId), b: (f32, TokenId)) -> Ordering {
+        let nearer = self.key(a.0).cmp(&self.key(b.0));
+        let side = self.is_above(b.0).cmp(&self.is_above(a.0));
+        let (first, second) = (ordered_key(a.0), ordered_key(b.0));
+        let logit = if self.is_above(a.0) { first.cmp(&second) } else { second.cmp(&first) };
+        nearer.then(side).then(logit).then(a.1.cmp(&b.1))
+    }
+}
+
+fn above(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) + 1)
+}
+
+fn below(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) - 1)
+}
 
 impl Stages<'_, '_, '_> {
     pub(super) fn typical(&mut self, p: u64) {
@@ -17,89 +52,130 @@ impl Stages<'_, '_, '_> {
         let surface = &self.kept.surface;
         let centre =
             f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (statistics.ln_z - statistics.entropy);
-        let min_keep = self.context.plan.min_keep as u64;
-        let limit = match self.kept.listed {
-            Some(count) => self.farthest_of_list(p, count, centre),
-            None => {
-                let view = self.view();
-                let surface = Surface { view, ..*surface };
-                let (total, _) = (surface.kernels).kept_and_total_mass(
-                    &view,
-                    surface.maxima,
-                    self.kept.cut.logit,
-                    surface.scale,
-                    Cut::ALL,
-                );
-                let near = cut::distance_of_mass(&surface, centre, nucleus_target(p, total).max(1), true);
-                if min_keep > 1 { near.max(cut::distance_of_mass(&surface, centre, min_keep, false)) } else { near }
-            }
+        let order = Order { centre };
+        let whole_distances = self.context.plan.config.profile == Profile::HuggingFace;
+        let band = match self.kept.listed {
+            Some(count) => self.typical_of_list(p, count, order, whole_distances),
+            None => self.typical_of_row(p, order, whole_distances),
         };
-        self.keep_near(centre, limit);
+        self.keep_band(band);
     }
 
-    /// The distance key up to which listed tokens stay.
-    fn farthest_of_list(&mut self, p: u64, count: usize, centre: f64) -> u32 {
+    /// The band of the prefix among listed tokens.
+    fn typical_of_list(&mut self, p: u64, count: usize, order: Order, whole_distances: bool) -> Band {
+        let min_keep = self.min_keep;
         let surface = &self.kept.surface;
-        let room = &mut *self.room;
-        // Distance above token order, so that sorting brings the nearest first; the index finds the mass again.
-        for (i, (to, &key)) in room.work.iter_mut().zip(&room.keys[..count]).enumerate() {
-            let logit = rank_key_parts(key).0;
-            room.logits[i] = logit;
-            *to = u64::from(distance_key(logit, centre)) << 32 | i as u64;
+        let Room { keys, work, masses, logits } = &mut *self.room;
+        let work = &mut work[..count];
+        work.copy_from_slice(&keys[..count]);
+        work.sort_unstable_by(|&a, &b| order.compare(rank_key_parts(a), rank_key_parts(b)));
+        for (to, &key) in logits.iter_mut().zip(work.iter()) {
+            *to = rank_key_parts(key).0;
         }
-        let total = surface.kernels.list_masses(&room.logits[..count], surface.scale, &mut room.masses[..count]);
+        let total = surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count]);
         let target = nucleus_target(p, total);
-        let work = &mut room.work[..count];
-        work.sort_unstable();
-        let mut mass = 0;
-        for (i, &entry) in work.iter().enumerate() {
-            mass += room.masses[entry as u32 as usize];
-            if mass >= target && i + 1 >= self.context.plan.min_keep {
-                return (entry >> 32) as u32;
+        let (mut mass, mut kept) = (0, 0);
+        while kept < count && (mass < target || kept == 0) {
+            mass += masses[kept];
+            kept += 1;
+        }
+        if whole_distances {
+            while kept < count && order.key(logits[kept]) == order.key(logits[kept - 1]) {
+                kept += 1;
             }
         }
-        u32::MAX
+        kept = kept.max(min_keep).min(count);
+        let mut band = Band { last: Cut { logit: f32::INFINITY, token: 0 }, ..Band::ALL };
+        let mut highest = (f32::NEG_INFINITY, 0);
+        for (logit, token) in work[..kept].iter().map(|&key| rank_key_parts(key)) {
+            if band.last.keeps(logit, token) {
+                continue;
+            }
+            band.last = Cut { logit, token };
+        }
+        for (logit, token) in work[..kept].iter().map(|&key| rank_key_parts(key)) {
+            if logit > highest.0 || logit == highest.0 && token > highest.1 {
+                highest = (logit, token);
+            }
+        }
+        if kept < count {
+            band.first = Cut { logit: highest.0, token: 0 };
+            band.first_until = highest.1;
+        }
+        band
     }
 
-    /// Keeps the tokens whose distance key is at most `limit`.
-    fn keep_near(&mut self, centre: f64, limit: u32) {
-        let near = |logit: f32| distance_key(logit, centre) <= limit;
-        if let Some(count) = self.kept.listed {
-            let mut left = 0;
-            for i in 0..count {
-                let key = self.room.keys[i];
-                self.room.keys[left] = key;
-                left += usize::from(near(rank_key_parts(key).0));
-            }
-            if left == count {
-                return;
-            }
-            self.kept.listed = Some(left);
-            let keys = &self.room.keys[..left];
-            let part = |key: u64| {
-                let (logit, token) = rank_key_parts(key);
-                Cut { logit, token }
-            };
-            let first = part(keys.iter().copied().max().unwrap_or(0));
-            self.kept.cut = part(keys.iter().copied().min().unwrap_or(0));
-            self.sums = None;
-            if first.logit < self.kept.surface.scale.maximum {
-                self.start_at(Cut { token: 0, ..first });
-            }
-            return;
+    /// The band of the prefix in the row.
+    fn typical_of_row(&mut self, p: u64, order: Order, whole_distances: bool) -> Band {
+        let view = self.view();
+        let surface = Surface { view, ..self.kept.surface };
+        let (total, _) =
+            (surface.kernels).kept_and_total_mass(&view, surface.maxima, self.kept.cut.logit, surface.scale, Cut::ALL);
+        let target = nucleus_target(p, total).max(1);
+        let of_mass = prefix(&surface, order, target, true, whole_distances);
+        if self.min_keep < 2 {
+            return of_mass;
         }
-        // The farthest logits on either side that are near enough, found among all f32: the distance grows away from the
-        // centre, so bisection over ordered keys finds where it passes the limit.
-        let low = cut::lowest_logit(|logit| f64::from(logit) >= centre || near(logit));
-        self.set_cut(Cut::at_least(low));
-        let maximum = self.kept.surface.scale.maximum;
-        if near(maximum) || f64::from(maximum) <= centre {
-            return;
+        let of_count = prefix(&surface, order, self.min_keep as u64, false, false);
+        of_mass.wider(of_count)
+    }
+}
+
+/// The band of the smallest prefix whose mass (number of tokens, unless `weighed`) reaches `target`.
+fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole_distances: bool) -> Band {
+    let kernels = surface.kernels;
+    let (distance, nearer) = cut::distance_of_mass(surface, order.centre, target, weighed);
+    if distance == u32::MAX {
+        return Band::ALL;
+    }
+    // The runs of logits on both sides that are exactly so far, between the nearer and the farther ones.
+    let lower_from = cut::lowest_logit(|z| order.is_above(z) || order.key(z) <= distance);
+    let lower_until = cut::lowest_logit(|z| order.is_above(z) || order.key(z) < distance);
+    let upper_from = cut::lowest_logit(|z| order.is_above(z) && order.key(z) >= distance);
+    let upper_until = cut::lowest_logit(|z| order.is_above(z) && order.key(z) > distance);
+    let from_logit = |logit: f32| u64::from(kernels.kept_count(&surface.view, surface.maxima, Cut::at_least(logit)));
+    let each = |logit: f32| if weighed { surface.scale.mass(logit) } else { 1 };
+    let mut missing = target - nearer;
+    let mut band =
+        Band { first: Cut { logit: below(upper_from), token: 0 }, last: Cut::at_least(lower_until), ..Band::ALL };
+    if whole_distances {
+        band.first.logit = below(upper_until);
+        band.last = Cut::at_least(lower_from);
+        return band;
+    }
+    // Above the centre the lower logits are nearer.
+    let mut from = upper_from;
+    loop {
+        let (higher, count) = (from_logit(upper_until), from_logit(from));
+        if count <= higher {
+            break;
         }
-        let beyond = cut::lowest_logit(|logit| f64::from(logit) > centre && !near(logit));
-        let surface = &self.kept.surface;
-        let band = Band { first: Cut { logit: beyond, token: TokenId::MAX }, last: self.kept.cut };
-        let first = surface.largest_in(band);
-        self.start_at(Cut { logit: first, token: 0 });
+        let logit = cut::nth_token(surface, count).logit;
+        let equal = count - from_logit(above(logit));
+        band.first = Cut { logit, token: 0 };
+        if each(logit) * equal >= missing {
+            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            band.first_until = token.unwrap_or(TokenId::MAX);
+            return band;
+        }
+        missing -= each(logit) * equal;
+        from = above(logit);
+    }
+    // Below it the higher ones.
+    let mut count = from_logit(lower_until);
+    loop {
+        if count >= from_logit(lower_from) {
+            band.last = Cut::at_least(lower_from);
+            return band;
+        }
+        let logit = cut::nth_token(surface, count + 1).logit;
+        let equal = from_logit(logit) - count;
+        if each(logit) * equal >= missing {
+            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            band.last = Cut { logit, token: token.unwrap_or(TokenId::MAX) };
+            return band;
+        }
+        missing -= each(logit) * equal;
+        count += equal;
     }
 }

@@ -21,13 +21,14 @@ impl Stages<'_, '_, '_> {
         } else {
             f32::NEG_INFINITY
         };
+        self.threshold = Some(lowest);
         let likely = self.kept.cut.stricter(Cut::at_least(lowest));
         let (surface, kept) = (&self.kept.surface, self.count());
         let count = match self.kept.listed {
             Some(listed) => self.room.keys[..listed].iter().filter(|&&key| key >= cut_key(likely)).count(),
             None => surface.kernels.kept_count(&surface.view, surface.maxima, likely) as usize,
         };
-        if count < 2 || kept - (count - 1) < self.context.plan.min_keep {
+        if count < 2 || kept - (count - 1) < self.min_keep {
             return;
         }
         let first = match self.kept.listed {

@@ -47,6 +47,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("kept_count", kept_count),
     ("block_masses", block_masses),
     ("block_bounds", block_bounds),
+    ("bounds_below", bounds_below),
     ("list_masses", list_masses),
     ("collect", collect),
     ("bracket_histogram", bracket_histogram),
@@ -190,6 +191,18 @@ fn block_bounds(kernels: Kernels, case: &Case, said: &mut Said) {
         let mut bounds = vec![PAINT; maxima.len() + 16];
         said.0.push(kernels.block_bounds(maxima, scale, &mut bounds));
         said.0.extend(bounds);
+    }
+}
+
+fn bounds_below(kernels: Kernels, case: &Case, said: &mut Said) {
+    for maxima in [&case.maxima[..], whole_vectors(case)] {
+        // Numbers of all sizes, so that no lane can be taken for another, and more than there are maxima.
+        let numbers: Vec<u64> = (0..maxima.len() as u64 + 16)
+            .map(|i| (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (8 + i % 48))
+            .collect();
+        for threshold in thresholds(case) {
+            said.0.push(kernels.bounds_below(maxima, threshold, &numbers));
+        }
     }
 }
 

@@ -134,6 +134,11 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
         let w = weight_of(maximum, scale);
         assert_eq!(bound, if w == 0.0 { 0 } else { weight_to_bound(w) }, "block {block}: {name}");
     }
+    for cut in &case.cuts {
+        let below = bounds.iter().zip(&case.maxima).filter(|(_, maximum)| **maximum < cut.logit);
+        let sum: u64 = below.map(|(bound, _)| bound).sum();
+        assert_eq!(kernels.bounds_below(&case.maxima, cut.logit, &bounds), sum, "{cut:?}: {name}");
+    }
     for &cut in &case.cuts {
         let kept: Vec<u64> = (0..logits.len())
             .map(|token| if keeps(cut, logits[token], token) { mass_of(logits[token], scale) } else { 0 })

@@ -1,6 +1,6 @@
 //! From block maxima to tokens: candidates above a threshold, histograms of a bracket, one token among equals.
 
-use super::block::{Blocks, RowView, Tokens, with_tokens};
+use super::block::{Blocks, RowView};
 use super::mass::{Scale, exponents_and_weights};
 use super::maxima::find_at_least;
 use crate::kernels::lanes::Lanes;
@@ -29,22 +29,7 @@ pub fn collect<L: Lanes>(
     from: Collected,
     keys: &mut [u64],
 ) -> Collected {
-    with_tokens!(view, tokens => typed_collect(lanes, view, tokens, maxima, threshold, strictly, from, keys))
-}
-
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one row, one threshold, one buffer; a struct would only rename them")]
-fn typed_collect<L: Lanes, T: Tokens>(
-    lanes: L,
-    view: &RowView<'_>,
-    tokens: T,
-    maxima: &[f32],
-    threshold: f32,
-    strictly: bool,
-    from: Collected,
-    keys: &mut [u64],
-) -> Collected {
-    let mut blocks = Blocks::new(tokens, view, from.next_block);
+    let mut blocks = Blocks::new(view, from.next_block);
     let mut filled = from.filled;
     let limit = if threshold > f32::MIN { threshold } else { f32::MIN };
     let lowest = lanes.splat(limit);
@@ -96,36 +81,34 @@ pub fn bracket_histogram<L: Lanes>(
     bracket: Bracket,
     bins: &mut [u64; 256],
 ) {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let low = key_to_logit(bracket.low);
-        let high = key_to_logit(bracket.high - 1);
-        let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
-        let mut next = find_at_least(lanes, maxima, 0, low);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
-                if bits == 0 {
-                    continue;
-                }
-                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
-                lanes.store(logits, &mut values);
-                if let Some(scale) = scale {
-                    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
-                }
-                while bits != 0 {
-                    let lane = bits.trailing_zeros() as usize;
-                    let bin = (ordered_key(values[lane]) - bracket.low) >> bracket.shift;
-                    bins[bin as usize] += if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
-                    bits &= bits - 1;
-                }
+    let mut blocks = Blocks::new(view, 0);
+    let low = key_to_logit(bracket.low);
+    let high = key_to_logit(bracket.high - 1);
+    let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
+    let mut next = find_at_least(lanes, maxima, 0, low);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
+            if bits == 0 {
+                continue;
             }
-            next = find_at_least(lanes, maxima, block + 1, low);
+            let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+            lanes.store(logits, &mut values);
+            if let Some(scale) = scale {
+                let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+                lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+            }
+            while bits != 0 {
+                let lane = bits.trailing_zeros() as usize;
+                let bin = (ordered_key(values[lane]) - bracket.low) >> bracket.shift;
+                bins[bin as usize] += if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
+                bits &= bits - 1;
+            }
         }
-    })
+        next = find_at_least(lanes, maxima, block + 1, low);
+    }
 }
 
 /// The key of a token's distance from `centre`: a farther one has a higher key. The distance is taken in f64 and rounded to
@@ -148,83 +131,77 @@ pub fn distance_histogram<L: Lanes>(
     bracket: Bracket,
     bins: &mut [u64; 256],
 ) {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        let lowest = lanes.splat(f32::MIN);
-        let mut next = find_at_least(lanes, maxima, 0, f32::MIN);
-        while let Some(block) = next {
-            if !(masses && scale.is_negligible(maxima[block])) {
-                let quarters = blocks.load(lanes, block);
-                for i in 0..4 {
-                    let logits = quarters[i];
-                    let mut bits = lanes.bits(lanes.ge(logits, lowest));
-                    let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
-                    lanes.store(logits, &mut values);
-                    if masses {
-                        lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let lowest = lanes.splat(f32::MIN);
+    let mut next = find_at_least(lanes, maxima, 0, f32::MIN);
+    while let Some(block) = next {
+        if !(masses && scale.is_negligible(maxima[block])) {
+            let quarters = blocks.load(lanes, block);
+            for i in 0..4 {
+                let logits = quarters[i];
+                let mut bits = lanes.bits(lanes.ge(logits, lowest));
+                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+                lanes.store(logits, &mut values);
+                if masses {
+                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+                }
+                while bits != 0 {
+                    let lane = bits.trailing_zeros() as usize;
+                    let key = distance_key(values[lane], centre);
+                    if key >= bracket.low && key < bracket.high {
+                        let bin = (key - bracket.low) >> bracket.shift;
+                        bins[bin as usize] += if masses { weight_to_mass(weights[lane]) } else { 1 };
                     }
-                    while bits != 0 {
-                        let lane = bits.trailing_zeros() as usize;
-                        let key = distance_key(values[lane], centre);
-                        if key >= bracket.low && key < bracket.high {
-                            let bin = (key - bracket.low) >> bracket.shift;
-                            bins[bin as usize] += if masses { weight_to_mass(weights[lane]) } else { 1 };
-                        }
-                        bits &= bits - 1;
-                    }
+                    bits &= bits - 1;
                 }
             }
-            next = find_at_least(lanes, maxima, block + 1, f32::MIN);
         }
-    })
+        next = find_at_least(lanes, maxima, block + 1, f32::MIN);
+    }
 }
 
 /// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
 #[inline(always)]
 pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let wanted = lanes.splat(logit);
-        let mut left = n;
-        let mut next = find_at_least(lanes, maxima, 0, logit);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                let mut bits = lanes.bits(lanes.eq(logits, wanted));
-                let count = u64::from(bits.count_ones());
-                if left >= count {
-                    left -= count;
-                    continue;
-                }
-                for _ in 0..left {
-                    bits &= bits - 1;
-                }
-                return Some((block * BLOCK + 16 * i) as TokenId + bits.trailing_zeros());
+    let mut blocks = Blocks::new(view, 0);
+    let wanted = lanes.splat(logit);
+    let mut left = n;
+    let mut next = find_at_least(lanes, maxima, 0, logit);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let mut bits = lanes.bits(lanes.eq(logits, wanted));
+            let count = u64::from(bits.count_ones());
+            if left >= count {
+                left -= count;
+                continue;
             }
-            next = find_at_least(lanes, maxima, block + 1, logit);
+            for _ in 0..left {
+                bits &= bits - 1;
+            }
+            return Some((block * BLOCK + 16 * i) as TokenId + bits.trailing_zeros());
         }
-        None
-    })
+        next = find_at_least(lanes, maxima, block + 1, logit);
+    }
+    None
 }
 
 /// The largest logit of a block other than that of `token`, which lies in it; -inf if there is none.
 #[inline(always)]
 pub fn runner_up<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, token: TokenId) -> f32 {
-    with_tokens!(view, tokens => {
-        let masked = lanes.splat(f32::NEG_INFINITY);
-        let mut largest = masked;
-        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
-        for i in 0..4 {
-            let logits = quarters[i];
-            let first = block * BLOCK + 16 * i;
-            let lane = (token as usize).wrapping_sub(first);
-            let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };
-            largest = lanes.max(others, largest);
-        }
-        let mut values = [0.0; 16];
-        lanes.store(largest, &mut values);
-        values.iter().fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest }) + 0.0
-    })
+    let masked = lanes.splat(f32::NEG_INFINITY);
+    let mut largest = masked;
+    let quarters = Blocks::new(view, block).load(lanes, block);
+    for i in 0..4 {
+        let logits = quarters[i];
+        let first = block * BLOCK + 16 * i;
+        let lane = (token as usize).wrapping_sub(first);
+        let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };
+        largest = lanes.max(others, largest);
+    }
+    let mut values = [0.0; 16];
+    lanes.store(largest, &mut values);
+    values.iter().fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest }) + 0.0
 }
