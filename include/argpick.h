@@ -194,8 +194,6 @@
 // The answer is not the one that was recorded: see field.
 #define ARGPICK_DIFFERS_ANSWER 4
 
-typedef struct Option_argpick_trace_sink Option_argpick_trace_sink;
-
 // A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
 // gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
@@ -421,6 +419,9 @@ typedef struct argpick_diagnosis {
   // 0.
   uint32_t reserved1;
 } argpick_diagnosis;
+
+// Takes bytes of a trace, in order; answers 0, or another number if it cannot, and then the trace ends there.
+typedef int32_t (*argpick_trace_sink)(void *context, const void *bytes, size_t size);
 
 // One step of a trace. Set struct_size = sizeof(argpick_step_record) before the call.
 typedef struct argpick_step_record {
@@ -1384,7 +1385,7 @@ argpick_status argpick_diagnose(struct argpick_decoder *decoder,
 // - decoder is a live decoder; sink, unless NULL, can be called with context until the trace is freed; out can be written.
 argpick_status argpick_trace_new(struct argpick_decoder *decoder,
                                  uint32_t parts,
-                                 struct Option_argpick_trace_sink sink,
+                                 argpick_trace_sink sink,
                                  void *context,
                                  struct argpick_trace **out);
 

@@ -240,6 +240,7 @@ fn a_mask_that_is_another_one_is_named() {
     assert_eq!(found.step, at as u64);
     assert!(found.mask.is_some());
     // Left out where the trace does not have it: then nothing was masked, and that is told.
+    let at = inputs.iter().position(|input| input.mask.is_some()).unwrap();
     let trace = Trace::open(&bytes).unwrap();
     let mut replay = Replay::new(trace).unwrap();
     let found = loop {
