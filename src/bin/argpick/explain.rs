@@ -238,7 +238,7 @@ fn print(
 ) -> Result<(), Failure> {
     let position = args.position.unwrap_or(args.generated.len() as u64);
     writeln!(out, "row      {}:{}, {vocab} logits", args.rows.display(), args.row)?;
-    let set = in_force_text(&Config { profile: Profile::Canon, metrics: Metrics::NONE, ..config.clone() });
+    let set = in_force_text(&Config { profile: Profile::Canon, ..config.clone() });
     let set = if set.is_empty() { "defaults".to_owned() } else { set.join(", ") };
     writeln!(out, "options  {set}; seed {}, stream {}, position {position}", config.seed, config.stream)?;
     for side in sides {
@@ -260,15 +260,14 @@ fn print(
     sides.iter().try_for_each(|side| write!(out, " {:>12}", side.profile.name()))?;
     writeln!(out)?;
     for (token, logit) in shown(sides) {
-        write!(out, "{token:>9} {logit:>12.6}")?;
+        let mut line = format!("{token:>9} {logit:>12.6}");
         for side in sides {
             let mark = if side.pick.token == token { "*" } else { " " };
-            match side.probabilities[token as usize] {
-                0.0 if !side.kept.iter().any(|kept| kept.token == token) => write!(out, " {:>11}{mark}", "-")?,
-                probability => write!(out, " {probability:>11.8}{mark}")?,
-            }
+            let is_kept = side.kept.iter().any(|kept| kept.token == token);
+            let probability = side.probabilities[token as usize];
+            line += &if is_kept { format!(" {probability:>11.8}{mark}") } else { format!(" {:>11}{mark}", "-") };
         }
-        writeln!(out)?;
+        writeln!(out, "{}", line.trim_end())?;
     }
     writeln!(out)?;
     for side in sides {
@@ -278,6 +277,7 @@ fn print(
     }
     let [one, other] = sides else { return Ok(()) };
     match parting {
+        None if one.kept.len() == 1 => writeln!(out, "parts    nowhere: both keep the same token alone")?,
         None => writeln!(out, "parts    nowhere: both keep the same {} tokens", one.kept.len())?,
         Some(Parting { token, kept_by, removed_at }) => {
             let (keeps, removes) = (&sides[*kept_by], &sides[1 - *kept_by]);

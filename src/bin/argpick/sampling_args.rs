@@ -162,14 +162,14 @@ pub fn in_force(config: &Config) -> Vec<(&'static str, f64)> {
         .collect()
 }
 
-/// The same as text, named like the options.
+/// The same as text, named like the options; what is reported decides nothing and is left out.
 pub fn in_force_text(config: &Config) -> Vec<String> {
     let text = |(name, value): (&str, f64)| match name {
         "profile" => format!("profile {}", config.profile.name()),
         // The fewest digits that read back the same f32, which all of them are.
         _ => format!("{} {}", name.replace('_', "-"), value as f32),
     };
-    in_force(config).into_iter().map(text).collect()
+    in_force(config).into_iter().filter(|(name, _)| *name != "metrics").map(text).collect()
 }
 
 /// A profile by name; hyphens do for underscores.
