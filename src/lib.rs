@@ -50,6 +50,7 @@
 //! | `std` (default) | weight files by path, writers, `ARGPICK_KERNEL` | memmap2, libc, crc32fast |
 //! | `sandbox` | the n-gram model, its trainer, the default model | sha2; 0.4 MB if the default model is used |
 //! | `cli` | the tool `argpick` | clap, ctrlc, indicatif, plotters, serde_json |
+//! | `parallel` | `decode_batch_parallel`: a batch on several threads | rayon |
 //! | `capi` | the C ABI (`include/argpick.h`); the libraries come from `bindings/c` | exported symbols in whatever links it |
 //! | `cuda` | nothing yet | nothing |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
@@ -97,6 +98,8 @@ pub mod sandbox;
 
 pub mod docs;
 
+#[cfg(feature = "parallel")]
+pub use decoder::decode_batch_parallel;
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, StageReport, Verdict, decode_batch,
     score, softmax, sweep_words,

@@ -14,6 +14,8 @@ mod storage;
 mod sweep;
 
 pub use batch::decode_batch;
+#[cfg(feature = "parallel")]
+pub use batch::decode_batch_parallel;
 pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};

@@ -139,6 +139,7 @@ macro_rules! declare {
             $(
                 #[doc = concat!("The kernel `", stringify!($name), "`; `kernels::generic` has its contract.")]
                 #[inline]
+                #[allow(clippy::too_many_arguments, reason = "mirrors the generic kernel")]
                 pub fn $name(self, $($arg: $type),*) -> $result {
                     // SAFETY: this value was made by `Kernels::new`, which checked that the processor has the level.
                     unsafe { (self.0.$name)($($arg),*) }

@@ -167,8 +167,8 @@ pub trait Lanes: Copy {
     fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
         let bits = self.bits(m);
         let mut sum = 0;
-        for i in 0..16 {
-            sum += if bits >> i & 1 != 0 { numbers[i] } else { 0 };
+        for (i, &number) in numbers.iter().enumerate() {
+            sum += if bits >> i & 1 != 0 { number } else { 0 };
         }
         sum
     }
@@ -179,8 +179,8 @@ pub trait Lanes: Copy {
         let (mut highs, mut lows) = ([0; 16], [0; 16]);
         self.store_u(high, &mut highs);
         self.store_u(low, &mut lows);
-        for i in 0..16 {
-            to[i] = (u64::from(highs[i]) << bits) + u64::from(lows[i]);
+        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
+            *to = (u64::from(high) << bits) + u64::from(low);
         }
     }
 

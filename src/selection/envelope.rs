@@ -197,6 +197,16 @@ fn is_in_nucleus(
         let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
         return below(kept - own, whole);
     }
+    // What stands before the token lies in blocks whose maximum reaches it: few, for most tokens drawn. The other blocks
+    // weigh at least their largest token, a 64th of their bound but for its slack.
+    let (kept, loaded) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
+    let mut others = 0;
+    for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
+        others += if maximum < upto.logit { (bound >> 6).saturating_sub((bound >> 24) + 2) } else { 0 };
+    }
+    if below(kept - own, loaded + others) {
+        return true;
+    }
     for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
         let least = scale.maximum + exponent / scale.scale;
         let rest = kernels.bounds_below(maxima, least, envelope.bounds);

@@ -3,7 +3,7 @@
 //! Outputs are filled with a pattern before the call, so that an entry that one level leaves unwritten is a difference.
 
 use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes};
-use argpick::kernels::{Band, Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite};
+use argpick::kernels::{Band, Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite, RowView};
 use argpick::numeric;
 
 /// Everything that a kernel said.
@@ -51,6 +51,8 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("list_masses", list_masses),
     ("collect", collect),
     ("bracket_histogram", bracket_histogram),
+    ("distance_histogram", distance_histogram),
+    ("moments", moments),
     ("nth_equal", nth_equal),
     ("write_logits", write_logits),
     ("write_probabilities", write_probabilities),
@@ -250,6 +252,44 @@ fn bracket_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
             kernels.bracket_histogram(&case.view(), &case.maxima, weighted, Bracket { low, high, shift }, &mut bins);
             said.0.extend(bins);
         }
+    }
+}
+
+/// The case's row, the whole of it and parts of its order.
+fn banded(case: &Case) -> Vec<RowView<'_>> {
+    let mut views = vec![case.view()];
+    for (i, &first) in case.cuts.iter().enumerate().skip(1) {
+        let last = case.cuts[case.cuts.len() - i];
+        views.push(RowView { band: Some(Band { first, first_until: first.token, last }), ..case.view() });
+        views.push(RowView { band: Some(Band { first, ..Band::ALL }), ..case.view() });
+        views.push(RowView { band: Some(Band { last, ..Band::ALL }), ..case.view() });
+    }
+    views
+}
+
+fn distance_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for view in banded(case) {
+        for centre in [f64::from(scale.maximum), f64::from(scale.maximum) - 2.5] {
+            for (low, shift) in [(0, 24), (0x3f80_0000, 16)] {
+                let bracket = Bracket { low, high: low + (256u32 << (shift - 1)).min(0x3f80_0000), shift };
+                for masses in [false, true] {
+                    let mut bins = [1; 256];
+                    kernels.distance_histogram(&view, &case.maxima, scale, masses, centre, bracket, &mut bins);
+                    said.0.extend(bins);
+                }
+            }
+        }
+    }
+}
+
+fn moments(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    for view in banded(case) {
+        let moments = kernels.moments(&view, scale.maximum);
+        said.0.push(moments.count.into());
+        said.double(moments.sum);
+        said.double(moments.squares);
     }
 }
 

@@ -121,6 +121,7 @@ pub fn distance_key(logit: f32, centre: f64) -> u32 {
 /// Adds each token that takes part and whose [`distance_key`] lies in the bracket to its bin: its mass, or 1 if `masses` is
 /// false. Blocks too light to weigh anything are not read where masses are summed.
 #[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "one row, one bracket, one set of bins")]
 pub fn distance_histogram<L: Lanes>(
     lanes: L,
     view: &RowView<'_>,

@@ -191,7 +191,7 @@ impl Lanes for Avx2 {
             let mut four = _mm256_setzero_si256();
             four_times!(i => {
                 let half = _mm256_castps_si256(m[i / 2]);
-                let half = if i % 2 == 0 { _mm256_castsi256_si128(half) } else { _mm256_extracti128_si256::<1>(half) };
+                let half = if i & 1 == 0 { _mm256_castsi256_si128(half) } else { _mm256_extracti128_si256::<1>(half) };
                 let selected = _mm256_and_si256(_mm256_cvtepi32_epi64(half), _mm256_loadu_si256(from.add(i)));
                 four = _mm256_add_epi64(four, selected);
             });
