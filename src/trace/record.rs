@@ -24,7 +24,7 @@ pub struct StepRecord {
     pub has_numbers: bool,
     /// The numbers that were asked for.
     pub metrics: Metrics,
-    /// The pick, or the status ([`Error::status`]) with which it was refused. What the trace does not have is unknown.
+    /// The pick, or the status ([`Error::status`](crate::Error::status)) with which it was refused. What the trace does not have is unknown.
     pub outcome: core::result::Result<Pick, i32>,
 }
 

@@ -107,7 +107,7 @@ impl Rows {
     /// A row of logits.
     pub fn row(&self, index: usize) -> Result<OwnedRow, String> {
         let bytes = self.bytes_of(index)?;
-        let pairs = || bytes.as_chunks::<2>().0.iter().map(|&pair| pair);
+        let pairs = || bytes.as_chunks::<2>().0.iter().copied();
         Ok(match self.element {
             ElementType::F16 => OwnedRow::F16(pairs().map(f16::from_le_bytes).collect()),
             ElementType::Bf16 => OwnedRow::Bf16(pairs().map(bf16::from_le_bytes).collect()),
