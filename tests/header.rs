@@ -22,6 +22,7 @@ const FILES: &[&str] = &[
     "batch",
     "sweep",
     "query",
+    "explain",
     "weights",
     "logits",
     "score",

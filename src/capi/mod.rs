@@ -21,6 +21,7 @@ pub mod abi;
 pub mod batch;
 pub mod config;
 pub mod decoder;
+pub mod explain;
 mod fault;
 mod guard;
 #[cfg(feature = "capi-test-hooks")]

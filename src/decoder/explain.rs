@@ -42,6 +42,16 @@ impl StageReport {
     /// Reports that a row can have at most.
     pub const MOST: usize = 1 + crate::plan::MAX_STAGES;
 
+    /// Where the run of the order that is kept begins: token and logit. The token need not be one of the row.
+    pub fn first(&self) -> (TokenId, f32) {
+        (self.band.first.token, self.band.first.logit)
+    }
+
+    /// Where it ends: nothing that stands after this in the order is kept.
+    pub fn last(&self) -> (TokenId, f32) {
+        (self.band.last.token, self.band.last.logit)
+    }
+
     /// Whether a token that takes part, with this logit (after penalties and biases), is kept.
     pub fn keeps(&self, token: TokenId, logit: f32) -> bool {
         self.band.keeps(logit, token)

@@ -302,11 +302,39 @@ static void sparse(void) {
   argpick_weights_free(weights);
 }
 
+static void explained(void) {
+  argpick_config config = run_config();
+  config.top_k = 20;
+  config.min_p = 0.5f;
+  argpick_decoder *decoder = new_decoder(&config, VOCAB);
+  argpick_stage stages[ARGPICK_MOST_STAGES];
+  argpick_candidate kept[VOCAB];
+  size_t found = 0, count = 0;
+  OK(argpick_explain(decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, stages, ARGPICK_MOST_STAGES, &found));
+  const char *names[] = {"row", "top_k", "top_p", "min_p"};
+  CHECK(found == 4);
+  for (size_t i = 0; i < found; i++) {
+    CHECK(strcmp(argpick_stage_name(stages[i].stage), names[i]) == 0);
+    CHECK(i == 0 || stages[i].kept <= stages[i - 1].kept);
+  }
+  CHECK(stages[0].kept == VOCAB && isnan(stages[0].parameter) && stages[1].kept == 20 && stages[1].parameter == 20.0);
+  OK(argpick_kept(decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, kept, VOCAB, &count));
+  CHECK(stages[3].kept == count);
+  for (size_t i = 0; i < count; i++) CHECK(kept[i].logit >= stages[3].last_logit && kept[i].logit <= stages[3].first_logit);
+  OK(argpick_explain(decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, NULL, 0, &found));
+  CHECK(found == 4 && strcmp(argpick_stage_name(999), "") == 0);
+  ANSWERS(ARGPICK_ERR_NULL, argpick_explain(decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, NULL, 1, &found));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_explain(decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, stages, 1, NULL));
+  ANSWERS(ARGPICK_ERR_WRONG_LENGTH, argpick_explain(decoder, rows[0], ARGPICK_F32, 1, NULL, 0, stages, 1, &found));
+  argpick_decoder_free(decoder);
+}
+
 int main(void) {
   for (int i = 0; i < STEPS; i++) fill_row(rows[i], VOCAB, 500 + (uint64_t)i);
   recorded_and_replayed();
   differences();
   sparse();
+  explained();
   puts("trace: passed");
   return 0;
 }
