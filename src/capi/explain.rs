@@ -157,7 +157,7 @@ mod tests {
         };
         let configs = [
             Config { dynatemp_range: 0.3, ..everything.clone() },
-            Config { profile: crate::Profile::LlamaCpp, temperature: 0.5, ..Config::default() },
+            Config { profile: crate::Profile::LlamaCpp, temperature: 0.5, top_k: 9, ..Config::default() },
             Config { mirostat: Mirostat::Two, ..everything.clone() },
             Config { mode: Mode::Greedy, ..everything },
         ];
