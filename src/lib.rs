@@ -29,11 +29,13 @@
 //! | `plan` | [`Config`], [`Mode`], [`Metrics`], and what a decoder compiles from them |
 //! | [`weights`] | weight files: `.npz`, `.npy`, `.safetensors`, read where they lie |
 //! | [`logits`] | the sparse head and its training; the first read of a row |
-//! | `constrain` | history, biases, bans, no-repeat window, bitmask |
+//! | `history` | the tokens so far: counts, repetitions, loops, stops, with undo |
+//! | `constrain` | penalties, biases, bans, end tokens, bitmask: what adjusts single logits |
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it; [`Trace`]: the bytes of a recorded run |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `beam` | [`BeamSearch`]: several sequences side by side |
 //! | `replay` | [`Recorder`], [`Replay`]: a run written down, and executed again |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
@@ -78,6 +80,8 @@ pub mod weights;
 
 pub mod logits;
 
+mod history;
+
 mod constrain;
 
 mod distribution;
@@ -87,6 +91,8 @@ mod selection;
 mod trace;
 
 mod decoder;
+
+mod beam;
 
 mod replay;
 
@@ -98,6 +104,7 @@ pub mod sandbox;
 
 pub mod docs;
 
+pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hypothesis};
 #[cfg(feature = "parallel")]
 pub use decoder::decode_batch_parallel;
 pub use decoder::{
@@ -105,6 +112,7 @@ pub use decoder::{
     score, softmax, sweep_words,
 };
 pub use error::{Error, Result};
+pub use history::TextMatch;
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 #[cfg(feature = "std")]

@@ -19,6 +19,8 @@
 
 pub mod abi;
 pub mod batch;
+pub mod beam;
+pub mod beam_step;
 pub mod config;
 pub mod decoder;
 pub mod explain;
@@ -28,6 +30,7 @@ mod guard;
 pub mod hooks;
 pub mod kernels;
 pub mod last_error;
+pub mod lists;
 pub mod logits;
 mod memory;
 pub mod pick;
