@@ -142,6 +142,9 @@
 // No stop string was found.
 #define ARGPICK_NO_STOP UINT32_MAX
 
+// So many stages have room for any configuration, the row itself included.
+#define ARGPICK_MOST_STAGES 14
+
 // The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
 #define ARGPICK_EARLY_STOPPING_NEVER 0
 
@@ -150,8 +153,6 @@
 
 // It ends when as many hypotheses have ended as there are beams.
 #define ARGPICK_EARLY_STOPPING_FULL 2
-// So many stages have room for any configuration, the row itself included.
-#define ARGPICK_MOST_STAGES 14
 
 // Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
 // the file while the weights are open (a mapped file that shrinks ends the process by a signal).
@@ -175,11 +176,6 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
-// A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
-typedef struct argpick_beam argpick_beam;
-
-// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
-// second one gets ARGPICK_ERR_BUSY.
 // Record the numbers of each pick that the metrics asked for.
 #define ARGPICK_TRACE_NUMBERS 1
 
@@ -213,8 +209,11 @@ typedef struct argpick_beam argpick_beam;
 // The answer is not the one that was recorded: see field.
 #define ARGPICK_DIFFERS_ANSWER 4
 
-// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-// gets ARGPICK_ERR_BUSY.
+// A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_beam argpick_beam;
+
+// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+// second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
 
 // A trace being executed again. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
@@ -397,6 +396,31 @@ typedef struct argpick_candidate {
   float logprob;
 } argpick_candidate;
 
+// What is left of a row after a stage. The element of an array, so it never grows.
+//
+// The kept tokens are a run of the order (higher logit first, then lower id), with logits after penalties and biases: none
+// stands before first, none after last. These need not be tokens of the row.
+typedef struct argpick_stage {
+  // Which stage, for argpick_stage_name.
+  uint32_t stage;
+  // How many tokens are kept.
+  uint32_t kept;
+  // The parameter as the stage uses it; NaN where there is none.
+  double parameter;
+  // Their probability in the whole row, after penalties, biases and masks, at the temperature in force.
+  float kept_mass;
+  // The temperature in force after the stage.
+  float temperature;
+  // Where the run begins: the token.
+  uint32_t first_token;
+  // Where the run begins: the logit.
+  float first_logit;
+  // Where the run ends: the token.
+  uint32_t last_token;
+  // Where the run ends: the logit.
+  float last_logit;
+} argpick_stage;
+
 // Everything that decides what a beam search does. Fill it by argpick_beam_config_init, then set what you want.
 typedef struct argpick_beam_config {
   // sizeof(argpick_beam_config), set by argpick_beam_config_init.
@@ -470,30 +494,6 @@ typedef struct argpick_hypothesis {
   // The sum of the log-probabilities of its tokens, in nats.
   double logprob;
 } argpick_hypothesis;
-// What is left of a row after a stage. The element of an array, so it never grows.
-//
-// The kept tokens are a run of the order (higher logit first, then lower id), with logits after penalties and biases: none
-// stands before first, none after last. These need not be tokens of the row.
-typedef struct argpick_stage {
-  // Which stage, for argpick_stage_name.
-  uint32_t stage;
-  // How many tokens are kept.
-  uint32_t kept;
-  // The parameter as the stage uses it; NaN where there is none.
-  double parameter;
-  // Their probability in the whole row, after penalties, biases and masks, at the temperature in force.
-  float kept_mass;
-  // The temperature in force after the stage.
-  float temperature;
-  // Where the run begins: the token.
-  uint32_t first_token;
-  // Where the run begins: the logit.
-  float first_logit;
-  // Where the run ends: the token.
-  uint32_t last_token;
-  // Where the run ends: the logit.
-  float last_logit;
-} argpick_stage;
 
 // Where flat and saturated begin, and the k of top-k accuracy. Set struct_size = sizeof(argpick_diagnosis_limits).
 typedef struct argpick_diagnosis_limits {
@@ -1348,6 +1348,33 @@ argpick_status argpick_probability_of(struct argpick_decoder *decoder,
                                       uint32_t token,
                                       float *probability);
 
+// The name of a stage: the parameter in argpick_config that puts it there; "row" before the first, "greedy" in greedy mode;
+// an empty text for numbers that no stage has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_stage_name(uint32_t stage);
+
+// Lists what each stage in force leaves of a row, in the order in which they run, the row itself first.
+//
+// found is how many reports there are, at most ARGPICK_MOST_STAGES; as many were written as there is room for. With capacity 0,
+// stages may be NULL. Row and mask are as for argpick_decode; nothing is recorded. Costs many passes: it is for questions,
+// not for steps.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; stages has capacity elements that can be
+//   written; found can be written.
+argpick_status argpick_explain(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_stage *stages,
+                               size_t capacity,
+                               size_t *found);
+
 // Fills a configuration: four beams, up to 256 tokens, nothing else.
 //
 // struct_size is sizeof(argpick_beam_config) as the caller's header has it; a smaller size of an earlier release works.
@@ -1513,32 +1540,6 @@ argpick_status argpick_beam_best(const struct argpick_beam *beam,
                                  uint32_t *tokens,
                                  size_t capacity,
                                  struct argpick_hypothesis *hypothesis);
-// The name of a stage: the parameter in argpick_config that puts it there; "row" before the first, "greedy" in greedy mode;
-// an empty text for numbers that no stage has.
-//
-// Never NULL; static text, nothing to free.
-const char *argpick_stage_name(uint32_t stage);
-
-// Lists what each stage in force leaves of a row, in the order in which they run, the row itself first.
-//
-// found is how many reports there are, at most ARGPICK_MOST_STAGES; as many were written as there is room for. With capacity 0,
-// stages may be NULL. Row and mask are as for argpick_decode; nothing is recorded. Costs many passes: it is for questions,
-// not for steps.
-//
-// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
-//
-// Safety:
-// - decoder is a live decoder; logits and mask have as many elements as said; stages has capacity elements that can be
-//   written; found can be written.
-argpick_status argpick_explain(struct argpick_decoder *decoder,
-                               const void *logits,
-                               argpick_dtype dtype,
-                               size_t count,
-                               const uint32_t *mask,
-                               size_t mask_words,
-                               struct argpick_stage *stages,
-                               size_t capacity,
-                               size_t *found);
 
 // Opens a weight file, .npz or .safetensors with arrays W and b; the bytes decide which, not the name.
 //

@@ -61,7 +61,8 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     // A conductor as well, one step further right: it writes down and repeats what a decoder does.
-    ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "trace", "decoder"]]),
+    // The history for its answer about a text.
+    ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "history", "trace", "decoder"]]),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "replay"]]),
     // The rim: it knows the whole library, and nothing knows it.

@@ -443,6 +443,56 @@ fn a_later_configuration_may_need_more_memory() {
 }
 
 #[test]
+fn lists_and_text_of_a_sequence_are_replayed_by_its_state() {
+    let mut numbers = Numbers(12);
+    let config = Config {
+        seed: 6,
+        max_tokens: 60,
+        min_tokens: 2,
+        repetition_penalty: 1.3,
+        dry_multiplier: 0.8,
+        no_repeat_ngram: 3,
+        metrics: Metrics::ALL,
+        ..Config::default()
+    };
+    let rows: Vec<Vec<f32>> = (0..40).map(|_| numbers.row(200)).collect();
+    for kernels in levels() {
+        let mut decoder = Decoder::new_with_kernels(&config, 200, kernels).unwrap();
+        let mut recorder = Recorder::new(Vec::new(), &decoder, TraceParts::default());
+        recorder.prompt(&mut decoder, &[9, 8, 7, 9, 8]).unwrap();
+        decoder.set_end_tokens(&[150, 151]).unwrap();
+        decoder.set_stops(&[&[3, 4], &[60, 61, 62]]).unwrap();
+        decoder.set_breakers(&[&[12]]).unwrap();
+        decoder.set_bad_sequences(&[&[9, 8, 7], &[30]]).unwrap();
+        decoder.set_stop_strings(&[b"xyz"]).unwrap();
+        recorder.whole_state(&mut decoder).unwrap();
+        let mut refused = 0;
+        for (i, row) in rows.iter().enumerate() {
+            match recorder.decode(&mut decoder, row, None) {
+                Ok(_) => {
+                    recorder.push_bytes(&mut decoder, if i == 25 { b"xyz" } else { b"ab" });
+                }
+                Err(error) => {
+                    assert_eq!(error, Error::Finished);
+                    refused += 1;
+                    recorder.undo(&mut decoder, 1).unwrap();
+                }
+            }
+        }
+        assert!(refused >= 1, "the stop string ended it");
+        let bytes = recorder.finish().unwrap();
+        for other in levels() {
+            let mut replay = Replay::new_with_kernels(Trace::open(&bytes).unwrap(), other).unwrap();
+            while replay.next_step().unwrap().is_some() {
+                let row = &rows[replay.steps() as usize];
+                assert_eq!(replay.check(row, None).unwrap(), None, "step {}", replay.steps());
+            }
+            assert_eq!(replay.steps(), rows.len() as u64);
+        }
+    }
+}
+
+#[test]
 fn a_file_stands_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.trace");

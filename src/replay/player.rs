@@ -210,6 +210,10 @@ impl<'t, S: AsRef<[u64]> + AsMut<[u64]>, L: AsMut<[u32]>> Replay<'t, S, L> {
             Record::Configure(config) => self.decoder.reset(Some(&config))?,
             Record::Biases(biases) => self.decoder.set_bias_by(biases.len(), |i| biases.get(i))?,
             Record::State(bytes) => self.decoder.load(bytes)?,
+            // What it answers only matters to a host; whether the sequence has ended shows in the next step.
+            Record::Bytes(bytes) => {
+                self.decoder.push_bytes(bytes);
+            }
             Record::Columns(mut columns) => {
                 self.columns = listed(&mut columns.columns);
                 self.has_values = columns.values().is_some();

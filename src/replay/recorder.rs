@@ -2,12 +2,13 @@
 
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::history::TextMatch;
 use crate::kernels::{Source, with_default_environment};
 use crate::logits::column_sum;
 use crate::plan::Config;
 use crate::trace::digest::{mask_digest, row_digest};
 use crate::trace::{
-    ACCEPT, BANS, NOTE, PROMPT, Pick, SEEK, SHAPE_COLUMNS, SHAPE_MASK, SHAPE_MASK_RECORDED, SHAPE_NUMBERS,
+    ACCEPT, BANS, BYTES, NOTE, PROMPT, Pick, SEEK, SHAPE_COLUMNS, SHAPE_MASK, SHAPE_MASK_RECORDED, SHAPE_NUMBERS,
     SHAPE_RECORDED, STATE, StepParts, TraceSink, TraceWriter, UNDO, is_outcome,
 };
 use crate::types::{Row, TokenId};
@@ -92,6 +93,22 @@ impl<K: TraceSink> Recorder<K> {
         let written = decoder.save(buffer)?;
         self.writer.bytes(STATE, &buffer[..written]);
         Ok(())
+    }
+
+    /// The same through memory of its own.
+    ///
+    /// # Errors
+    /// None: the buffer is large enough.
+    #[cfg(feature = "alloc")]
+    pub fn whole_state<S: AsRef<[u64]> + AsMut<[u64]>>(&mut self, decoder: &mut Decoder<S>) -> Result<()> {
+        let mut buffer = alloc::vec![0; decoder.saved_size()];
+        self.state(decoder, &mut buffer)
+    }
+
+    /// [`Decoder::push_bytes`].
+    pub fn push_bytes<S: AsRef<[u64]> + AsMut<[u64]>>(&mut self, decoder: &mut Decoder<S>, bytes: &[u8]) -> TextMatch {
+        self.writer.bytes(BYTES, bytes);
+        decoder.push_bytes(bytes)
     }
 
     /// A remark for whoever reads the trace; it means nothing to a replay.

@@ -106,6 +106,10 @@ impl<'t> Cursor<'t> {
                 let count = self.length()?;
                 Record::State(self.take(count)?)
             }
+            BYTES => {
+                let count = self.length()?;
+                Record::Bytes(self.take(count)?)
+            }
             COLUMNS => {
                 let count = self.length()?;
                 let has_values = match self.take(1)?[0] {

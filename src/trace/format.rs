@@ -13,6 +13,7 @@
 //!   7 biases        n, (token of 4 bytes, bias f32) each
 //!   8 bans          n, tokens (n each)
 //!   9 state         n, bytes of Decoder::save: everything, other lists included
+//!  10 bytes         n, bytes of the text, as Decoder::push_bytes takes them
 //!  16 columns       n, 0 or 1, columns (n each), with 1 values (f32 each): of the next step's row
 //!  17 mask          n, words (4 bytes each): of the steps from here on that say so
 //!  18 note          n, text in UTF-8
@@ -40,6 +41,7 @@ pub(crate) const CONFIGURE: u8 = 6;
 pub(crate) const BIASES: u8 = 7;
 pub(crate) const BANS: u8 = 8;
 pub(crate) const STATE: u8 = 9;
+pub(crate) const BYTES: u8 = 10;
 pub(crate) const COLUMNS: u8 = 16;
 pub(crate) const MASK: u8 = 17;
 pub(crate) const NOTE: u8 = 18;

@@ -19,7 +19,7 @@ pub(crate) use cursor::is_outcome;
 pub(crate) use fields::field_names;
 pub(crate) use fields::first_difference;
 pub use fields::{FieldDifference, FieldValue};
-pub(crate) use format::{ACCEPT, BANS, NOTE, PROMPT, SEEK, STATE, UNDO};
+pub(crate) use format::{ACCEPT, BANS, BYTES, NOTE, PROMPT, SEEK, STATE, UNDO};
 pub(crate) use format::{SHAPE_COLUMNS, SHAPE_MASK, SHAPE_MASK_RECORDED, SHAPE_NUMBERS, SHAPE_RECORDED};
 pub use pick::{Finish, Pick};
 pub use read::{Records, Trace};

@@ -50,6 +50,8 @@ pub enum Record<'t> {
     Bans(Tokens<'t>),
     /// The decoder's whole state: bytes of `Decoder::save`.
     State(&'t [u8]),
+    /// Bytes of the text of generated tokens, for the stop strings.
+    Bytes(&'t [u8]),
     /// The columns that make the next step's row.
     Columns(Columns<'t>),
     /// A mask, for the steps from here on that say so.
