@@ -22,6 +22,7 @@ pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;
+#[cfg(feature = "capi")]
 pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::{Adjustments, EndRule, Rules};
