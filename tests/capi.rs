@@ -21,6 +21,7 @@ const PROGRAMS: &[&str] = &[
     "beam",
     "sweep",
     "weights",
+    "trace",
     "null",
     "bad_input",
     "no_heap",

@@ -24,11 +24,14 @@ const FILES: &[&str] = &[
     "sweep",
     "query",
     "speculative",
+    "explain",
     "beam",
     "beam_step",
     "weights",
     "logits",
     "score",
+    "trace",
+    "replay",
 ];
 
 fn root() -> &'static Path {

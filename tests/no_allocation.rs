@@ -2,7 +2,10 @@
 
 mod support;
 
-use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Row, decode_batch};
+use argpick::{
+    BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Recorder, Replay, Row, Trace,
+    TraceBuffer, TraceParts, decode_batch,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::generators::{self, MaskKind, Shape, Source};
@@ -201,6 +204,39 @@ fn a_verification_allocates_nothing() {
                 }
             }
         }
+    }
+}
+
+/// Recording into a caller's buffer, reading it and executing it again, all without a heap.
+#[test]
+fn a_trace_in_given_memory_allocates_nothing_at_all() {
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mask = generators::mask(&mut source, MaskKind::Runs, 1_025).expect("a mask");
+    for kernels in report::levels("a_trace_in_given_memory") {
+        let config = report::config(&Settings { top_p: 0.9, no_repeat_window: 3, ..Settings::default() }, Metrics::ALL);
+        let words = Decoder::<Vec<u64>>::storage_words(&config, row.len()).expect("a size");
+        let (mut storage, mut other) = (vec![0u64; words], vec![0u64; words]);
+        let (mut memory, mut lists) = (vec![0u8; 4_000], vec![0u32; 100]);
+        let (calls, steps) = calls_during(|| {
+            let mut decoder = Decoder::new_in(&config, row.len(), kernels, &mut storage[..]).expect("enough memory");
+            let mut recorder = Recorder::new(TraceBuffer::new(&mut memory), &decoder, TraceParts::default());
+            recorder.prompt(&mut decoder, &[1, 2, 3]).expect("a prompt");
+            recorder.set_bias(&mut decoder, &[(7, 1.0), (9, -2.0)]).expect("biases");
+            for _ in 0..4 {
+                recorder.decode(&mut decoder, &row, None).expect("a step");
+                let _ = recorder.decode(&mut decoder, &row, Some(&mask));
+            }
+            recorder.undo(&mut decoder, 1).expect("a token to undo");
+            let buffer = recorder.finish().expect("room");
+            let trace = Trace::open(buffer.bytes()).expect("a trace");
+            let mut replay = Replay::new_in(trace, kernels, &mut other[..], &mut lists[..]).expect("enough memory");
+            while replay.advance().expect("a step").is_some() {
+                assert!(replay.check(&row, None).expect("an answer").is_none());
+            }
+            replay.steps()
+        });
+        assert_eq!((calls, steps), (0, 8), "{}", kernels.level().name());
     }
 }
 

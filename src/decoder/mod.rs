@@ -6,6 +6,7 @@
 pub(crate) mod ahead;
 mod batch;
 mod copy;
+mod explain;
 pub(crate) mod lists;
 mod query;
 mod record;
@@ -18,6 +19,7 @@ mod sweep;
 pub use batch::decode_batch;
 #[cfg(feature = "parallel")]
 pub use batch::decode_batch_parallel;
+pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;

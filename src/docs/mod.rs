@@ -1,5 +1,4 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search,
-//! speculative decoding.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search, speculative decoding, traces.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -18,3 +17,6 @@ pub mod beam {}
 
 #[doc = include_str!("speculative.md")]
 pub mod speculative {}
+
+#[doc = include_str!("replay.md")]
+pub mod replay {}
