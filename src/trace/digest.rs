@@ -143,7 +143,7 @@ mod tests {
         let mut lanes: Vec<u64> = (0..8).map(mix).collect();
         for (j, pair) in words.chunks(2).enumerate() {
             let word = (pair[1] as u64) << 32 | pair[0] as u64;
-            lanes[j % 8] = ((lanes[j % 8] << 23 | lanes[j % 8] >> 41) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            lanes[j % 8] = (lanes[j % 8].rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         let mut digest = valid as u64;
         for lane in lanes {
