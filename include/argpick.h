@@ -142,6 +142,27 @@
 // No stop string was found.
 #define ARGPICK_NO_STOP UINT32_MAX
 
+// The token is picked as argpick_decode picks it; a draft stands if it is that token. For drafts made in any way.
+#define ARGPICK_ACCEPTANCE_MATCH 0
+
+// The drafts were chosen without chance (an argmax, a look-up): one stands with its probability p.
+#define ARGPICK_ACCEPTANCE_CERTAIN 1
+
+// Each draft was drawn from the draft model's q, siblings independently: one stands with probability min(1, p/q).
+#define ARGPICK_ACCEPTANCE_DRAWN 2
+
+// The same with siblings drawn without replacement: none comes twice.
+#define ARGPICK_ACCEPTANCE_WITHOUT_REPLACEMENT 3
+
+// In argpick_drafts.parents: the draft follows what is recorded already. In argpick_verified.node: no draft stands.
+#define ARGPICK_ROOT 4294967295
+
+// The longest path of drafts.
+#define ARGPICK_MAX_DRAFT 64
+
+// The most drafts that may follow one node.
+#define ARGPICK_MAX_SIBLINGS 64
+
 // So many stages have room for any configuration, the row itself included.
 #define ARGPICK_MOST_STAGES 14
 
@@ -395,6 +416,67 @@ typedef struct argpick_candidate {
   // ln of its probability at the configured temperature.
   float logprob;
 } argpick_candidate;
+
+// Drafted tokens, the target model's rows for them, and the draft model's side. Set all of it to 0, then struct_size =
+// sizeof(argpick_drafts) and what there is.
+typedef struct argpick_drafts {
+  // sizeof(argpick_drafts); the caller sets it.
+  uint32_t struct_size;
+  // How the drafts are judged, which must fit how they were made: an ARGPICK_ACCEPTANCE_. In greedy mode all are the same.
+  uint32_t acceptance;
+  // Element type of the target's rows.
+  argpick_dtype dtype;
+  // Element type of the draft model's rows.
+  argpick_dtype draft_dtype;
+  // The drafts.
+  const uint32_t *tokens;
+  // NULL: a chain, each draft follows the one before. Otherwise a tree: parents[i] is the index of the draft that draft i
+  // follows, lower than i, or ARGPICK_ROOT. Siblings are judged in ascending order.
+  const uint32_t *parents;
+  // How many drafts there are. 0 is a plain step.
+  size_t drafts;
+  // drafts + 1 rows of the target: logits[0] is that of the next token, logits[i + 1] that of the token after draft i.
+  const void *const *logits;
+  // Elements of each of these rows: the target's vocabulary.
+  size_t count;
+  // drafts + 1 bitmasks of mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *masks;
+  // Words of each mask.
+  size_t mask_words;
+  // The decoder that drew the drafts, or one configured as it, standing where the target stands, before the drafts; it
+  // goes along and records the same tokens. May be NULL unless drafts were drawn.
+  struct argpick_decoder *draft_decoder;
+  // draft_rows rows of the draft model, numbered as those of the target: draft_logits[0] is the one that the first drafts
+  // were drawn from. Only rows that drafts follow are needed, and only where drafts were drawn.
+  const void *const *draft_logits;
+  // How many they are.
+  size_t draft_rows;
+  // Elements of each of these rows: the draft decoder's vocabulary.
+  size_t draft_count;
+  // draft_rows bitmasks of draft_mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *draft_masks;
+  // Words of each of these masks.
+  size_t draft_mask_words;
+  // Elements of picks: one more than drafts on the longest path, or more.
+  size_t picks;
+} argpick_drafts;
+
+// What a verification comes to. Set struct_size = sizeof(argpick_verified) before the call.
+typedef struct argpick_verified {
+  // sizeof(argpick_verified); the caller sets it.
+  uint32_t struct_size;
+  // Drafts that stand.
+  uint32_t accepted;
+  // Tokens emitted and recorded, so many picks were written: the accepted drafts and, unless one of them ends the
+  // sequence, one token more.
+  uint32_t emitted;
+  // The index of the last draft that stands, or ARGPICK_ROOT; in a tree, its ancestors are the others.
+  uint32_t node;
+  // Whether the sequence ends with the last token, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+  // 0.
+  uint32_t reserved0;
+} argpick_verified;
 
 // What is left of a row after a stage. The element of an array, so it never grows.
 //
@@ -1347,6 +1429,29 @@ argpick_status argpick_probability_of(struct argpick_decoder *decoder,
                                       size_t mask_words,
                                       uint32_t token,
                                       float *probability);
+
+// Verifies drafted tokens: how many of them stand, and which token comes after them. Records all of these.
+//
+// What is emitted has the distribution that argpick_decode would have given, token for token; with
+// ARGPICK_ACCEPTANCE_MATCH and in greedy mode it is the very same tokens. p is the target's distribution after its whole
+// pipeline, q that of draft_decoder. A row is read only when the drafts before it stand. The picks are those of the
+// emitted tokens, numbers included; picks has drafts->picks structs of one size: set struct_size in each that may be
+// written. Everything is borrowed for the call. No memory is allocated.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY (also if both decoders are
+// one), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH (rows, draft rows, picks), ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (acceptance; dtype; parent; draft token: the draft model cannot have drawn it),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (ARGPICK_MAX_DRAFT, ARGPICK_MAX_SIBLINGS, or a history too short to come back),
+// ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, ARGPICK_ERR_FINISHED (either decoder). After any of them both
+// decoders stand where they stood and nothing has been written.
+//
+// Safety:
+// - decoder and drafts->draft_decoder are live decoders; what drafts points to has as many elements as it says; picks has
+//   drafts->picks structs that can be written.
+argpick_status argpick_verify(struct argpick_decoder *decoder,
+                              const struct argpick_drafts *drafts,
+                              struct argpick_pick *picks,
+                              struct argpick_verified *verified);
 
 // The name of a stage: the parameter in argpick_config that puts it there; "row" before the first, "greedy" in greedy mode;
 // an empty text for numbers that no stage has.
