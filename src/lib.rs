@@ -39,7 +39,7 @@
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
-//! step](docs::order).
+//! step](docs::order), [the history](docs::history).
 //!
 //! # Features
 //!

@@ -9,6 +9,7 @@
 //!     pick = decoder.decode(row, mask)                refused -> stop: Refused
 //!     record the step
 //!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text)
+//!     the end is a circle     -> stop: Loop           (with loop_repeats; the pick is part of the text)
 //!     the text grows by pick
 //!     pick is . ! ?           -> stop: Punctuation    (with stop_punct)
 //! ```
@@ -18,7 +19,48 @@ use super::features::shift;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
-use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick};
+use crate::{Config, Decoder, Finish, Kernels, Metrics, Mode, Pick};
+
+/// What the decoder does about repetition; the fields are those of [`Config`]. The words of the prompt that the model can
+/// say count as the prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Repetition {
+    /// Divides positive and multiplies other logits of what was said; 1 = off.
+    pub repetition_penalty: f32,
+    /// Subtracted for each time a class was said; 0 = off.
+    pub frequency_penalty: f32,
+    /// Subtracted if a class was said; 0 = off.
+    pub presence_penalty: f32,
+    /// The penalties see so many of the last classes; 0 = all.
+    pub penalty_window: u32,
+    /// DRY: the penalty of prolonging a repetition; 0 = off.
+    pub dry_multiplier: f32,
+    /// DRY: what each further class multiplies it by.
+    pub dry_base: f32,
+    /// DRY: shorter repetitions are free.
+    pub dry_allowed_length: u32,
+    /// No n-gram of this length twice; 0 = off.
+    pub no_repeat_ngram: u32,
+    /// Ends a text when its end stands so many times in a row; 0 = never.
+    pub loop_repeats: u32,
+}
+
+impl Default for Repetition {
+    fn default() -> Self {
+        let config = Config::default();
+        Repetition {
+            repetition_penalty: config.repetition_penalty,
+            frequency_penalty: config.frequency_penalty,
+            presence_penalty: config.presence_penalty,
+            penalty_window: config.penalty_window,
+            dry_multiplier: config.dry_multiplier,
+            dry_base: config.dry_base,
+            dry_allowed_length: config.dry_allowed_length,
+            no_repeat_ngram: config.no_repeat_ngram,
+            loop_repeats: config.loop_repeats,
+        }
+    }
+}
 
 /// What is asked of a session.
 #[derive(Clone, Debug)]
@@ -39,6 +81,10 @@ pub struct Options {
     pub seed: u64,
     /// The stream of the first text; each later text takes the next one, so that texts differ under one seed.
     pub stream: u64,
+    /// What the decoder does about repetition.
+    pub repetition: Repetition,
+    /// Until so many classes are generated the end of a text is masked; 0 = off.
+    pub min_tokens: u32,
     /// The rules of the text game.
     pub rules: Rules,
     /// How many of the best logits each step reports.
@@ -56,6 +102,8 @@ impl Default for Options {
             min_p: 0.0,
             seed: 0,
             stream: 0,
+            repetition: Repetition::default(),
+            min_tokens: 0,
             rules: Rules::default(),
             top: 8,
         }
@@ -94,6 +142,8 @@ pub enum Stop {
     Punctuation,
     /// The number of steps asked for.
     Steps,
+    /// The end of the text stands so many times in a row as was asked for.
+    Loop,
     /// The rules left nothing to pick.
     Exhausted,
     /// The decoder refused the row.
@@ -101,12 +151,13 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A short name: `end token`, `punctuation`, `steps`, `mask exhausted`, `error`.
+    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `mask exhausted`, `error`.
     pub fn name(&self) -> &'static str {
         match self {
             Stop::EndToken => "end token",
             Stop::Punctuation => "punctuation",
             Stop::Steps => "steps",
+            Stop::Loop => "loop",
             Stop::Exhausted => "mask exhausted",
             Stop::Refused(_) => "error",
         }
@@ -189,10 +240,23 @@ impl<'m> Session<'m> {
             top_k: options.top_k,
             top_p: options.top_p,
             min_p: options.min_p,
+            repetition_penalty: options.repetition.repetition_penalty,
+            frequency_penalty: options.repetition.frequency_penalty,
+            presence_penalty: options.repetition.presence_penalty,
+            penalty_window: options.repetition.penalty_window,
+            dry_multiplier: options.repetition.dry_multiplier,
+            dry_base: options.repetition.dry_base,
+            dry_allowed_length: options.repetition.dry_allowed_length,
+            no_repeat_ngram: options.repetition.no_repeat_ngram,
+            loop_repeats: options.repetition.loop_repeats,
+            min_tokens: options.min_tokens,
             metrics: Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
             ..Config::default()
         };
-        let decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        if let Some(end) = model.class(END) {
+            decoder.set_end_tokens(&[end])?;
+        }
         Ok(Session {
             rules: RuleSets::new(options.rules.clone(), model),
             row: vec![0.0; model.vocab()],
@@ -228,6 +292,8 @@ impl<'m> Session<'m> {
         self.config.stream = self.options.stream.wrapping_add(self.texts);
         self.texts += 1;
         self.decoder.reset(Some(&self.config))?;
+        let said: Vec<u32> = prompt.iter().filter_map(|word| self.model.class(word)).collect();
+        self.decoder.prompt(&said)?;
 
         let stop = loop {
             let step = steps.len() as u32;
@@ -261,6 +327,9 @@ impl<'m> Session<'m> {
             recent = shift(recent, space.id(word));
             if self.options.rules.stop_punct && PUNCTUATION.contains(&word) {
                 break Stop::Punctuation;
+            }
+            if pick.finish == Finish::Loop {
+                break Stop::Loop;
             }
         };
         Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream: self.config.stream })

@@ -3,7 +3,7 @@
 use crate::{Failure, args, document, plot, remark, report};
 use argpick::sandbox::default::CONTEXTS;
 use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
-use argpick::sandbox::session::{Options, Session, Stop, Transcript};
+use argpick::sandbox::session::{Options, Repetition, Session, Stop, Transcript};
 use argpick::sandbox::{Model, contexts, default_model, trace};
 use argpick::{Level, Mode};
 use clap::ValueEnum;
@@ -65,6 +65,51 @@ pub struct Args {
     /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
     #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
     kernel: Option<Level>,
+
+    /// Divide positive logits of what was said by this and multiply the others; 1 = off
+    #[arg(long, alias = "repetition_penalty", value_name = "X", default_value_t = 1.0, help_heading = "Repetition")]
+    repetition_penalty: f32,
+    /// Subtract this from a logit for each time its word was said
+    #[arg(
+        long,
+        alias = "frequency_penalty",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
+    frequency_penalty: f32,
+    /// Subtract this from a logit if its word was said
+    #[arg(
+        long,
+        alias = "presence_penalty",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
+    presence_penalty: f32,
+    /// The penalties see the last N words, those of the prompt among them; 0 = all
+    #[arg(long, alias = "penalty_window", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    penalty_window: u32,
+    /// DRY: subtract this, times --dry-base for each further word, where a word would prolong a repetition; 0 = off
+    #[arg(long, alias = "dry_multiplier", value_name = "X", default_value_t = 0.0, help_heading = "Repetition")]
+    dry_multiplier: f32,
+    /// See --dry-multiplier
+    #[arg(long, alias = "dry_base", value_name = "X", default_value_t = 1.75, help_heading = "Repetition")]
+    dry_base: f32,
+    /// DRY: repetitions of fewer words are free
+    #[arg(long, alias = "dry_allowed_length", value_name = "N", default_value_t = 2, help_heading = "Repetition")]
+    dry_allowed_length: u32,
+    /// No N words in a row twice; 0 = off
+    #[arg(long, alias = "no_repeat_ngram", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    no_repeat_ngram: u32,
+    /// End a text when its end stands N times in a row; 0 = never
+    #[arg(long, alias = "loop_repeats", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    loop_repeats: u32,
+    /// No end token before N tokens are generated; --min-steps also keeps off punctuation
+    #[arg(long, alias = "min_tokens", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    min_tokens: u32,
 
     /// No text ends before this step
     #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
@@ -213,6 +258,18 @@ fn options(args: &Args, model: &Model) -> Options {
         min_p: args.min_p,
         seed: args.seed,
         stream: args.stream,
+        repetition: Repetition {
+            repetition_penalty: args.repetition_penalty,
+            frequency_penalty: args.frequency_penalty,
+            presence_penalty: args.presence_penalty,
+            penalty_window: args.penalty_window,
+            dry_multiplier: args.dry_multiplier,
+            dry_base: args.dry_base,
+            dry_allowed_length: args.dry_allowed_length,
+            no_repeat_ngram: args.no_repeat_ngram,
+            loop_repeats: args.loop_repeats,
+        },
+        min_tokens: args.min_tokens,
         top: args.top.unwrap_or(8) as usize,
         rules: Rules {
             min_steps: args.min_steps,
