@@ -35,6 +35,7 @@
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `beam` | [`BeamSearch`]: several sequences side by side |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
@@ -90,6 +91,8 @@ mod trace;
 
 mod decoder;
 
+mod beam;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -98,6 +101,7 @@ pub mod sandbox;
 
 pub mod docs;
 
+pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hypothesis};
 #[cfg(feature = "parallel")]
 pub use decoder::decode_batch_parallel;
 pub use decoder::{

@@ -23,6 +23,8 @@ const FILES: &[&str] = &[
     "batch",
     "sweep",
     "query",
+    "beam",
+    "beam_step",
     "weights",
     "logits",
     "score",

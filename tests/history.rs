@@ -63,7 +63,7 @@ fn any_config(source: &mut Source) -> Config {
 const ENDS: [(End, Finish); 5] = [
     (End::No, Finish::None),
     (End::Length, Finish::Length),
-    (End::EndToken, Finish::EndToken),
+    (End::Token, Finish::EndToken),
     (End::Stop, Finish::Stop),
     (End::Loop, Finish::Loop),
 ];

@@ -3,7 +3,7 @@
 //! Data flows one way, and a room knows only rooms to its left:
 //!
 //! ```text
-//! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder
+//! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder > beam
 //! sandbox is a client of what is public; src/bin/argpick is another crate and sees nothing else
 //! ```
 //! The test reads text, not types: comments and strings are blanked, then every path that begins with `crate::` is
@@ -41,10 +41,29 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
             &["kernels", "plan", "weights", "logits", "history", "constrain", "distribution", "selection", "trace"],
         ],
     ),
+    // A conductor as well: it runs many beams, and a decoder beside each.
+    (
+        "beam",
+        &[
+            GROUND,
+            &[
+                "kernels",
+                "plan",
+                "weights",
+                "logits",
+                "history",
+                "constrain",
+                "distribution",
+                "selection",
+                "trace",
+                "decoder",
+            ],
+        ],
+    ),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace"]]),
     // The rim: it knows the whole library, and nothing knows it.
-    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace"]]),
+    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam"]]),
     ("docs", &[]),
 ];
 

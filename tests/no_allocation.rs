@@ -2,7 +2,7 @@
 
 mod support;
 
-use argpick::{Decoder, Metrics, Pick, Row, decode_batch};
+use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Row, decode_batch};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::generators::{self, MaskKind, Shape, Source};
@@ -147,6 +147,48 @@ fn a_batch_and_a_softmax_allocate_nothing() {
     assert_eq!(calls_during(|| argpick::softmax(&mut row, 0.7).expect("a row")).0, 0);
 }
 
+/// Everything that the history keeps, and all lists: recording, undoing and steps allocate nothing.
+#[test]
+fn a_history_allocates_nothing() {
+    let config = argpick::Config {
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.1,
+        dry_multiplier: 0.5,
+        no_repeat_ngram: 3,
+        no_repeat_window: 2,
+        loop_repeats: 50,
+        min_tokens: 3,
+        length_decay_factor: 1.01,
+        history_capacity: 64,
+        metrics: Metrics::ALL,
+        ..argpick::Config::default()
+    };
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mut decoder = Decoder::new(&config, row.len()).expect("a decoder");
+    let mut bytes = vec![0; 1 << 16];
+    let (calls, ()) = calls_during(|| {
+        decoder.set_end_tokens(&[1, 2]).expect("end tokens");
+        decoder.set_stops(&[&[3, 4], &[5]]).expect("stops");
+        decoder.set_breakers(&[&[6], &[7, 8]]).expect("breakers");
+        decoder.set_bad_sequences(&[&[9, 10], &[11]]).expect("bad sequences");
+        decoder.set_sequence_bias(&[(&[9, 12], 1.0), (&[13], -1.0)]).expect("biased sequences");
+        decoder.set_forced(&[(5, 14)]).expect("forced tokens");
+        decoder.set_stop_strings(&[b"never", b"ever"]).expect("stop strings");
+        decoder.prompt(&[20, 21, 20, 21, 20]).expect("a prompt");
+        for i in 0..200u32 {
+            decoder.accept(&[20 + i % 5, 30 + i % 7]).expect("tokens");
+            decoder.push_bytes(b"eve");
+            decoder.evaluate(&row, None).expect("a step");
+            decoder.undo(1).expect("a token");
+        }
+        let written = decoder.save(&mut bytes).expect("room");
+        decoder.load(&bytes[..written]).expect("a saved decoder");
+        decoder.reset(None).expect("a reset");
+    });
+    assert_eq!(calls, 0);
+}
+
 /// A decoder in the caller's memory allocates nothing even to be made.
 #[test]
 fn a_decoder_in_given_memory_allocates_nothing_at_all() {
@@ -163,5 +205,57 @@ fn a_decoder_in_given_memory_allocates_nothing_at_all() {
         let mut owned = Decoder::new_with_kernels(&config, row.len(), kernels).expect("a decoder");
         assert!(report::first_difference(&pick, &owned.decode(&row, None).expect("a step")).is_none());
         assert_eq!(calls, 0, "{}", kernels.level().name());
+    }
+}
+
+/// A beam search, with and without decoders beside it: no step allocates, nor does reading what it found.
+#[test]
+fn a_beam_search_allocates_nothing() {
+    let mut source = Source::new(13);
+    let rows: Vec<Vec<f32>> = (0..12).map(|_| generators::row(&mut source, Shape::Ties, 5_003)).collect();
+    let mask = vec![0x7fff_fffeu32; 5_003usize.div_ceil(32)];
+    for kernels in report::levels("a_beam_search_allocates_nothing") {
+        for profile in [Profile::Canon, Profile::HuggingFace, Profile::Vllm] {
+            let config = BeamConfig {
+                profile,
+                beams: 6,
+                groups: if profile == Profile::Canon { 3 } else { 1 },
+                max_tokens: 9,
+                min_tokens: 3,
+                end_tokens: &[5, 17],
+                length_penalty: 0.6,
+                ..BeamConfig::default()
+            };
+            let words = BeamSearch::<Vec<u64>>::storage_words(&config, 5_003).expect("a size");
+            let mut storage = vec![0; words];
+            let beside = Config { no_repeat_window: 4, ..Config::default() };
+            let mut decoders: Vec<Decoder> =
+                (0..6).map(|_| Decoder::new_with_kernels(&beside, 5_003, kernels).expect("a decoder")).collect();
+            let views: Vec<Row> = rows.iter().map(Row::from).collect();
+            let masks = vec![Some(&mask[..]); rows.len()];
+            let (calls, told) = calls_during(|| {
+                let mut search = BeamSearch::new_in(&config, 5_003, kernels, &mut storage[..]).expect("enough memory");
+                let mut next = [Continuation::default(); 18];
+                let mut tokens = [0; 9];
+                let mut told = 0;
+                for with_decoders in [false, true] {
+                    while !search.is_finished() {
+                        let (rows, masks) = (&views[..search.live()], &masks[..search.live()]);
+                        let step = match with_decoders {
+                            true => search.step_with_decoders(&mut decoders, rows, masks, &mut next),
+                            false => search.step(rows, masks, &mut next),
+                        };
+                        step.expect("a step");
+                    }
+                    for rank in 0..search.hypotheses() {
+                        told += search.hypothesis_tokens(rank, &mut tokens).expect("room");
+                    }
+                    search.reset(None).expect("the same again");
+                }
+                told
+            });
+            assert!(told >= 12);
+            assert_eq!(calls, 0, "{profile:?}, {}", kernels.level().name());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::{argpick_config, config_of};
 use super::fault::Fault;
-use super::guard::{Gate, call, readable, slice, writable};
+use super::guard::{Gate, Pass, call, readable, slice, writable};
 use super::memory::{Home, Words, check_memory, end};
 use super::status::argpick_status;
 use crate::decoder::Decoder;
@@ -27,6 +27,74 @@ const _: () = assert!(align_of::<argpick_decoder>() == super::abi::ARGPICK_MEMOR
 impl argpick_decoder {
     fn new(home: Home, inner: Decoder<Words>) -> Self {
         argpick_decoder { gate: Gate::new("decoder"), home, inner: UnsafeCell::new(inner) }
+    }
+}
+
+/// Several decoders, entered at once. A panic meanwhile poisons them all.
+pub(super) struct Entered<'a> {
+    handles: &'a [*mut argpick_decoder],
+    inside: usize,
+}
+
+impl<'a> Entered<'a> {
+    /// Enters them all, or none. A handle that stands in the list twice is busy with itself.
+    ///
+    /// # Safety
+    /// Each handle, unless NULL, is a live one.
+    pub unsafe fn all(handles: &'a [*mut argpick_decoder]) -> Result<Self, Fault> {
+        let mut entered = Entered { handles, inside: 0 };
+        for &handle in handles {
+            let pass = readable(handle, "decoders[i]").and_then(|()| {
+                // SAFETY: not NULL and aligned, and a live handle by the caller's word.
+                unsafe { &(*handle).gate }.exclusive()
+            });
+            match pass {
+                Ok(pass) => pass.put_down(),
+                Err(fault) => {
+                    entered.leave();
+                    return Err(fault);
+                }
+            }
+            entered.inside += 1;
+        }
+        Ok(entered)
+    }
+
+    fn passes(&mut self, end: impl Fn(Pass<'_>)) {
+        for &handle in &self.handles[..core::mem::take(&mut self.inside)] {
+            // SAFETY: we are inside, so it is a live handle.
+            end(Pass::taken_up(unsafe { &(*handle).gate }));
+        }
+    }
+
+    /// Leaves them all.
+    pub fn leave(mut self) {
+        self.passes(|pass| pass.leave());
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// The decoders of these indices, which differ.
+    pub fn two(&mut self, a: usize, b: usize) -> (&mut Decoder<Words>, &mut Decoder<Words>) {
+        assert!(a != b && a < self.inside && b < self.inside, "{a} and {b} of {}", self.inside);
+        // SAFETY: we are inside of both alone. They are not the same: nobody gets into a handle twice.
+        unsafe { (&mut *(*self.handles[a]).inner.get(), &mut *(*self.handles[b]).inner.get()) }
+    }
+
+    /// The decoder of this index.
+    pub fn one(&mut self, index: usize) -> &mut Decoder<Words> {
+        assert!(index < self.inside, "{index} of {}", self.inside);
+        // SAFETY: we are inside alone.
+        unsafe { &mut *(*self.handles[index]).inner.get() }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.passes(|pass| drop(pass));
     }
 }
 

@@ -19,6 +19,8 @@
 
 pub mod abi;
 pub mod batch;
+pub mod beam;
+pub mod beam_step;
 pub mod config;
 pub mod decoder;
 mod fault;

@@ -23,6 +23,9 @@ pub(crate) struct Rules {
     pub spares_end_tokens: bool,
     /// vLLM looks for bad sequences among generated tokens only.
     pub bad_in_generated: bool,
+    /// Taken off each logit before all rules and added again after them: what makes it a log-probability, in beams of
+    /// Hugging Face.
+    pub shift: f64,
 }
 
 /// What a step does to end tokens.
@@ -67,12 +70,22 @@ impl Rules {
             bias_limit: if vllm { 100.0 } else { f32::INFINITY },
             spares_end_tokens: config.profile == Profile::HuggingFace,
             bad_in_generated: vllm,
+            shift: 0.0,
         }
     }
 
     /// The logit after everything but masks.
     #[inline]
     pub fn apply(&self, logit: f32, found: &Found, end: EndRule) -> f32 {
+        if self.shift != 0.0 {
+            let shifted = (f64::from(logit) - self.shift) as f32;
+            return (f64::from(self.apply_as_given(shifted, found, end)) + self.shift) as f32;
+        }
+        self.apply_as_given(logit, found, end)
+    }
+
+    #[inline]
+    fn apply_as_given(&self, logit: f32, found: &Found, end: EndRule) -> f32 {
         let mut logit = logit;
         if self.bias_first {
             logit = self.add_bias(logit, found);

@@ -13,7 +13,7 @@ impl Stages<'_, '_, '_> {
         let count = f64::from(moments.count);
         let mean = moments.sum / count;
         let variance = moments.squares / count - mean * mean;
-        if !(variance < f64::INFINITY) {
+        if variance.is_nan() || variance == f64::INFINITY {
             return;
         }
         let sigma = square_root(if variance > 0.0 { variance } else { 0.0 });

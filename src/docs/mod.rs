@@ -1,4 +1,4 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step, the history.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, the history, beam search.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -14,3 +14,6 @@ pub mod order {}
 
 #[doc = include_str!("history.md")]
 pub mod history {}
+
+#[doc = include_str!("beam.md")]
+pub mod beam {}

@@ -125,6 +125,10 @@ int main(void) {
   NULL_REFUSED("mask", argpick_top(decoder, row, ARGPICK_F32, VOCAB, NULL, 2, candidates, 4, &size));
   NULL_REFUSED("candidates", argpick_top(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, NULL, 4, &size));
   NULL_REFUSED("found", argpick_top(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, NULL));
+  NULL_REFUSED("found", argpick_top_raw(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, NULL));
+  NULL_REFUSED("decoder", argpick_top_raw(NULL, row, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, &size));
+  NULL_REFUSED("logits", argpick_top_raw(decoder, NULL, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, &size));
+  NULL_REFUSED("candidates", argpick_top_raw(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, NULL, 4, &size));
   NULL_REFUSED("decoder", argpick_kept(NULL, row, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, &size));
   NULL_REFUSED("logits", argpick_kept(decoder, NULL, ARGPICK_F32, VOCAB, NULL, 0, candidates, 4, &size));
   NULL_REFUSED("mask", argpick_kept(decoder, row, ARGPICK_F32, VOCAB, NULL, 2, candidates, 4, &size));

@@ -40,7 +40,7 @@ pub struct Adjusted {
 pub enum End {
     No,
     Length,
-    EndToken,
+    Token,
     Stop,
     Loop,
 }
@@ -229,7 +229,7 @@ impl Naive {
         let config = &self.config;
         let held_off = config.profile != Profile::HuggingFace && next.generated() < config.min_tokens.into();
         if !held_off && self.end_tokens.contains(&token) {
-            return End::EndToken;
+            return End::Token;
         }
         let said = next.tokens(next.run().min(self.capacity() + 1));
         if !held_off && self.stops.iter().any(|stop| said.ends_with(stop)) {
