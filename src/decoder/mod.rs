@@ -20,6 +20,7 @@ pub use batch::decode_batch_parallel;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;
+#[cfg(feature = "capi")]
 pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::{Adjustments, EndRule, Rules};

@@ -209,8 +209,8 @@ void questions() {
 
 void sweeps() {
   argpick::config config;
-  argpick::decoder decoder(config, 6);
-  const std::array<float, 6> logits{0.5f, 3.0f, 2.5f, -1.0f, 1.0f, 2.9f};
+  const argpick::decoder decoder = argpick::decoder::create(config, 6);
+  const std::array<float, 6> row{0.5f, 3.0f, 2.5f, -1.0f, 1.0f, 2.9f};
   argpick::sweep sweep;
   config.mode = ARGPICK_MODE_GREEDY;
   sweep.add(config);
@@ -218,20 +218,20 @@ void sweeps() {
   config.top_k = 2;
   config.metrics = ARGPICK_METRIC_KEPT;
   sweep.add(config);
-  sweep.run(decoder, logits);
+  sweep.run(decoder, row);
   CHECK(sweep.size() == 2 && sweep.picks()[0].token == 1 && sweep.picks()[1].kept == 2);
   CHECK(sweep.kept(0)[0] == 1u << 1 && sweep.kept(1)[0] == (1u << 1 | 1u << 5));
   config.top_p = 3.0f;
   sweep.add(config);
-  CHECK(thrown([&] { sweep.run(decoder, logits); }) == ARGPICK_ERR_INVALID_PARAMETER);
+  CHECK(thrown([&] { sweep.run(decoder, row); }) == ARGPICK_ERR_INVALID_PARAMETER);
 
-  argpick::decoder biased(argpick::config(), 6);
+  argpick::decoder biased = argpick::decoder::create(argpick::config(), 6);
   const std::array<std::uint32_t, 1> token{1};
   const std::array<float, 1> bias{-5.0f};
   biased.set_bias(token, bias);
   std::array<argpick_candidate, 1> best;
-  CHECK(biased.top(logits, best) == 1 && best[0].token == 5);
-  CHECK(biased.top_raw(logits, best) == 1 && best[0].token == 1);
+  CHECK(biased.top(row, best) == 1 && best[0].token == 5);
+  CHECK(biased.top_raw(row, best) == 1 && best[0].token == 1);
 }
 
 void batches() {
