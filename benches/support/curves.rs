@@ -57,6 +57,7 @@ const OVER_VOCABULARY: [&str; 7] = ["greedy", "chain", "min-p", "full", "top-p",
 const SIZES: [usize; 11] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 65_536, 131_072, 262_144, 524_288, 1_048_576];
 
 impl Curves {
+    /// Adds a point to a curve; returns the median time.
     fn point(
         &self,
         curve: &mut Curve,
@@ -64,14 +65,14 @@ impl Curves {
         per: usize,
         subject: Result<Subject, argpick::Error>,
         logits: &[f32],
-    ) -> Result<(), String> {
+    ) -> Result<f64, String> {
         let mut subject = subject.map_err(|error| format!("{}: {error}", curve.name))?;
         subject.check(logits)?;
         let measured = Measured::new(&mut subject, self.reader, self.rounds);
         let us = |nanoseconds: u64| nanoseconds as f64 / 1000.0 / per as f64;
         curve.times.push((at, us(measured.stage.minimum)));
         curve.floors.push((at, us(measured.floor.minimum)));
-        Ok(())
+        Ok(us(measured.stage.median))
     }
 
     fn configured(&self, config: Config, logits: &[f32]) -> Result<Subject, argpick::Error> {
@@ -119,15 +120,20 @@ impl Curves {
     pub fn over_p(&self, rows: &[Named<'_>]) -> Result<Figure, String> {
         let mut curves = Vec::new();
         for (name, logits) in rows {
-            let (mut top_p, mut min_p) = (Curve::new(format!("top-p, {name}")), Curve::new(format!("min-p, {name}")));
+            let mut top_p = Curve::new(format!("top-p, {name}"));
+            // A lone nucleus has a fast way and a slow one: the fastest call alone would hide how often each is taken.
+            let mut middle = Curve::new(format!("top-p, {name}, median"));
+            let mut min_p = Curve::new(format!("min-p, {name}"));
             for p in [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] {
                 let at = f64::from(p);
                 let nucleus = Config { top_p: p, ..stages::sampling() };
-                self.point(&mut top_p, at, 1, self.configured(nucleus, logits), logits)?;
+                let median = self.point(&mut top_p, at, 1, self.configured(nucleus, logits), logits)?;
+                middle.times.push((at, median));
                 let threshold = Config { min_p: p, ..stages::sampling() };
                 self.point(&mut min_p, at, 1, self.configured(threshold, logits), logits)?;
             }
-            curves.extend([top_p, min_p]);
+            middle.floors.clone_from(&top_p.floors);
+            curves.extend([top_p, middle, min_p]);
         }
         let title = format!("Time of top-p and min-p against p, {}", tokens(rows));
         Ok(Figure { file: "p", title, axis: "p", is_logarithmic: false, curves })

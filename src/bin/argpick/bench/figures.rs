@@ -33,7 +33,7 @@ pub fn write(
             _ => curves.over_batch(&named)?,
         };
         let subtitle = format!(
-            "{processor}, {}, hot, the fastest of {} rounds; dashed: the bare reading in the same rounds",
+            "{processor}, {}, hot, the fastest of {} rounds unless said otherwise; dashed: the bare reading in the same rounds",
             curves.level, curves.rounds
         );
         let path = folder.join(format!("{}-{}.svg", figure.file, curves.level));
@@ -64,13 +64,15 @@ fn draw(figure: &Figure, subtitle: &str) -> Result<String, String> {
     };
     let (from, to) = span(|point| point.0);
     let (least, most) = span(|point| point.1);
-    let times = (least / 1.3..most * 1.3).log_scale();
     svg(HEIGHT, &figure.title, subtitle, |area| {
         let (chart, legend) = area.split_horizontally(WIDTH - LEGEND);
-        if figure.is_logarithmic {
-            draw_curves(&chart, figure, (from..to).log_scale(), times)?;
-        } else {
-            draw_curves(&chart, figure, 0.0..to, times)?;
+        let (powers, times) = ((from..to).log_scale(), (least / 1.3..most * 1.3).log_scale());
+        // Within one power of ten an axis of powers has hardly a label.
+        match (figure.is_logarithmic, most / least < 12.0) {
+            (true, true) => draw_curves(&chart, figure, powers, 0.0..most * 1.1)?,
+            (true, false) => draw_curves(&chart, figure, powers, times)?,
+            (false, true) => draw_curves(&chart, figure, 0.0..to, 0.0..most * 1.1)?,
+            (false, false) => draw_curves(&chart, figure, 0.0..to, times)?,
         }
         let style = (FONT, 13).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
         for (index, (curve, colour)) in figure.curves.iter().zip(COLOURS.iter().cycle()).enumerate() {
