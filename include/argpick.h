@@ -139,6 +139,42 @@
 // The sequence ends with this token: it runs in a circle, loop_repeats times.
 #define ARGPICK_FINISH_LOOP 4
 
+// No stop string was found.
+#define ARGPICK_NO_STOP UINT32_MAX
+
+// The token is picked as argpick_decode picks it; a draft stands if it is that token. For drafts made in any way.
+#define ARGPICK_ACCEPTANCE_MATCH 0
+
+// The drafts were chosen without chance (an argmax, a look-up): one stands with its probability p.
+#define ARGPICK_ACCEPTANCE_CERTAIN 1
+
+// Each draft was drawn from the draft model's q, siblings independently: one stands with probability min(1, p/q).
+#define ARGPICK_ACCEPTANCE_DRAWN 2
+
+// The same with siblings drawn without replacement: none comes twice.
+#define ARGPICK_ACCEPTANCE_WITHOUT_REPLACEMENT 3
+
+// In argpick_drafts.parents: the draft follows what is recorded already. In argpick_verified.node: no draft stands.
+#define ARGPICK_ROOT 4294967295
+
+// The longest path of drafts.
+#define ARGPICK_MAX_DRAFT 64
+
+// The most drafts that may follow one node.
+#define ARGPICK_MAX_SIBLINGS 64
+
+// So many stages have room for any configuration, the row itself included.
+#define ARGPICK_MOST_STAGES 14
+
+// The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
+#define ARGPICK_EARLY_STOPPING_NEVER 0
+
+// It ends when no beam would be among them if it ended at its present length.
+#define ARGPICK_EARLY_STOPPING_HEURISTIC 1
+
+// It ends when as many hypotheses have ended as there are beams.
+#define ARGPICK_EARLY_STOPPING_FULL 2
+
 // Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
 // the file while the weights are open (a mapped file that shrinks ends the process by a signal).
 #define ARGPICK_WEIGHTS_COPY 1
@@ -161,9 +197,51 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
-// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-// gets ARGPICK_ERR_BUSY.
+// Record the numbers of each pick that the metrics asked for.
+#define ARGPICK_TRACE_NUMBERS 1
+
+// Record the masks themselves, each when it changes, so that a replay need not be given them.
+#define ARGPICK_TRACE_MASKS 2
+
+// Record the columns of sparse steps, so that a replay needs only the weights.
+#define ARGPICK_TRACE_COLUMNS 4
+
+// Record everything.
+#define ARGPICK_TRACE_ALL 7
+
+// The step was recorded in the decoder, not only evaluated.
+#define ARGPICK_STEP_RECORDED 1
+
+// The columns that make the step's row are in the trace: argpick_replay_check_sparse needs only the weights.
+#define ARGPICK_STEP_COLUMNS 2
+
+// The step had a mask.
+#define ARGPICK_STEP_MASK 4
+
+// The step's mask is in the trace, so that none need be given.
+#define ARGPICK_STEP_MASK_RECORDED 8
+
+// The row is not the one that was recorded.
+#define ARGPICK_DIFFERS_ROW 1
+
+// The mask is not the one that was recorded.
+#define ARGPICK_DIFFERS_MASK 2
+
+// The answer is not the one that was recorded: see field.
+#define ARGPICK_DIFFERS_ANSWER 4
+
+// A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_beam argpick_beam;
+
+// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+// second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
+
+// A trace being executed again. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_replay argpick_replay;
+
+// A run of one decoder, being recorded. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_trace argpick_trace;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
 //
@@ -339,6 +417,166 @@ typedef struct argpick_candidate {
   float logprob;
 } argpick_candidate;
 
+// Drafted tokens, the target model's rows for them, and the draft model's side. Set all of it to 0, then struct_size =
+// sizeof(argpick_drafts) and what there is.
+typedef struct argpick_drafts {
+  // sizeof(argpick_drafts); the caller sets it.
+  uint32_t struct_size;
+  // How the drafts are judged, which must fit how they were made: an ARGPICK_ACCEPTANCE_. In greedy mode all are the same.
+  uint32_t acceptance;
+  // Element type of the target's rows.
+  argpick_dtype dtype;
+  // Element type of the draft model's rows.
+  argpick_dtype draft_dtype;
+  // The drafts.
+  const uint32_t *tokens;
+  // NULL: a chain, each draft follows the one before. Otherwise a tree: parents[i] is the index of the draft that draft i
+  // follows, lower than i, or ARGPICK_ROOT. Siblings are judged in ascending order.
+  const uint32_t *parents;
+  // How many drafts there are. 0 is a plain step.
+  size_t drafts;
+  // drafts + 1 rows of the target: logits[0] is that of the next token, logits[i + 1] that of the token after draft i.
+  const void *const *logits;
+  // Elements of each of these rows: the target's vocabulary.
+  size_t count;
+  // drafts + 1 bitmasks of mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *masks;
+  // Words of each mask.
+  size_t mask_words;
+  // The decoder that drew the drafts, or one configured as it, standing where the target stands, before the drafts; it
+  // goes along and records the same tokens. May be NULL unless drafts were drawn.
+  struct argpick_decoder *draft_decoder;
+  // draft_rows rows of the draft model, numbered as those of the target: draft_logits[0] is the one that the first drafts
+  // were drawn from. Only rows that drafts follow are needed, and only where drafts were drawn.
+  const void *const *draft_logits;
+  // How many they are.
+  size_t draft_rows;
+  // Elements of each of these rows: the draft decoder's vocabulary.
+  size_t draft_count;
+  // draft_rows bitmasks of draft_mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *draft_masks;
+  // Words of each of these masks.
+  size_t draft_mask_words;
+  // Elements of picks: one more than drafts on the longest path, or more.
+  size_t picks;
+} argpick_drafts;
+
+// What a verification comes to. Set struct_size = sizeof(argpick_verified) before the call.
+typedef struct argpick_verified {
+  // sizeof(argpick_verified); the caller sets it.
+  uint32_t struct_size;
+  // Drafts that stand.
+  uint32_t accepted;
+  // Tokens emitted and recorded, so many picks were written: the accepted drafts and, unless one of them ends the
+  // sequence, one token more.
+  uint32_t emitted;
+  // The index of the last draft that stands, or ARGPICK_ROOT; in a tree, its ancestors are the others.
+  uint32_t node;
+  // Whether the sequence ends with the last token, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+  // 0.
+  uint32_t reserved0;
+} argpick_verified;
+
+// What is left of a row after a stage. The element of an array, so it never grows.
+//
+// The kept tokens are a run of the order (higher logit first, then lower id), with logits after penalties and biases: none
+// stands before first, none after last. These need not be tokens of the row.
+typedef struct argpick_stage {
+  // Which stage, for argpick_stage_name.
+  uint32_t stage;
+  // How many tokens are kept.
+  uint32_t kept;
+  // The parameter as the stage uses it; NaN where there is none.
+  double parameter;
+  // Their probability in the whole row, after penalties, biases and masks, at the temperature in force.
+  float kept_mass;
+  // The temperature in force after the stage.
+  float temperature;
+  // Where the run begins: the token.
+  uint32_t first_token;
+  // Where the run begins: the logit.
+  float first_logit;
+  // Where the run ends: the token.
+  uint32_t last_token;
+  // Where the run ends: the logit.
+  float last_logit;
+} argpick_stage;
+
+// Everything that decides what a beam search does. Fill it by argpick_beam_config_init, then set what you want.
+typedef struct argpick_beam_config {
+  // sizeof(argpick_beam_config), set by argpick_beam_config_init.
+  uint32_t struct_size;
+  // Whose rules of scoring and ending hold: ARGPICK_PROFILE_CANON, _HUGGINGFACE or _VLLM.
+  uint32_t profile;
+  // Sequences that are followed side by side, 1 to 1024.
+  uint32_t beams;
+  // Groups of equal size that the beams are divided into; later ones avoid the tokens of earlier ones. 0: 1.
+  uint32_t groups;
+  // What a candidate loses, when it is chosen, for each beam of an earlier group with the same token; 0 or more.
+  float diversity_penalty;
+  // A hypothesis is ranked by its sum of log-probabilities divided by its length to this power, -16 to 16.
+  float length_penalty;
+  // Divides the logits: finite, above 0; 1 where the profile is not canon.
+  float temperature;
+  // When the search ends before max_tokens: an ARGPICK_EARLY_STOPPING_.
+  uint32_t early_stopping;
+  // End tokens are masked until so many tokens are generated.
+  uint32_t min_tokens;
+  // Beams that are so long are hypotheses, 1 to 2^20.
+  uint32_t max_tokens;
+  // Hypotheses that are told about, up to beams. 0: beams.
+  uint32_t n_best;
+  // Tokens of the prompt: vLLM counts them in the length.
+  uint32_t prompt_length;
+  // Only ids below this take part, up to the vocabulary. 0: all.
+  uint32_t valid_vocab;
+  // 0.
+  uint32_t reserved1;
+} argpick_beam_config;
+
+// Where a search stands. Set struct_size = sizeof(argpick_beam_state) before the call.
+typedef struct argpick_beam_state {
+  // sizeof(argpick_beam_state); the caller sets it.
+  uint32_t struct_size;
+  // Beams that go on: so many rows the next step takes. 1 before the first step, 0 when the search is finished.
+  uint32_t live;
+  // Beams that ended with the last step, after the live ones in its continuations.
+  uint32_t ended;
+  // Tokens of each live beam.
+  uint32_t length;
+  // Hypotheses that argpick_beam_best can tell.
+  uint32_t hypotheses;
+  // Continuations that argpick_beam_step wants room for.
+  uint32_t outputs;
+} argpick_beam_state;
+
+// A beam and the token it goes on with, or ends with. The element of an array, so it never grows.
+typedef struct argpick_beam_continuation {
+  // The index of the beam among the rows of the step.
+  uint32_t parent;
+  // Its token.
+  uint32_t token;
+  // The sum of the log-probabilities of its tokens, this one included, in nats.
+  double score;
+} argpick_beam_continuation;
+
+// A sequence that has ended. Set struct_size = sizeof(argpick_hypothesis) before the call.
+typedef struct argpick_hypothesis {
+  // sizeof(argpick_hypothesis); the caller sets it.
+  uint32_t struct_size;
+  // Generated tokens, the end token included.
+  uint32_t length;
+  // Why it ended: ARGPICK_FINISH_END_TOKEN or ARGPICK_FINISH_LENGTH.
+  uint32_t finish;
+  // 0.
+  uint32_t reserved1;
+  // What it is ranked by: logprob divided by the length to the power length_penalty.
+  double score;
+  // The sum of the log-probabilities of its tokens, in nats.
+  double logprob;
+} argpick_hypothesis;
+
 // Where flat and saturated begin, and the k of top-k accuracy. Set struct_size = sizeof(argpick_diagnosis_limits).
 typedef struct argpick_diagnosis_limits {
   // sizeof(argpick_diagnosis_limits); the caller sets it.
@@ -380,6 +618,61 @@ typedef struct argpick_diagnosis {
   // 0.
   uint32_t reserved1;
 } argpick_diagnosis;
+
+// Takes bytes of a trace, in order; answers 0, or another number if it cannot, and then the trace ends there.
+typedef int32_t (*argpick_trace_sink)(void *context, const void *bytes, size_t size);
+
+// One step of a trace. Set struct_size = sizeof(argpick_step_record) before the call.
+typedef struct argpick_step_record {
+  // sizeof(argpick_step_record); the caller sets it.
+  uint32_t struct_size;
+  // 1, or 0 at the end of the trace: then the rest means nothing.
+  uint32_t is_there;
+  // Which step it is, from 0.
+  uint64_t step;
+  // The position that its random numbers came from.
+  uint64_t position;
+  // The digest of its row.
+  uint64_t row_digest;
+  // The digest of its mask; 0 without one.
+  uint64_t mask_digest;
+  // ARGPICK_STEP_ flags.
+  uint32_t flags;
+  // ARGPICK_OK, or the status with which the step was refused.
+  int32_t status;
+  // The token picked; UINT32_MAX if it was refused.
+  uint32_t token;
+  // Whether the sequence ended with it, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+} argpick_step_record;
+
+// What differs in a step. Set struct_size = sizeof(argpick_difference) before the call.
+typedef struct argpick_difference {
+  // sizeof(argpick_difference); the caller sets it.
+  uint32_t struct_size;
+  // ARGPICK_DIFFERS_ flags; 0: row, mask and answer are those recorded, bit for bit.
+  uint32_t differs;
+  // The step, from 0.
+  uint64_t step;
+  // Its position, as recorded.
+  uint64_t position;
+  // The digest of the row recorded; 0 unless it differs.
+  uint64_t recorded_row;
+  // That of the row given.
+  uint64_t found_row;
+  // The digest of the mask recorded; 0 unless it differs.
+  uint64_t recorded_mask;
+  // That of the mask given.
+  uint64_t found_mask;
+  // The first field of the answer that differs, for argpick_field_name; 0 for none.
+  uint32_t field;
+  // 0.
+  uint32_t reserved0;
+  // The field as recorded.
+  double recorded;
+  // The field as it came out.
+  double found;
+} argpick_difference;
 
 // Done.
 #define ARGPICK_OK 0
@@ -615,7 +908,7 @@ argpick_status argpick_decoder_init(void *memory,
                                     uint32_t vocab,
                                     struct argpick_decoder **out);
 
-// Makes a second decoder on the heap in the same state: configuration, position, history, biases and bans.
+// Makes a second decoder on the heap in the same state: configuration, position, history, biases, bans and all other lists.
 //
 // From then on the two have nothing in common. With the same seed, stream and position both pick the same tokens from the
 // same rows; argpick_decoder_reset or argpick_decoder_seek parts them.
@@ -628,13 +921,13 @@ argpick_status argpick_decoder_init(void *memory,
 argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
                                      struct argpick_decoder **out);
 
-// Starts a new sequence: history and position are cleared, biases and bans stay.
+// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay.
 //
 // config NULL: the configuration stays. Otherwise config is in force from now on; the vocabulary stays. A decoder on the
 // heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_STRUCT_SIZE,
-// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for the biases or bans),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for what is set),
 // ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
 //
 // Safety:
@@ -642,7 +935,8 @@ argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
 argpick_status argpick_decoder_reset(struct argpick_decoder *decoder,
                                      const struct argpick_config *config);
 
-// Records tokens of the prompt: they enter the history but are not counted as generated.
+// Records tokens of the prompt: they enter the history but are not counted as generated. A sequence that had ended by an
+// end token, a stop or a loop goes on after them.
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
@@ -659,7 +953,10 @@ argpick_status argpick_decoder_prompt(struct argpick_decoder *decoder,
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
-// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if they are more than max_tokens leaves.
+// What mirostat and adaptive-p have learnt stays as it was, and the running sum of log-probabilities is NaN from then on.
+//
+// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if the sequence has ended, if they are more than
+// max_tokens leaves, or if an end token or a stop sequence ends it before the last of them.
 //
 // Safety:
 // - decoder is a live decoder; tokens points to count ids.
@@ -668,6 +965,9 @@ argpick_status argpick_decoder_accept(struct argpick_decoder *decoder,
                                       size_t count);
 
 // Takes back the last count generated tokens, as if they had not been recorded; a sequence that had ended goes on.
+//
+// Tokens generated before the last token of a prompt stay. At least the last 1,024 others can be taken back (or
+// history_capacity, if that is less), and more as long as the history has not been filled that far.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_UNDO_TOO_FAR
 // (index = tokens that can be undone).
@@ -732,6 +1032,143 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
                                         const uint32_t *tokens,
                                         size_t count);
 
+// Replaces the end tokens: each ends the sequence when it is generated, unless min_tokens forbids.
+//
+// A token may stand in the list more than once. A count of 0 removes all, tokens may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_set_end_tokens(struct argpick_decoder *decoder,
+                                              const uint32_t *tokens,
+                                              size_t count);
+
+// Replaces the stop sequences: the sequence ends when generated tokens end with one of them.
+//
+// tokens holds the tokens of all sequences one after the other, token_count of them; lengths says how many belong to each
+// of the count sequences. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to token_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (a sequence of length 0), ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_stops(struct argpick_decoder *decoder,
+                                         const uint32_t *tokens,
+                                         size_t token_count,
+                                         const uint32_t *lengths,
+                                         size_t count);
+
+// Replaces DRY's breakers: no repetition counts across one of them, and a token that is one alone is never penalised.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_breakers(struct argpick_decoder *decoder,
+                                            const uint32_t *tokens,
+                                            size_t token_count,
+                                            const uint32_t *lengths,
+                                            size_t count);
+
+// Replaces the bad sequences: where the history ends with all of one but its last token, that token is masked.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_bad_sequences(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 size_t count);
+
+// Replaces the biased sequences: where the history ends with all of one but its last token, the bias is added to the logit
+// of that token; several add up.
+//
+// The arrays are those of argpick_decoder_set_stops, and biases has count elements.
+//
+// Statuses: those of argpick_decoder_set_stops; ARGPICK_ERR_INVALID_PARAMETER also for a bias that is NaN or +inf.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths and biases to count elements each.
+argpick_status argpick_decoder_set_sequence_bias(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 const float *biases,
+                                                 size_t count);
+
+// Replaces the forced tokens: tokens[i] is picked as generated token number positions[i], counted from 0.
+//
+// The step is then one under a bitmask that allows this token alone: no other rule of the decoder applies, the margin is
+// +inf, the probability 1. Where the row has the token at -inf, or the caller's mask excludes it, everything is masked. A
+// count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (a position that is named twice),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; positions and tokens point to count elements each.
+argpick_status argpick_decoder_set_forced(struct argpick_decoder *decoder,
+                                          const uint64_t *positions,
+                                          const uint32_t *tokens,
+                                          size_t count);
+
+// Replaces the stop strings, which argpick_decoder_push_bytes looks for; the text begins anew.
+//
+// bytes holds the bytes of all strings one after the other, byte_count of them; lengths says how many belong to each of
+// the count strings. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to byte_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (a string of length 0),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to byte_count bytes, lengths to count numbers.
+argpick_status argpick_decoder_set_stop_strings(struct argpick_decoder *decoder,
+                                                const void *bytes,
+                                                size_t byte_count,
+                                                const uint32_t *lengths,
+                                                size_t count);
+
+// Hands over the bytes of the last generated token, for the stop strings; in pieces if need be.
+//
+// stop: the number of the stop string that the text contains, or ARGPICK_NO_STOP. held_back: how many bytes at the end of
+// the text are not to be shown; with a stop all from its beginning on, else those that may yet become one. A stop string
+// ends the sequence, but none does that is complete before min_tokens tokens are generated. The text begins with the first
+// token generated after a prompt. A size of 0 only asks, bytes may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes; stop and held_back can be written.
+argpick_status argpick_decoder_push_bytes(struct argpick_decoder *decoder,
+                                          const void *bytes,
+                                          size_t size,
+                                          uint32_t *stop,
+                                          size_t *held_back);
+
+// Tells why the sequence has ended, as far as tokens and bytes were recorded: ARGPICK_FINISH_NONE if it goes on.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; finish can be written.
+argpick_status argpick_decoder_finish(const struct argpick_decoder *decoder,
+                                      uint32_t *finish);
+
 // Tells how many bytes argpick_decoder_save would write now.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
@@ -740,7 +1177,7 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
 // - decoder is a live decoder; size can be written.
 argpick_status argpick_decoder_saved_size(struct argpick_decoder *decoder, size_t *size);
 
-// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+// Writes the decoder's state to bytes: configuration, position, history, biases, bans and all other lists.
 //
 // size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
 // are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.
@@ -941,6 +1378,22 @@ argpick_status argpick_top(struct argpick_decoder *decoder,
                            size_t capacity,
                            size_t *found);
 
+// The same of the row as given, at temperature 1: without penalties, biases and bans.
+//
+// Statuses: those of argpick_top. Nothing is written then.
+//
+// Safety:
+// - As for argpick_top.
+argpick_status argpick_top_raw(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_candidate *candidates,
+                               size_t capacity,
+                               size_t *found);
+
 // Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
 //
 // logprob is among the kept tokens. found is how many are kept, which may be more than capacity: then capacity were
@@ -976,6 +1429,222 @@ argpick_status argpick_probability_of(struct argpick_decoder *decoder,
                                       size_t mask_words,
                                       uint32_t token,
                                       float *probability);
+
+// Verifies drafted tokens: how many of them stand, and which token comes after them. Records all of these.
+//
+// What is emitted has the distribution that argpick_decode would have given, token for token; with
+// ARGPICK_ACCEPTANCE_MATCH and in greedy mode it is the very same tokens. p is the target's distribution after its whole
+// pipeline, q that of draft_decoder. A row is read only when the drafts before it stand. The picks are those of the
+// emitted tokens, numbers included; picks has drafts->picks structs of one size: set struct_size in each that may be
+// written. Everything is borrowed for the call. No memory is allocated.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY (also if both decoders are
+// one), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH (rows, draft rows, picks), ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (acceptance; dtype; parent; draft token: the draft model cannot have drawn it),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (ARGPICK_MAX_DRAFT, ARGPICK_MAX_SIBLINGS, or a history too short to come back),
+// ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, ARGPICK_ERR_FINISHED (either decoder). After any of them both
+// decoders stand where they stood and nothing has been written.
+//
+// Safety:
+// - decoder and drafts->draft_decoder are live decoders; what drafts points to has as many elements as it says; picks has
+//   drafts->picks structs that can be written.
+argpick_status argpick_verify(struct argpick_decoder *decoder,
+                              const struct argpick_drafts *drafts,
+                              struct argpick_pick *picks,
+                              struct argpick_verified *verified);
+
+// The name of a stage: the parameter in argpick_config that puts it there; "row" before the first, "greedy" in greedy mode;
+// an empty text for numbers that no stage has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_stage_name(uint32_t stage);
+
+// Lists what each stage in force leaves of a row, in the order in which they run, the row itself first.
+//
+// found is how many reports there are, at most ARGPICK_MOST_STAGES; as many were written as there is room for. With capacity 0,
+// stages may be NULL. Row and mask are as for argpick_decode; nothing is recorded. Costs many passes: it is for questions,
+// not for steps.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; stages has capacity elements that can be
+//   written; found can be written.
+argpick_status argpick_explain(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_stage *stages,
+                               size_t capacity,
+                               size_t *found);
+
+// Fills a configuration: four beams, up to 256 tokens, nothing else.
+//
+// struct_size is sizeof(argpick_beam_config) as the caller's header has it; a smaller size of an earlier release works.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE.
+//
+// Safety:
+// - config points to struct_size bytes that can be written.
+argpick_status argpick_beam_config_init(struct argpick_beam_config *config,
+                                        uint32_t struct_size);
+
+// Makes a beam search on the heap for rows of vocab logits, 1 to 2^22. It is freed by argpick_beam_free.
+//
+// end_tokens are the tokens that end a beam: up to 64, each once; none: NULL and 0. They are copied.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED,
+// ARGPICK_ERR_INVALID_PARAMETER (name and value in argpick_last_error), ARGPICK_ERR_NOT_IN_PROFILE,
+// ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_DUPLICATE_TOKEN and ARGPICK_ERR_CAPACITY_EXCEEDED (end tokens),
+// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and ARGPICK_ERR_UNKNOWN_KERNEL (see argpick_kernel). Not in a
+// library without a heap.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; end_tokens points to end_count ids; out can be
+//   written.
+argpick_status argpick_beam_new(const struct argpick_beam_config *config,
+                                uint32_t vocab,
+                                const uint32_t *end_tokens,
+                                size_t end_count,
+                                struct argpick_beam **out);
+
+// Ends a beam search; NULL is allowed and does nothing. The memory of one made by argpick_beam_init is the caller's again.
+//
+// A search that another thread is using is not freed: it leaks, and argpick_last_error says so (ARGPICK_ERR_BUSY).
+//
+// Safety:
+// - beam is NULL or a live search; it is not used after this call.
+void argpick_beam_free(struct argpick_beam *beam);
+
+// The memory in bytes that argpick_beam_init needs for this configuration, vocabulary and number of end tokens.
+//
+// Statuses: those of argpick_beam_new about its arguments.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; end_tokens points to end_count ids; size can be
+//   written.
+argpick_status argpick_beam_size(const struct argpick_beam_config *config,
+                                 uint32_t vocab,
+                                 const uint32_t *end_tokens,
+                                 size_t end_count,
+                                 size_t *size);
+
+// Makes a beam search in memory of the caller's: no heap is used, then or later.
+//
+// memory is aligned to ARGPICK_MEMORY_ALIGNMENT and has size bytes, at least what argpick_beam_size says; what they contain
+// does not matter. It stays where it is and is the search's alone until argpick_beam_free; then, or when it is simply not
+// used any more, it is the caller's again. More memory than needed leaves room for a reset.
+//
+// Statuses: those of argpick_beam_new without ARGPICK_ERR_OUT_OF_MEMORY; ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes
+// needed).
+//
+// Safety:
+// - memory points to size bytes that nobody else uses; config, end_tokens and out as for argpick_beam_new.
+argpick_status argpick_beam_init(void *memory,
+                                 size_t size,
+                                 const struct argpick_beam_config *config,
+                                 uint32_t vocab,
+                                 const uint32_t *end_tokens,
+                                 size_t end_count,
+                                 struct argpick_beam **out);
+
+// Starts a search anew.
+//
+// config NULL: the configuration and the end tokens stay, end_tokens is not looked at. Otherwise both are in force from now
+// on; the vocabulary stays. A search on the heap gets more memory if it needs it; one in memory of the caller's must have
+// been given enough.
+//
+// Statuses: those of argpick_beam_new about its arguments; ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
+//
+// Safety:
+// - beam is a live search; config is NULL or points to a struct that is as long as its struct_size says; end_tokens points
+//   to end_count ids.
+argpick_status argpick_beam_reset(struct argpick_beam *beam,
+                                  const struct argpick_beam_config *config,
+                                  const uint32_t *end_tokens,
+                                  size_t end_count);
+
+// Tells where a search stands.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (state->struct_size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - beam is a live search; state->struct_size bytes can be written.
+argpick_status argpick_beam_inspect(const struct argpick_beam *beam,
+                                    struct argpick_beam_state *state);
+
+// Takes a row of logits for each live beam and chooses how the search goes on.
+//
+// Row i is logits[i] (count elements of type dtype, count the search's vocabulary), under masks[i] (mask_words words; NULL:
+// no mask); rows is the number of live beams, 1 at the first step. masks may be NULL: no row has one. Rows and masks are as
+// for argpick_decode, but a row with nothing left only gives up its beam, unless that is so for all.
+//
+// decoder_count is 0 (decoders may be NULL then), or the number of the configuration's beams: one decoder for each, of equal
+// capacities. Row i is then adjusted as decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor
+// divided by its temperature), and what ends its sequence ends the beam. Afterwards decoders[i] has the state of the decoder
+// of beam i's parent and has accepted its token.
+//
+// next has capacity elements, at least state.outputs. First come the beams that go on, state->live of them: beam i of the
+// next step continues beam next[i].parent of this one with next[i].token. Then come those that ended, state->ended of them.
+// No memory is allocated and no system call is made.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (state->struct_size), ARGPICK_ERR_BUSY (also a
+// decoder that stands in the list twice), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER
+// (dtype; decoders that differ), ARGPICK_ERR_NOT_IN_PROFILE (penalties), ARGPICK_ERR_INVALID_LOGIT (the row is in
+// argpick_last_error), ARGPICK_ERR_EVERYTHING_MASKED (no beam has a token left), ARGPICK_ERR_FINISHED. After any of them the
+// search, the decoders and the outputs are as they were.
+//
+// Safety:
+// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders points to decoder_count
+//   live decoders; next has capacity elements and state->struct_size bytes that can be written.
+argpick_status argpick_beam_step(struct argpick_beam *beam,
+                                 const void *const *logits,
+                                 argpick_dtype dtype,
+                                 size_t count,
+                                 size_t rows,
+                                 const uint32_t *const *masks,
+                                 size_t mask_words,
+                                 struct argpick_decoder *const *decoders,
+                                 size_t decoder_count,
+                                 struct argpick_beam_continuation *next,
+                                 size_t capacity,
+                                 struct argpick_beam_state *state);
+
+// Writes the tokens of a live beam: as many as state.length says.
+//
+// tokens may be NULL if capacity and length are 0. score is the sum of the log-probabilities.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER
+// (there is no such beam), ARGPICK_ERR_WRONG_LENGTH (index = the capacity needed).
+//
+// Safety:
+// - beam is a live search; tokens has capacity elements that can be written, and so can score.
+argpick_status argpick_beam_tokens(const struct argpick_beam *beam,
+                                   uint32_t index,
+                                   uint32_t *tokens,
+                                   size_t capacity,
+                                   double *score);
+
+// Tells the hypothesis of a rank, 0 the best, and writes its tokens, hypothesis->length of them.
+//
+// At any time: before the search is finished it is the best so far. With capacity 0 only hypothesis is written, and tokens
+// may be NULL.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (hypothesis->struct_size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (there are not so many), ARGPICK_ERR_WRONG_LENGTH (index = the
+// capacity needed).
+//
+// Safety:
+// - beam is a live search; tokens has capacity elements and hypothesis->struct_size bytes that can be written.
+argpick_status argpick_beam_best(const struct argpick_beam *beam,
+                                 uint32_t rank,
+                                 uint32_t *tokens,
+                                 size_t capacity,
+                                 struct argpick_hypothesis *hypothesis);
 
 // Opens a weight file, .npz or .safetensors with arrays W and b; the bytes decide which, not the name.
 //
@@ -1274,6 +1943,258 @@ argpick_status argpick_diagnose(struct argpick_decoder *decoder,
                                 const struct argpick_diagnosis_limits *limits,
                                 uint32_t *verdicts,
                                 struct argpick_diagnosis *diagnosis);
+
+// Begins a trace of a decoder as it is now: its whole state stands at the beginning.
+//
+// From here on the host does what it does to the decoder through the functions below, each of which does the same as the
+// decoder's own and then writes it down. A sink that fails does not disturb the run: the trace ends there, and
+// argpick_trace_finish says so.
+//
+// parts are ARGPICK_TRACE_ flags. sink gets the bytes as they come, with context; NULL keeps them in memory, until
+// argpick_trace_finish hands them out. It is called inside of the functions below and must not use the trace or the decoder.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_RESERVED (parts),
+// ARGPICK_ERR_OUT_OF_MEMORY. Not in a library without a heap.
+//
+// Safety:
+// - decoder is a live decoder; sink, unless NULL, can be called with context until the trace is freed; out can be written.
+argpick_status argpick_trace_new(struct argpick_decoder *decoder,
+                                 uint32_t parts,
+                                 argpick_trace_sink sink,
+                                 void *context,
+                                 struct argpick_trace **out);
+
+// Ends a handle; NULL is allowed and does nothing. The bytes that argpick_trace_finish handed out go with it.
+//
+// Safety:
+// - trace is NULL or a live trace; neither it nor its bytes are used after this call.
+void argpick_trace_free(struct argpick_trace *trace);
+
+// Ends the trace: its last record, with the checksum. Nothing can be recorded after it.
+//
+// bytes and size are the whole trace, which stays where it is until argpick_trace_free; NULL and 0 where a sink took it.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (it has
+// ended before), ARGPICK_ERR_FILE (value = what the sink answered), ARGPICK_ERR_CAPACITY_EXCEEDED (no memory for more).
+//
+// Safety:
+// - trace is a live trace; bytes and size can be written.
+argpick_status argpick_trace_finish(struct argpick_trace *trace,
+                                    const void **bytes,
+                                    size_t *size);
+
+// Writes the decoder's whole state into the trace: after anything that was done to it without the trace.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (the trace
+// has ended), ARGPICK_ERR_OUT_OF_MEMORY.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_state(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder);
+
+// Writes a remark of size bytes in UTF-8 for whoever reads the trace; it means nothing to a replay.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_FINISHED (the trace has ended), ARGPICK_ERR_TEXT.
+//
+// Safety:
+// - trace is a live trace; text points to size bytes.
+argpick_status argpick_trace_note(struct argpick_trace *trace,
+                                  const char *text,
+                                  size_t size);
+
+// argpick_decoder_prompt, recorded.
+//
+// Statuses: those of argpick_decoder_prompt; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_prompt(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_accept, recorded.
+//
+// Statuses: those of argpick_decoder_accept; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_accept(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_undo, recorded.
+//
+// Statuses: those of argpick_decoder_undo; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_undo(struct argpick_trace *trace, struct argpick_decoder *decoder, size_t count);
+
+// argpick_decoder_seek, recorded.
+//
+// Statuses: those of argpick_decoder_seek; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_seek(struct argpick_trace *trace,
+                                  struct argpick_decoder *decoder,
+                                  uint64_t position);
+
+// argpick_decoder_reset, recorded.
+//
+// Statuses: those of argpick_decoder_reset; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; config is NULL or points to a struct that is as long as its struct_size says.
+argpick_status argpick_trace_reset(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder,
+                                   const struct argpick_config *config);
+
+// argpick_decoder_set_bias, recorded.
+//
+// Statuses: those of argpick_decoder_set_bias; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens and biases point to count elements each.
+argpick_status argpick_trace_set_bias(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      const float *biases,
+                                      size_t count);
+
+// argpick_decoder_set_bans, recorded.
+//
+// Statuses: those of argpick_decoder_set_bans; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_set_bans(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      size_t count);
+
+// argpick_decode, recorded: the pick, and digests of the row and the mask.
+//
+// Statuses: those of argpick_decode; ARGPICK_ERR_FINISHED also if the trace has ended. A row that is refused is recorded,
+// too.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode.
+argpick_status argpick_trace_decode(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_pick *pick);
+
+// argpick_evaluate, recorded.
+//
+// Statuses: those of argpick_evaluate; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_evaluate.
+argpick_status argpick_trace_evaluate(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const void *logits,
+                                      argpick_dtype dtype,
+                                      size_t count,
+                                      const uint32_t *mask,
+                                      size_t mask_words,
+                                      struct argpick_pick *pick);
+
+// argpick_decode_sparse, recorded. For its digest the row is computed once more.
+//
+// Statuses: those of argpick_decode_sparse; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode_sparse.
+argpick_status argpick_trace_decode_sparse(struct argpick_trace *trace,
+                                           struct argpick_decoder *decoder,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *columns,
+                                           const float *values,
+                                           size_t count,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_pick *pick);
+
+// The name of a field of argpick_difference; an empty text for 0 and for numbers that no field has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_field_name(uint32_t field);
+
+// Begins to execute a trace, whose size bytes are checked as a whole and believed in nothing.
+//
+// The bytes stay where they are, unchanged, until argpick_replay_free. steps, unless NULL, tells how many steps there are, and
+// is_complete, unless NULL, whether the trace has its end (1): one that was cut off is executed up to there.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size),
+// ARGPICK_ERR_FILE_MALFORMED (no trace, or a damaged one, or one of another format, release or numerics),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and
+// ARGPICK_ERR_UNKNOWN_KERNEL (see argpick_kernel). Not in a library without a heap.
+//
+// Safety:
+// - bytes points to size bytes that nobody changes until the replay is freed; steps and is_complete, unless NULL, and out
+//   can be written.
+argpick_status argpick_replay_new(const void *bytes,
+                                  size_t size,
+                                  uint64_t *steps,
+                                  uint32_t *is_complete,
+                                  struct argpick_replay **out);
+
+// Ends a replay; NULL is allowed and does nothing.
+//
+// Safety:
+// - replay is NULL or a live replay; it is not used after this call.
+void argpick_replay_free(struct argpick_replay *replay);
+
+// Does what the host did before the next step and tells about that step. Until it is checked, it is the same one.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_OUT_OF_MEMORY, and those of the decoder's functions where the trace holds what no host could have done.
+//
+// Safety:
+// - replay is a live replay; step->struct_size bytes can be written.
+argpick_status argpick_replay_next(struct argpick_replay *replay,
+                                   struct argpick_step_record *step);
+
+// Runs the step that argpick_replay_next told about on its row, and tells what differs from the trace.
+//
+// The mask may be left out (NULL and 0) where the trace has it, or where the step had none. After a difference the decoder is
+// where the step has left it now, so that what follows may differ, too.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER (dtype), ARGPICK_ERR_FINISHED (no step is due). A row that is
+// refused is an answer, which is compared, too.
+//
+// Safety:
+// - replay is a live replay; logits and mask have as many elements as said; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check(struct argpick_replay *replay,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_difference *difference);
+
+// The same with the row that weights make of the columns in the trace.
+//
+// Statuses: those of argpick_replay_check; ARGPICK_ERR_WRONG_LENGTH also if the trace has no columns for this step;
+// ARGPICK_ERR_COLUMN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (values).
+//
+// Safety:
+// - replay and weights are live handles; mask has mask_words words; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check_sparse(struct argpick_replay *replay,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_difference *difference);
 
 #ifdef __cplusplus
 }  // extern "C"

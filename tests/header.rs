@@ -17,14 +17,21 @@ const FILES: &[&str] = &[
     "config",
     "pick",
     "decoder",
+    "lists",
     "saved",
     "step",
     "batch",
     "sweep",
     "query",
+    "speculative",
+    "explain",
+    "beam",
+    "beam_step",
     "weights",
     "logits",
     "score",
+    "trace",
+    "replay",
 ];
 
 fn root() -> &'static Path {

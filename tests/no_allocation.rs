@@ -2,7 +2,10 @@
 
 mod support;
 
-use argpick::{Decoder, Metrics, Pick, Row, decode_batch};
+use argpick::{
+    BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Recorder, Replay, Row, Trace,
+    TraceBuffer, TraceParts, decode_batch,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::generators::{self, MaskKind, Shape, Source};
@@ -163,5 +166,128 @@ fn a_decoder_in_given_memory_allocates_nothing_at_all() {
         let mut owned = Decoder::new_with_kernels(&config, row.len(), kernels).expect("a decoder");
         assert!(report::first_difference(&pick, &owned.decode(&row, None).expect("a step")).is_none());
         assert_eq!(calls, 0, "{}", kernels.level().name());
+    }
+}
+
+/// Drafts verified, chain and tree, by every rule, and refused: the allocator is not called.
+#[test]
+fn a_verification_allocates_nothing() {
+    use argpick::{Acceptance, DraftModel, Drafts, ROOT, verify};
+    let mut source = Source::new(14);
+    let vocab = 1_025;
+    let rows: Vec<Vec<f32>> = (0..6).map(|_| generators::row(&mut source, Shape::Normal, vocab)).collect();
+    let given: Vec<Row> = rows.iter().map(Row::from).collect();
+    for kernels in report::levels("a_verification_allocates_nothing") {
+        for (name, settings) in plans() {
+            let case = Case { settings, ..Case::new(rows[0].clone()) };
+            let mut target = report::decoder(&case, kernels, Metrics::ALL);
+            let mut draft = report::decoder(&Case::new(rows[0].clone()), kernels, Metrics::NONE);
+            let rules = [Acceptance::Match, Acceptance::Certain, Acceptance::Drawn, Acceptance::WithoutReplacement];
+            for acceptance in rules {
+                for parents in [&[][..], &[ROOT, ROOT, 0, 0, 1]] {
+                    let mut picks = [Pick::default(); 6];
+                    let mut refused = rows[0].clone();
+                    refused[3] = f32::NAN;
+                    let bad = [Row::from(&refused); 6];
+                    let (calls, ()) = calls_during(|| {
+                        for round in 0..4 {
+                            let tokens = [round, 7, 3, 9, 11];
+                            let drafts = Drafts { tokens: &tokens, parents, rows: &given, masks: &[], acceptance };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect("a verification");
+                            let drafts = Drafts { rows: &bad, ..drafts };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect_err("NaN is refused");
+                        }
+                    });
+                    assert_eq!(calls, 0, "{name}, {acceptance:?}, {}", kernels.level().name());
+                }
+            }
+        }
+    }
+}
+
+/// Recording into a caller's buffer, reading it and executing it again, all without a heap.
+#[test]
+fn a_trace_in_given_memory_allocates_nothing_at_all() {
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mask = generators::mask(&mut source, MaskKind::Runs, 1_025).expect("a mask");
+    for kernels in report::levels("a_trace_in_given_memory") {
+        let config = report::config(&Settings { top_p: 0.9, no_repeat_window: 3, ..Settings::default() }, Metrics::ALL);
+        let words = Decoder::<Vec<u64>>::storage_words(&config, row.len()).expect("a size");
+        let (mut storage, mut other) = (vec![0u64; words], vec![0u64; words]);
+        let (mut memory, mut lists) = (vec![0u8; 4_000], vec![0u32; 100]);
+        let (calls, steps) = calls_during(|| {
+            let mut decoder = Decoder::new_in(&config, row.len(), kernels, &mut storage[..]).expect("enough memory");
+            let mut recorder = Recorder::new(TraceBuffer::new(&mut memory), &decoder, TraceParts::default());
+            recorder.prompt(&mut decoder, &[1, 2, 3]).expect("a prompt");
+            recorder.set_bias(&mut decoder, &[(7, 1.0), (9, -2.0)]).expect("biases");
+            for _ in 0..4 {
+                recorder.decode(&mut decoder, &row, None).expect("a step");
+                let _ = recorder.decode(&mut decoder, &row, Some(&mask));
+            }
+            recorder.undo(&mut decoder, 1).expect("a token to undo");
+            let buffer = recorder.finish().expect("room");
+            let trace = Trace::open(buffer.bytes()).expect("a trace");
+            let mut replay = Replay::new_in(trace, kernels, &mut other[..], &mut lists[..]).expect("enough memory");
+            while replay.advance().expect("a step").is_some() {
+                assert!(replay.check(&row, None).expect("an answer").is_none());
+            }
+            replay.steps()
+        });
+        assert_eq!((calls, steps), (0, 8), "{}", kernels.level().name());
+    }
+}
+
+/// A beam search, with and without decoders beside it: no step allocates, nor does reading what it found.
+#[test]
+fn a_beam_search_allocates_nothing() {
+    let mut source = Source::new(13);
+    let rows: Vec<Vec<f32>> = (0..12).map(|_| generators::row(&mut source, Shape::Ties, 5_003)).collect();
+    let mask = vec![0x7fff_fffeu32; 5_003usize.div_ceil(32)];
+    for kernels in report::levels("a_beam_search_allocates_nothing") {
+        for profile in [Profile::Canon, Profile::HuggingFace, Profile::Vllm] {
+            let config = BeamConfig {
+                profile,
+                beams: 6,
+                groups: if profile == Profile::Canon { 3 } else { 1 },
+                max_tokens: 9,
+                min_tokens: 3,
+                end_tokens: &[5, 17],
+                length_penalty: 0.6,
+                ..BeamConfig::default()
+            };
+            let words = BeamSearch::<Vec<u64>>::storage_words(&config, 5_003).expect("a size");
+            let mut storage = vec![0; words];
+            let beside = Config { no_repeat_window: 4, ..Config::default() };
+            let mut decoders: Vec<Decoder> =
+                (0..6).map(|_| Decoder::new_with_kernels(&beside, 5_003, kernels).expect("a decoder")).collect();
+            let views: Vec<Row> = rows.iter().map(Row::from).collect();
+            let masks = vec![Some(&mask[..]); rows.len()];
+            let (calls, told) = calls_during(|| {
+                let mut search = BeamSearch::new_in(&config, 5_003, kernels, &mut storage[..]).expect("enough memory");
+                let mut next = [Continuation::default(); 18];
+                let mut tokens = [0; 9];
+                let mut told = 0;
+                for with_decoders in [false, true] {
+                    while !search.is_finished() {
+                        let (rows, masks) = (&views[..search.live()], &masks[..search.live()]);
+                        let step = match with_decoders {
+                            true => search.step_with_decoders(&mut decoders, rows, masks, &mut next),
+                            false => search.step(rows, masks, &mut next),
+                        };
+                        step.expect("a step");
+                    }
+                    for rank in 0..search.hypotheses() {
+                        told += search.hypothesis_tokens(rank, &mut tokens).expect("room");
+                    }
+                    search.reset(None).expect("the same again");
+                }
+                told
+            });
+            assert!(told >= 12);
+            assert_eq!(calls, 0, "{profile:?}, {}", kernels.level().name());
+        }
     }
 }

@@ -19,21 +19,30 @@
 
 pub mod abi;
 pub mod batch;
+pub mod beam;
+pub mod beam_step;
 pub mod config;
 pub mod decoder;
+pub mod explain;
 mod fault;
 mod guard;
 #[cfg(feature = "capi-test-hooks")]
 pub mod hooks;
 pub mod kernels;
 pub mod last_error;
+pub mod lists;
 pub mod logits;
 mod memory;
 pub mod pick;
 pub mod query;
+#[cfg(feature = "alloc")]
+pub mod replay;
 pub mod saved;
 pub mod score;
+pub mod speculative;
 pub mod status;
 pub mod step;
 mod sweep;
+#[cfg(feature = "alloc")]
+pub mod trace;
 pub mod weights;

@@ -1,7 +1,7 @@
 //! One step, top to bottom as the data flows: adjust and read the row, truncate, draw, describe.
 
 use super::storage::Scratch;
-use crate::constrain::adjust::Adjustments;
+use crate::constrain::Adjustments;
 use crate::distribution::{
     Context, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
 };
@@ -17,13 +17,11 @@ use crate::trace::{Pick, metrics};
 use crate::types::{Row, TokenId};
 
 /// Everything a step reads beside its row.
-pub(crate) struct Inputs<'a, W> {
+pub(crate) struct Inputs<'a> {
     pub plan: &'a Plan,
     pub kernels: Kernels,
     pub mask: Option<&'a [u32]>,
     pub lists: Adjustments<'a>,
-    /// Tokens masked by the no-repeat window.
-    pub window: W,
     pub position: u64,
     pub state: StepState,
 }
@@ -39,15 +37,11 @@ pub(crate) struct Opened<'a> {
 }
 
 /// Reads the row once, adjusted and checked.
-pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
-    source: Source<'a>,
-    inputs: Inputs<'a, W>,
-    scratch: Scratch<'a>,
-) -> Result<Opened<'a>> {
-    let Inputs { plan, kernels, mask, lists, window, position, state } = inputs;
+pub(crate) fn open<'a>(source: Source<'a>, inputs: Inputs<'a>, scratch: Scratch<'a>) -> Result<Opened<'a>> {
+    let Inputs { plan, kernels, mask, lists, position, state } = inputs;
     let Scratch { overrides, maxima, group_maxima, bounds, bound_sums, bound_sums_of_sums, .. } = scratch;
     let view = RowView { source, words: mask, valid: plan.valid, overrides: &[], band: None };
-    let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
+    let prepared = prepare(kernels, &view, &lists, overrides, maxima, group_maxima)?;
     let surface = Surface {
         kernels,
         view: RowView { overrides: &overrides[..prepared.overrides], ..view },
@@ -124,10 +118,31 @@ pub(crate) fn pick(opened: &mut Opened<'_>, known: &mut KnownSums) -> (Pick, Ste
     } else {
         draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus)
     };
+    conclude(opened, &surface, argmax, sums.as_ref(), &kept, &drawn)
+}
+
+/// The pick of a token that was chosen elsewhere among what is kept, as if it had been drawn here. `drawn` knows the mass
+/// that is kept.
+pub(crate) fn settle(opened: &Opened<'_>, kept: &Truncation<'_>, drawn: &Drawn) -> (Pick, StepState) {
+    let surface = opened.surface.at_temperature(kept.surface.temperature);
+    let sums = KnownSums::default().find(&surface, opened.plan);
+    conclude(opened, &surface, opened.surface.argmax(), sums.as_ref(), kept, drawn)
+}
+
+/// Describes what was drawn, and learns from it. `surface` is the whole row at the temperature of the draw, `sums` are its.
+fn conclude(
+    opened: &Opened<'_>,
+    surface: &Surface<'_>,
+    argmax: TokenId,
+    sums: Option<&Sums>,
+    kept: &Truncation<'_>,
+    drawn: &Drawn,
+) -> (Pick, StepState) {
+    let plan = opened.plan;
     let mut state = opened.state;
-    let mut pick = metrics::describe(&surface, plan, argmax, sums.as_ref(), &kept, &drawn);
+    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn);
     if plan.config.mirostat != Mirostat::Off && !plan.greedy {
-        let logprob = metrics::drawn_logprob(&surface, sums.as_ref(), &kept, &drawn);
+        let logprob = metrics::drawn_logprob(surface, sums, kept, drawn);
         state.mirostat_mu = updated_mu(&plan.config, state.mirostat_mu, logprob.into());
     }
     if let Some(shaped) = drawn.shaped {
@@ -190,12 +205,7 @@ pub(crate) enum Output {
 }
 
 /// Rewrites the row in place as the distribution drawn from. On an error the row is as it was.
-pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
-    row: &mut [f32],
-    output: Output,
-    inputs: Inputs<'_, W>,
-    scratch: Scratch<'_>,
-) -> Result<()> {
+pub(crate) fn rewrite(row: &mut [f32], output: Output, inputs: Inputs<'_>, scratch: Scratch<'_>) -> Result<()> {
     let Inputs { plan, kernels, mask, state, .. } = inputs;
     let mut scratch = scratch;
     let (count, band, scale, temperature, target) = {

@@ -4,8 +4,8 @@
 //! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
 //! that of a decoder with that configuration in the same state.
 
-use super::Decoder;
 use super::step::{KnownSums, Opened, open, pick};
+use super::{Decoder, compile};
 use crate::distribution::{Room, StepState};
 use crate::error::{Error, Result};
 use crate::kernels::{Band, with_default_environment};
@@ -30,7 +30,7 @@ pub fn sweep_words(configs: &[Config], vocab: usize) -> Result<usize> {
 
 /// The same for one configuration.
 pub(crate) fn words_for(config: &Config, vocab: usize) -> Result<usize> {
-    Ok(list_words(Plan::compile(config, vocab)?.list_capacity))
+    Ok(list_words(compile(config, vocab)?.list_capacity))
 }
 
 impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {

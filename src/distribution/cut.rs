@@ -65,9 +65,9 @@ pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, 
     }
 }
 
-/// The lowest finite logit for which `holds`, which holds from some logit up; the highest finite one if it never does.
+/// The lowest finite logit for which `holds`, which holds from some logit up; +inf if it never does.
 pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
-    let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::MAX));
+    let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::INFINITY));
     while low < high {
         let middle = low + (high - low) / 2;
         if holds(key_to_logit(middle)) {

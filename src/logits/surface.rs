@@ -1,6 +1,6 @@
 //! The first pass over a row, and the argmax and margin that fall out of it.
 
-use crate::constrain::adjust::{Adjustments, build_overrides, first_invalid};
+use crate::constrain::{Adjustments, adjust, first_invalid};
 use crate::error::{Error, Result};
 use crate::kernels::{Band, Kernels, Override, RowView, Scale};
 use crate::numeric::exponent_scale;
@@ -30,27 +30,19 @@ pub(crate) struct Prepared {
     pub maximum: f32,
 }
 
-/// Reads the row once: checks it, applies biases and masks, finds the maxima. `overrides`, `maxima` and `group_maxima` are
+/// Reads the row once: checks it, applies penalties, biases and masks, finds the maxima. `overrides`, `maxima` and `group_maxima` are
 /// filled. Fails on a bad logit and on a row with nothing left.
 pub(crate) fn prepare(
     kernels: Kernels,
     view: &RowView<'_>,
     lists: &Adjustments<'_>,
-    window: impl Iterator<Item = TokenId>,
     overrides: &mut [Override],
     maxima: &mut [f32],
     group_maxima: &mut [f32],
 ) -> Result<Prepared> {
     let first = kernels.block_maxima(view, maxima);
     let bad = if first.has_nan || first.maximum == f32::INFINITY { first_invalid(view) } else { None };
-    let count = build_overrides(view, lists, window, bad, overrides)?;
-    let adjusted = RowView { overrides: &overrides[..count], ..*view };
-    let mut next = 0;
-    while next < count {
-        let block = overrides[next].token as usize / BLOCK;
-        maxima[block] = kernels.block_maximum(&adjusted, block);
-        next += overrides[next..count].partition_point(|entry| entry.token as usize / BLOCK == block);
-    }
+    let count = adjust(kernels, view, lists, bad, overrides, maxima)?;
     let maximum = kernels.fold_maxima(maxima, group_maxima);
     if maximum == f32::NEG_INFINITY {
         return Err(Error::EverythingMasked);

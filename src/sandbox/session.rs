@@ -18,7 +18,7 @@ use super::features::shift;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
-use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick};
+use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
 
 /// What is asked of a session.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Options {
     pub top_p: f32,
     /// What has at least this share of the best one's probability; 0 = off.
     pub min_p: f32,
+    /// The rest of the decoder's configuration: profile, other filters. What has a field of its own here is taken from that.
+    pub base: Config,
     /// The seed of every draw.
     pub seed: u64,
     /// The stream of the first text; each later text takes the next one, so that texts differ under one seed.
@@ -54,6 +56,7 @@ impl Default for Options {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            base: Config::default(),
             seed: 0,
             stream: 0,
             rules: Rules::default(),
@@ -168,6 +171,7 @@ pub struct Session<'m> {
     allowed: ClassSet,
     order: Vec<u32>,
     texts: u64,
+    recorder: Option<Recorder<Vec<u8>>>,
 }
 
 impl<'m> Session<'m> {
@@ -189,8 +193,8 @@ impl<'m> Session<'m> {
             top_k: options.top_k,
             top_p: options.top_p,
             min_p: options.min_p,
-            metrics: Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
-            ..Config::default()
+            metrics: options.base.metrics | Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
+            ..options.base.clone()
         };
         let decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
         Ok(Session {
@@ -199,6 +203,7 @@ impl<'m> Session<'m> {
             allowed: ClassSet::empty(model.vocab()),
             order: Vec::with_capacity(model.vocab()),
             texts: 0,
+            recorder: None,
             model,
             kernels,
             options,
@@ -210,6 +215,20 @@ impl<'m> Session<'m> {
     /// The options in force.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Records all texts from here on, with the columns of each step, so that [`Replay`](crate::Replay) needs only the model's
+    /// head. Each text begins with a note that has its prompt.
+    pub fn start_recording(&mut self, parts: TraceParts) {
+        self.recorder = Some(Recorder::new(Vec::new(), &self.decoder, parts));
+    }
+
+    /// The bytes of the trace, if one was recorded.
+    ///
+    /// # Errors
+    /// There was not enough memory.
+    pub fn finish_recording(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.recorder.take().map(Recorder::finish).transpose()?)
     }
 
     /// Continues one text. A step that the decoder refuses ends it with [`Stop::Refused`]; the steps before remain.
@@ -227,7 +246,13 @@ impl<'m> Session<'m> {
 
         self.config.stream = self.options.stream.wrapping_add(self.texts);
         self.texts += 1;
-        self.decoder.reset(Some(&self.config))?;
+        match &mut self.recorder {
+            Some(recorder) => {
+                recorder.note(context);
+                recorder.reset(&mut self.decoder, Some(&self.config))?;
+            }
+            None => self.decoder.reset(Some(&self.config))?,
+        }
 
         let stop = loop {
             let step = steps.len() as u32;
@@ -246,7 +271,15 @@ impl<'m> Session<'m> {
             if self.allowed.is_empty() {
                 break Stop::Exhausted;
             }
-            let pick = match self.decoder.decode(&self.row, Some(self.allowed.words())) {
+            let mask = Some(self.allowed.words());
+            let decoded = match &mut self.recorder {
+                Some(recorder) => {
+                    recorder.columns(&space.columns(recent), None);
+                    recorder.decode(&mut self.decoder, &self.row, mask)
+                }
+                None => self.decoder.decode(&self.row, mask),
+            };
+            let pick = match decoded {
                 Ok(pick) => pick,
                 // Logits of negative infinity mask as the rules do.
                 Err(crate::Error::EverythingMasked) => break Stop::Exhausted,

@@ -46,6 +46,7 @@ static argpick_config plan(int which) {
   argpick_config config = default_config();
   config.history_capacity = 64;
   config.adjustment_capacity = 16;
+  config.sequence_capacity = 16;
   config.seed = 9;
   if (which == 1) config.mode = ARGPICK_MODE_GREEDY;
   if (which == 2) config.top_k = 40, config.top_p = 0.95f, config.min_p = 0.05f, config.temperature = 0.8f;

@@ -23,8 +23,9 @@ LISTED, SHOWN = 64, 8
 
 
 def complete(case, offset=0):
-    """A case with every list present and expanded, number `offset` of a sweep."""
+    """A case as both judges get it: f32 parameters, every list present and expanded, number `offset` of a sweep."""
     full = dict(case)
+    full["params"] = {k: float(numpy.float32(v)) if isinstance(v, float) else v for k, v in case["params"].items()}
     for name in LISTS:
         full[name] = expand_tokens(case.get(name, []), offset)
     full["row"] = dict(case["row"], seed=case["row"]["seed"] + offset)

@@ -79,6 +79,18 @@ def with_least(n, params, one_in=4):
         params["min_keep"] = n.pick([2, 3, 5, 9])
 
 
+def end_tokens(n, vocab, lists):
+    """End tokens among the last three ids, and a history without them: after one of them a sequence is over."""
+    found = []
+    for _ in range(n.pick([1, 1, 2, 3])):
+        token = vocab - 1 - n.below(3)
+        if token not in found:
+            found.append(token)
+    lists["end_tokens"] = found
+    lists["history"]["below"] = min(lists["history"]["below"], vocab - 3)
+    return lists
+
+
 # The stages. Each gives (params, lists, kinds of rows).
 
 MIXED = ["normal", "normal", "peaked", "flat", "ties", "bf16"]
@@ -199,25 +211,21 @@ def bad_words(n, vocab):
         "bad_sequences": sequences(n, vocab, 6, 4, alphabet),
     }
     if n.chance(3):
-        lists["end_tokens"] = some(n, vocab, 2)
+        end_tokens(n, vocab, lists)
+        if n.chance(2):
+            lists["bad_sequences"].append([lists["end_tokens"][0]])
     return {}, lists, MIXED
 
 
 def min_tokens(n, vocab):
-    lists = {
-        "prompt": tokens(n, vocab, 1, 6),
-        "history": tokens(n, vocab, 0, 8),
-        "end_tokens": some(n, vocab, 3),
-    }
+    lists = {"prompt": tokens(n, vocab, 1, 6), "history": tokens(n, vocab, 0, 8)}
+    end_tokens(n, vocab, lists)
     return {"min_tokens": n.between(1, 8)}, lists, MIXED
 
 
 def length_decay(n, vocab):
-    lists = {
-        "prompt": tokens(n, vocab, 1, 6),
-        "history": tokens(n, vocab, 0, 12),
-        "end_tokens": some(n, vocab, 3),
-    }
+    lists = {"prompt": tokens(n, vocab, 1, 6), "history": tokens(n, vocab, 0, 12)}
+    end_tokens(n, vocab, lists)
     params = {"length_decay_start": n.below(6), "length_decay_factor": n.pick([1.01, 1.1, 1.2, 0.9])}
     if params["length_decay_start"] == 0:
         del params["length_decay_start"]
@@ -238,7 +246,7 @@ def huggingface_chain(n, vocab):
     alphabet = n.pick([3, 6, vocab])
     params = {}
     lists = {"prompt": tokens(n, vocab, 1, 8, alphabet), "history": tokens(n, vocab, 0, 10, alphabet)}
-    lists["end_tokens"] = some(n, vocab, 2)
+    end_tokens(n, vocab, lists)
     filters = [top_h, top_k, top_p, min_p, typical, epsilon, eta]
     chosen(n, [sequence_bias, repetition, ngram, bad_words, min_tokens, length_decay], params, lists, vocab, 4)
     chosen(n, filters, params, lists, vocab)
@@ -338,6 +346,8 @@ def llama_chain(n, vocab):
 def vllm_chain(n, vocab):
     params, lists = {}, {}
     chosen(n, [penalties, finite_bias, bad_words, min_tokens], params, lists, vocab)
+    if "end_tokens" in lists:
+        lists["history"]["below"] = min(lists["history"]["below"], vocab - 3)
     chosen(n, [min_p, top_k, top_p], params, lists, vocab, 2)
     params.pop("min_keep", None)
     if n.chance(2):

@@ -11,9 +11,9 @@ import numpy
 
 import engine_llama
 import rules
-from generate import digest
+from generate import complete, digest
 from rows import Numbers, build
-from stages import LISTS, number, row
+from stages import number, row
 
 CASES, STEPS = 260, 5
 
@@ -50,8 +50,9 @@ def adaptive_p(n):
 
 def walk(lib, case):
     """The steps of a case; None where one is near a boundary; a text where the judges differ."""
-    params = case["params"]
-    full = dict(case, **{name: [] for name in LISTS})
+    full = complete(case)
+    full["engine_seed"] = case["engine_seed"]
+    params = full["params"]
     chain = engine_llama.Chain(lib, full)
     tau, eta = params.get("mirostat_tau", 5.0), params.get("mirostat_eta", 0.1)
     decay = params.get("adaptive_decay", 0.9)

@@ -6,5 +6,6 @@
 
 pub mod exact;
 pub mod generators;
+pub mod history_oracle;
 pub mod oracle;
 pub mod report;

@@ -1,6 +1,7 @@
 //! `argpick decode --json`: the report as one JSON document, for programs.
 
 use crate::report::{Findings, Shown};
+use crate::sampling_args::in_force;
 use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
 use argpick::sandbox::session::{Stop, Transcript};
 use argpick::sandbox::trace::mode_name;
@@ -14,6 +15,10 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
     let options = shown.options;
     let rules = &options.rules;
     let texts: Vec<Value> = shown.texts.iter().zip(&loops).map(|(text, found)| text_json(shown, text, found)).collect();
+    let filters =
+        in_force(&options.base).into_iter().filter(|(name, _)| !["profile", "top_k", "top_p", "min_p"].contains(name));
+    let filters: serde_json::Map<String, Value> =
+        filters.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let document = json!({
         "model": {
             "origin": shown.model.origin(),
@@ -29,6 +34,8 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
             "topk": options.top_k,
             "top_p": options.top_p,
             "min_p": options.min_p,
+            "profile": options.base.profile.name(),
+            "filters": filters,
             "seed": options.seed,
             "stream": options.stream,
             "min_steps": rules.min_steps,

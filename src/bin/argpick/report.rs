@@ -1,11 +1,12 @@
 //! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together.
 
+use crate::sampling_args::in_force_text;
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
 use argpick::sandbox::rules::PUNCTUATION;
 use argpick::sandbox::session::{Options, Step, Stop, Transcript, join};
 use argpick::sandbox::trace::mode_name;
-use argpick::{Kernels, Mode};
+use argpick::{Config, Kernels, Mode};
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -140,6 +141,9 @@ fn decoding(shown: &Shown<'_>) -> String {
         if options.min_p > 0.0 {
             parts.push(format!("min-p {}", options.min_p));
         }
+        // Those above have their places.
+        let rest = Config { top_k: 0, top_p: 1.0, min_p: 0.0, ..options.base.clone() };
+        parts.extend(in_force_text(&rest));
         parts.push(format!("seed {}", options.seed));
         parts.push(format!("stream {}", options.stream));
     }

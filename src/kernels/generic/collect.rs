@@ -83,7 +83,10 @@ pub fn bracket_histogram<L: Lanes>(
 ) {
     let mut blocks = Blocks::new(view, 0);
     let low = key_to_logit(bracket.low);
-    let high = key_to_logit(bracket.high - 1);
+    // The key below that of 0.0 is the one of -0.0 if the two were told apart. No logit has it, and as a float it would let the
+    // zeros in, whose key is the bracket's end.
+    let last = bracket.high - 1;
+    let high = key_to_logit(last - u32::from(last == ordered_key(0.0) - 1));
     let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
     let mut next = find_at_least(lanes, maxima, 0, low);
     while let Some(block) = next {
