@@ -95,3 +95,14 @@ impl Measured {
 pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_statistics_are_those_of_the_definition() {
+        let Statistics { minimum, median, p99, p999 } = Statistics::of((1..=1001).rev().collect());
+        assert_eq!((minimum, median, p99, p999), (1, 501, 991, 1000));
+    }
+}
