@@ -9,6 +9,13 @@ use llama_cpp_sys_2 as sys;
 
 struct Chain(*mut sys::llama_sampler);
 
+impl Chain {
+    /// By a method, so that a closure that calls it owns the chain and not only a copy of the pointer.
+    fn pointer(&self) -> *mut sys::llama_sampler {
+        self.0
+    }
+}
+
 impl Drop for Chain {
     fn drop(&mut self) {
         // SAFETY: the chain was made by `llama_sampler_chain_init` and is freed once; it owns its samplers.
@@ -51,11 +58,11 @@ pub fn prepare(task: Task, row: &[f32]) -> Option<Call<'_>> {
         };
         // SAFETY: the array describes `candidates`, which outlives the calls; the chain lives as long as this closure.
         unsafe {
-            sys::llama_sampler_apply(chain.0, &mut array);
+            sys::llama_sampler_apply(chain.pointer(), &mut array);
             let selected = usize::try_from(array.selected).expect("the chain ends with a pick");
             assert!(selected < array.size);
             let token = (*array.data.add(selected)).id;
-            sys::llama_sampler_accept(chain.0, token);
+            sys::llama_sampler_accept(chain.pointer(), token);
             token as u32
         }
     }))

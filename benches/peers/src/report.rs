@@ -29,7 +29,10 @@ impl fmt::Display for Report<'_> {
             let (floor, argpick) = (ratio(least, floor.minimum), ratio(least, first.time.minimum));
             writeln!(f, "{:.2} | {floor:.2} | {argpick:.2} |", us(time.median))?;
         }
-        writeln!(f, "\nThe same numbers in another range or order: the shortest time over that of the row as it is.\n")?;
+        writeln!(
+            f,
+            "\nThe same numbers in another range or order: the shortest time over that of the row as it is.\n"
+        )?;
         writeln!(f, "| row | task | party | x of min | x of median |\n|:--|:--|:--|--:|--:|")?;
         for line in self.lines {
             let Some(original) = &line.original else { continue };
