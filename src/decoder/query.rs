@@ -108,7 +108,13 @@ struct Shares<'t, 'a> {
 impl<'t, 'a> Shares<'t, 'a> {
     fn new(opened: &Opened<'_>, kept: &'t Truncation<'a>) -> Self {
         let mass = mass_kept(&kept.surface, kept.cut);
-        let target = opened.plan.adaptive.then(|| Target::new(&opened.plan.config, &opened.state, mass));
+        let mut target = opened.plan.adaptive.then(|| Target::new(&opened.plan.config, &opened.state, mass));
+        if let Some(target) = &mut target {
+            each_kept(&kept.surface, kept.cut, |_, logit| {
+                target.see(kept.surface.scale.mass(logit));
+                true
+            });
+        }
         let mut shares = Shares { surface: &kept.surface, mass, target };
         if let Some(target) = &shares.target {
             let mut total = 0;

@@ -167,9 +167,10 @@ pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
         let kept = opened.truncate(None);
         let temperature = kept.surface.temperature;
-        if output == Output::Logits && opened.surface.scale.maximum / temperature == f32::INFINITY {
+        let divides = output == Output::Logits && !plan.adaptive;
+        if divides && kept.surface.scale.maximum / temperature == f32::INFINITY {
             // The division would make what is kept infinite: the lowest token it would happen to is named.
-            return Err(opened.surface.at_temperature(temperature).first_overflow());
+            return Err(kept.surface.within(kept.band()).first_overflow());
         }
         let total = if plan.adaptive { metrics::mass_kept(&kept.surface, kept.cut) } else { 0 };
         (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, total)
@@ -194,14 +195,21 @@ fn reshape(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale, target: &Target, o
         let at = overrides.binary_search_by_key(&(token as TokenId), |entry| entry.token);
         at.map_or(given, |at| overrides[at].logit)
     };
-    let shaped = |token: usize, given: f32| {
+    let kept = |token: usize, given: f32| {
         let allowed =
             spec.words.is_none_or(|words| words.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 != 0));
         let logit = adjusted(token, given);
         let is_kept =
             allowed && token < spec.valid && logit > f32::NEG_INFINITY && spec.kept.keeps(logit, token as TokenId);
-        is_kept.then(|| target.shape_logit(logit, scale))
+        is_kept.then_some(logit)
     };
+    let mut target = *target;
+    for (token, &logit) in row.iter().enumerate() {
+        if let Some(logit) = kept(token, logit) {
+            target.see(scale.mass(logit));
+        }
+    }
+    let shaped = |token: usize, given: f32| kept(token, given).map(|logit| target.shape_logit(logit, scale));
     let mut total = 0;
     if output == Output::Probabilities {
         total = row.iter().enumerate().filter_map(|(token, &logit)| shaped(token, logit)).map(|new| new.mass()).sum();

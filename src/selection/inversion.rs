@@ -50,7 +50,8 @@ pub(crate) fn from_shaped_list(
     room: &mut Room<'_>,
 ) -> Drawn {
     let total = list_masses(kept, count, room);
-    let target = Target::new(config, state, total);
+    let mut target = Target::new(config, state, total);
+    room.masses[..count].iter().for_each(|&mass| target.see(mass));
     let mut shaped_total = 0;
     for mass in &mut room.masses[..count] {
         *mass = target.shape(*mass).mass();
@@ -71,17 +72,19 @@ pub(crate) fn from_shaped_row(
 ) -> Drawn {
     let surface = &kept.surface;
     let found = surface.kernels.kept_masses(&surface.view, surface.maxima, surface.scale, kept.cut, envelope.bounds);
-    let target = Target::new(config, state, found.mass);
+    let mut target = Target::new(config, state, found.mass);
+    for block in 0..surface.view.blocks() {
+        each_kept(kept, block, &mut [0; BLOCK], |mass| target.see(*mass));
+    }
     let mut total = 0;
     for block in 0..surface.view.blocks() {
-        let mut masses = [0; BLOCK];
-        envelope.bounds[block] = shaped_block(kept, &target, block, &mut masses);
+        envelope.bounds[block] = shape_block(kept, &target, block, &mut [0; BLOCK]);
         total += envelope.bounds[block];
     }
     envelope.set_sums();
     let (block, left) = envelope.locate(scale_number(number, total)).unwrap_or((0, 0));
     let mut masses = [0; BLOCK];
-    shaped_block(kept, &target, block, &mut masses);
+    shape_block(kept, &target, block, &mut masses);
     let lane = walk(&masses, left).map_or(0, |(lane, _)| lane);
     let token = (block * BLOCK + lane) as TokenId;
     let shaped = target.shape_logit(surface.view.logit(token), surface.scale);
@@ -89,20 +92,28 @@ pub(crate) fn from_shaped_row(
 }
 
 /// The new masses of the kept tokens of a block; returns their sum.
-fn shaped_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
+fn shape_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
+    let mut sum = 0;
+    each_kept(kept, block, masses, |mass| {
+        *mass = target.shape(*mass).mass();
+        sum += *mass;
+    });
+    sum
+}
+
+/// Calls `each` with the mass of every kept token of a block, those that weigh nothing included; the others are 0.
+fn each_kept(kept: &Truncation<'_>, block: usize, masses: &mut [u64; BLOCK], mut each: impl FnMut(&mut u64)) {
     let surface = &kept.surface;
     if surface.maxima[block] < kept.cut.logit {
-        return 0;
+        return;
     }
     surface.kernels.block_masses(&surface.view, block, surface.scale, kept.cut, masses);
-    let mut sum = 0;
     for (lane, mass) in masses.iter_mut().enumerate() {
         let token = (block * BLOCK + lane) as TokenId;
         // A kept token may weigh nothing and still take part.
         let logit = if *mass != 0 { 0.0 } else { surface.view.logit(token) };
-        let is_kept = *mass != 0 || logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token);
-        *mass = if is_kept { target.shape(*mass).mass() } else { 0 };
-        sum += *mass;
+        if *mass != 0 || logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token) {
+            each(mass);
+        }
     }
-    sum
 }
