@@ -11,20 +11,27 @@ use crate::numeric::{key_to_logit, natural_logarithm, ordered_key};
 
 /// The cut that keeps the first `count` tokens; all if there are fewer.
 pub(crate) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
-    search(surface, count, false, ordered_key(f32::MIN))
+    first_amount(surface, count, false)
 }
 
-/// The token that is number `n` (from 1) of the order; there are at least as many.
-pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
-    let cut = first_tokens(surface, n);
+/// The cut that keeps the smallest prefix whose mass (number of tokens, if `weighed` is false) is at least `amount`; all if
+/// there is less.
+pub(super) fn first_amount(surface: &Surface<'_>, amount: u64, weighed: bool) -> Cut {
+    search(surface, amount, weighed, ordered_key(f32::MIN))
+}
+
+/// The last token of the smallest prefix whose mass (number of tokens) is at least `amount`; there is that much.
+pub(super) fn crossing_token(surface: &Surface<'_>, amount: u64, weighed: bool) -> Cut {
+    let cut = first_amount(surface, amount, weighed);
     if cut.token != u32::MAX {
         return cut;
     }
-    // All of its logit are among the first n: it is the last of them.
-    let kernels = surface.kernels;
-    let above = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
-    let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, above));
-    let token = kernels.nth_equal(&surface.view, surface.maxima, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
+    // All of its logit are in the prefix: it is the last of them.
+    let (kernels, view) = (surface.kernels, &surface.view);
+    let higher = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
+    let [equal_too, above] = [cut, higher].map(|cut| u64::from(kernels.kept_count(view, surface.maxima, cut)));
+    let last = (equal_too - above).saturating_sub(1);
+    let token = kernels.nth_equal(view, surface.maxima, cut.logit, last).unwrap_or(u32::MAX);
     Cut { logit: cut.logit, token }
 }
 

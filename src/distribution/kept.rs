@@ -1,16 +1,18 @@
 //! What all filters share: statistics of what is kept, and the ways in which a filter keeps less.
 
-use super::{Room, Stages, cut, cut_key, list};
+use super::{Room, Stages, Truncation, cut, cut_key, list};
 use crate::kernels::{Band, Cut, Moments, RowView, Sums, moments_of_tokens, sums_of_tokens};
 use crate::numeric::{natural_logarithm, rank_key_parts};
-use crate::plan::LIST_LIMIT;
-use crate::types::TokenId;
+use crate::plan::{LIST_LIMIT, Profile};
+use crate::types::{BLOCK, TokenId};
 
 /// Normaliser and entropy of what is kept.
 pub(super) struct Statistics {
     /// ln of the sum of the weights, relative to the first token kept: -ln of that token's probability.
     pub ln_z: f64,
-    /// Nats.
+    /// The mean of the logits divided by the temperature, relative to the first token kept; at most 0.
+    pub mean: f64,
+    /// Nats: `ln_z - mean`.
     pub entropy: f64,
 }
 
@@ -46,16 +48,17 @@ impl<'a> Stages<'_, 'a, '_> {
     pub(super) fn statistics(&mut self) -> Statistics {
         let sums = self.sums();
         let ln_z = natural_logarithm(sums.weight);
-        let entropy = ln_z - core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
-        Statistics { ln_z, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
+        let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
+        let entropy = ln_z - mean;
+        Statistics { ln_z, mean, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
     }
 
-    /// How the kept logits are spread.
-    pub(super) fn moments(&self) -> Moments {
+    /// How the kept logits are spread, in units of `1 / unit`, a power of two.
+    pub(super) fn moments(&self, unit: f32) -> Moments {
         let surface = &self.kept.surface;
         match self.kept.listed {
-            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum),
-            None => surface.kernels.moments(&self.view(), surface.scale.maximum),
+            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum, unit),
+            None => surface.kernels.moments(&self.view(), surface.scale.maximum, unit),
         }
     }
 
@@ -77,32 +80,78 @@ impl<'a> Stages<'_, 'a, '_> {
 
     /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.
     pub(super) fn keep_from(&mut self, threshold: f32) {
-        // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
-        let maximum = self.kept.surface.scale.maximum;
-        let threshold = if threshold > maximum { maximum } else { threshold };
-        self.keep_to(Cut::at_least(threshold));
+        if threshold > self.kept.surface.scale.maximum {
+            // Nothing reaches it, not even what equals the first.
+            self.keep_first(self.context.plan.min_keep);
+        } else {
+            self.keep_to(Cut::at_least(threshold));
+        }
+    }
+
+    /// The same, and whatever equals the last of these, where the profile compares values (Hugging Face).
+    pub(super) fn keep_from_or_equal(&mut self, threshold: f32) {
+        let least = self.context.plan.min_keep;
+        if self.context.plan.config.profile != Profile::HuggingFace {
+            return self.keep_from(threshold);
+        }
+        let lowest = match self.kept.listed {
+            _ if least == 1 => self.kept.surface.scale.maximum,
+            Some(count) if count <= least => return,
+            Some(count) => rank_key_parts(list::nth_key_or_last(least, count, self.room)).0,
+            None => self.first_of_row(least).logit,
+        };
+        self.keep_at_least(1, Cut::at_least(if threshold > lowest { lowest } else { threshold }));
+    }
+
+    /// Keeps the first `count` tokens.
+    pub(super) fn keep_first(&mut self, count: usize) {
+        if self.kept.listed.is_some() {
+            self.list_first(count);
+        } else {
+            let cut = self.first_of_row(count);
+            self.set_cut(cut);
+        }
     }
 
     /// Keeps the tokens up to `last`, and at least the first `min_keep`.
     pub(super) fn keep_to(&mut self, last: Cut) {
-        let min_keep = self.context.plan.min_keep;
+        self.keep_at_least(self.context.plan.min_keep, last);
+    }
+
+    /// Keeps the tokens up to `last`, which is not before the first, and at least the first `least`.
+    pub(super) fn keep_at_least(&mut self, least: usize, last: Cut) {
         match self.kept.listed {
             Some(count) => {
                 let mut last = cut_key(last);
-                if min_keep > 1 {
-                    last = last.min(list::nth_key_or_last(min_keep, count, self.room));
+                if least > 1 {
+                    last = last.min(list::nth_key_or_last(least, count, self.room));
                 }
                 self.keep_keys(last, count);
             }
             None => {
                 let mut cut = last;
-                if min_keep > 1 {
-                    let first = self.first_of_row(min_keep);
+                if least > 1 {
+                    let first = self.first_of_row(least);
                     // The looser of the two.
                     cut = if cut.stricter(first) == cut { first } else { cut };
                 }
                 self.set_cut(cut);
             }
+        }
+    }
+
+    /// Keeps the tokens up to number `count` (from 1) of `Room::work`, which has the first `listed` ones sorted, and at
+    /// least the first `min_keep`; `before` is what was kept before they were listed.
+    pub(super) fn keep_sorted(&mut self, count: usize, listed: usize, before: Truncation<'a>) {
+        let least = self.context.plan.min_keep;
+        if least > listed && before.listed.is_none() {
+            // More than the list was made for.
+            let (logit, token) = rank_key_parts(self.room.work[count - 1]);
+            self.kept = before;
+            self.keep_to(Cut { logit, token });
+        } else {
+            let last = self.room.work[count.max(least).min(listed) - 1];
+            self.keep_keys(last, listed);
         }
     }
 
@@ -150,13 +199,28 @@ impl<'a> Stages<'_, 'a, '_> {
         }
     }
 
-    /// Copies the listed keys to `Room::work` in the total order, best first; returns how many.
-    pub(super) fn sort_list(&mut self, count: usize) -> usize {
+    /// Copies the `count` listed keys to `Room::work` in the total order, best first.
+    pub(super) fn sort_list(&mut self, count: usize) {
         let Room { keys, work, .. } = &mut *self.room;
         let work = &mut work[..count];
         work.copy_from_slice(&keys[..count]);
         work.sort_unstable_by(|a, b| b.cmp(a));
-        count
+    }
+
+    /// The same, with their masses in `Room::masses`; returns the sum of these.
+    pub(super) fn sort_list_with_masses(&mut self, count: usize) -> u64 {
+        self.sort_list(count);
+        let surface = &self.kept.surface;
+        let Room { work, masses, logits, .. } = &mut *self.room;
+        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
+            *to = rank_key_parts(key).0;
+        }
+        surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count])
+    }
+
+    /// Tokens that a list can hold beside what collecting them needs.
+    pub(super) fn list_room(&self) -> usize {
+        self.room.keys.len() / 2 - BLOCK
     }
 
     /// Leaves out the tokens before `first`, which is kept; from now on masses are relative to its logit.

@@ -35,7 +35,7 @@ impl Stages<'_, '_, '_> {
                 let (logit, token) = rank_key_parts(list::nth_key_or_last(count, listed, self.room));
                 if count < listed { Cut { logit, token } } else { self.kept.cut }
             }
-            None => cut::nth_token(surface, count as u64),
+            None => cut::crossing_token(surface, count as u64, false),
         };
         self.start_at(first);
     }

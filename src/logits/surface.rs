@@ -86,16 +86,21 @@ impl<'a> Surface<'a> {
         self.scale.maximum - second
     }
 
-    /// The largest logit in a band of the order, among the tokens that the view has; -inf if there is none.
-    pub fn largest_in(&self, band: Band) -> f32 {
-        let view = RowView { band: Some(band), ..self.view };
+    /// What of this row lies in a band of the order.
+    pub fn within(&self, band: Band) -> Surface<'a> {
+        let band = self.view.band.map_or(band, |own| own.narrowed(band));
+        Surface { view: RowView { band: Some(band), ..self.view }, ..*self }
+    }
+
+    /// The largest logit of the view's band; -inf if it has none.
+    pub fn largest(&self) -> f32 {
+        let last = self.view.band.map_or(f32::MIN, |band| band.last.logit);
         let mut largest = f32::NEG_INFINITY;
-        let mut next = self.kernels.find_at_least(self.maxima, 0, band.last.logit);
+        let mut next = self.kernels.find_at_least(self.maxima, 0, last);
         while let Some(block) = next {
-            let found = self.kernels.block_maximum(&view, block);
+            let found = self.kernels.block_maximum(&self.view, block);
             largest = if found > largest { found } else { largest };
-            let least = if largest > band.last.logit { largest } else { band.last.logit };
-            next = self.kernels.find_at_least(self.maxima, block + 1, least);
+            next = self.kernels.find_at_least(self.maxima, block + 1, if largest > last { largest } else { last });
         }
         largest
     }

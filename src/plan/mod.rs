@@ -165,8 +165,7 @@ fn temperature_rule(config: &Config) -> (bool, f32) {
     let asked = config.mode == Mode::Greedy;
     match config.temperature {
         0.0 => (true, 1.0),
-        // vLLM takes less than 1e-5 for greedy and raises the rest to 0.01 (`SamplingParams`).
-        low if config.profile == Profile::Vllm && low < 1e-5 => (true, 1.0),
+        // vLLM raises what is above 0 to 0.01 before it asks whether it is greedy (`SamplingParams`).
         low if config.profile == Profile::Vllm && low < 0.01 => (asked, 0.01),
         temperature => (asked, temperature),
     }
@@ -217,7 +216,9 @@ fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<S
         }
         Kind::Temperature => Some(Stage::Temperature),
         Kind::TopK => {
-            let k = (config.top_k as usize).max(min_keep);
+            // llama.cpp's top-k does not know `min_keep`.
+            let least = if config.profile == Profile::LlamaCpp { 1 } else { min_keep };
+            let k = (config.top_k as usize).max(least);
             // Hugging Face and vLLM compare values with the k-th largest, so equal ones stay.
             let keep_ties = config.keep_ties || matches!(config.profile, Profile::HuggingFace | Profile::Vllm);
             (config.top_k != 0 && k < valid).then_some(Stage::TopK { k, keep_ties })

@@ -73,6 +73,12 @@ impl Band {
     /// The whole order.
     pub const ALL: Band = Band { first: Cut { logit: f32::INFINITY, token: 0 }, last: Cut::ALL };
 
+    /// What lies in both bands.
+    pub fn narrowed(self, other: Band) -> Band {
+        let later = if self.first.keeps(other.first.logit, other.first.token) { self.first } else { other.first };
+        Band { first: later, last: self.last.stricter(other.last) }
+    }
+
     /// Whether a token of this logit lies in the band.
     #[inline(always)]
     pub fn keeps(&self, logit: f32, token: TokenId) -> bool {

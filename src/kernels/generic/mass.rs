@@ -256,7 +256,7 @@ fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
     sums
 }
 
-/// How the logits of a row are spread, relative to its maximum.
+/// How the logits of a row are spread, relative to its maximum and in the unit asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     /// Tokens that take part.
@@ -267,12 +267,14 @@ pub struct Moments {
     pub squares: f64,
 }
 
-/// Counts and sums up the differences between the logits that take part and `maximum`.
+/// Counts and sums up the differences between the logits that take part and `maximum`, both first multiplied by `unit`, a power
+/// of two.
 #[inline(always)]
-pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments {
+pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32, unit: f32) -> Moments {
     with_tokens!(view, tokens => {
         let mut blocks = Blocks::new(tokens, view, 0);
-        let (highest, lowest, zero) = (lanes.splat(maximum), lanes.splat(f32::MIN), lanes.splat(0.0));
+        let (highest, lowest, zero) = (lanes.splat(maximum * unit), lanes.splat(f32::MIN), lanes.splat(0.0));
+        let unit = lanes.splat(unit);
         let count = view.blocks();
         let mut moments = Moments::default();
         for tile in 0..count.div_ceil(16) {
@@ -283,7 +285,7 @@ pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments 
                     let logits = quarters[i];
                     let present = lanes.ge(logits, lowest);
                     moments.count += lanes.bits(present).count_ones();
-                    let difference = lanes.select(present, lanes.sub(logits, highest), zero);
+                    let difference = lanes.select(present, lanes.sub(lanes.mul(logits, unit), highest), zero);
                     sum = lanes.add(sum, difference);
                     squares = lanes.add(squares, lanes.mul(difference, difference));
                 }
@@ -297,7 +299,7 @@ pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments 
 
 /// The moments of some tokens of a row, in ascending order of token; the bits are those of [`moments`] over a view that has
 /// no others.
-pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32) -> Moments {
+pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32, unit: f32) -> Moments {
     let mut moments = Moments::default();
     let (mut sum, mut squares) = ([0.0; 16], [0.0; 16]);
     let mut tile = 0;
@@ -307,7 +309,7 @@ pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: 
             moments.squares += f64::from(fold_sum(core::mem::take(&mut squares)));
             tile = token / 1024;
         }
-        let difference = logit - maximum;
+        let difference = logit * unit - maximum * unit;
         let lane = token as usize % 16;
         sum[lane] += difference;
         squares[lane] += difference * difference;
