@@ -19,6 +19,7 @@ use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use support::exact::{self, Path};
+use support::filters::Filters;
 use support::generators::{self, MaskKind, Shape, Source};
 use support::oracle::{Case, Reality, Settings};
 use support::report::{self, close};
@@ -240,6 +241,7 @@ fn inputs_from_json(step: &Value) -> (Element, Case) {
             no_repeat_window: number("no_repeat_window"),
             min_keep: number("min_keep"),
             valid_vocab: number("valid_vocab"),
+            filters: Filters::default(),
         },
     };
     (element, case)

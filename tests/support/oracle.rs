@@ -7,6 +7,8 @@
 //!
 //! All three filters keep a prefix of the total order (higher logit first, then lower id), so a kept set is a count.
 
+use super::filters::Filters;
+
 /// What one step is given, as plain data: a row and everything that bears on it.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -38,6 +40,8 @@ pub struct Settings {
     pub no_repeat_window: u32,
     pub min_keep: u32,
     pub valid_vocab: u32,
+    /// The filters that `filters.rs` judges; everything in this file is the rest.
+    pub filters: Filters,
 }
 
 impl Default for Settings {
@@ -54,6 +58,7 @@ impl Default for Settings {
             no_repeat_window: 0,
             min_keep: 0,
             valid_vocab: 0,
+            filters: Filters::default(),
         }
     }
 }
