@@ -1,7 +1,8 @@
 //! Top-h, bounded entropy (Hugging Face `TopHLogitsWarper`): a prefix with a share of the entropy.
 //!
 //! Law: among the first 100 tokens, renormalised, `-p ln p` is summed in the total order; tokens stay while the sum is at
-//! most `top_h` times the entropy of those 100. The first token always stays, and what is past the hundredth goes.
+//! most `top_h` times the entropy of those 100. The first token always stays, alone if it has all the mass, and what is
+//! past the hundredth goes.
 
 use super::Stages;
 use crate::numeric::natural_logarithm;
@@ -26,6 +27,8 @@ impl Stages<'_, '_, '_> {
         }
         let limit = f64::from(top_h) * whole;
         let mut sum = 0.0;
+        // Where only the first weighs anything, it stays alone: shares of nothing say nothing.
+        let measured = if whole > 0.0 { measured } else { 1 };
         let mut kept = 0;
         for &mass in &masses[..measured] {
             sum += part(mass);
