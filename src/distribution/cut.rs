@@ -35,43 +35,6 @@ pub(super) fn crossing_token(surface: &Surface<'_>, amount: u64, weighed: bool) 
     Cut { logit: cut.logit, token }
 }
 
-/// The least distance key from `centre` within which the mass of the row (the number of tokens, if `weighed` is false)
-/// reaches `target`; the largest key if it never does.
-pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, weighed: bool) -> u32 {
-    let (mut low, mut high) = (0, f32::INFINITY.to_bits() + 1);
-    let mut before = 0;
-    loop {
-        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
-        let mut bins = [0; 256];
-        let bracket = Bracket { low, high, shift };
-        surface.kernels.distance_histogram(
-            &surface.view,
-            surface.maxima,
-            surface.scale,
-            weighed,
-            centre,
-            bracket,
-            &mut bins,
-        );
-        let mut reached = None;
-        for (bin, &sum) in bins.iter().enumerate() {
-            if before + sum >= target {
-                reached = Some(bin as u32);
-                break;
-            }
-            before += sum;
-        }
-        match reached {
-            Some(bin) if shift == 0 => return low + bin,
-            Some(bin) => {
-                low += bin << shift;
-                high = high.min(low + (1 << shift));
-            }
-            None => return u32::MAX,
-        }
-    }
-}
-
 /// The lowest finite logit for which `holds`, which holds from some logit up; the highest finite one if it never does.
 pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
     let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::MAX));

@@ -31,22 +31,22 @@ impl<'a> Stages<'_, 'a, '_> {
         RowView { band: (band != Band::ALL).then_some(band), ..self.kept.surface.view }
     }
 
-    /// Sums of what is kept, at the scale in force. The masses are there only where they were known before.
-    fn sums(&mut self) -> Sums {
-        if let Some(sums) = self.sums {
+    /// Sums of what is kept, at the scale in force; the mass is there if it was asked for with `masses`.
+    pub(super) fn sums(&mut self, masses: bool) -> Sums {
+        if let Some(sums) = self.sums.filter(|sums| sums.mass != 0 || !masses) {
             return sums;
         }
         let surface = &self.kept.surface;
         let sums = match self.kept.listed {
             Some(count) => sums_of_tokens(tokens(&self.room.keys[..count]), surface.scale),
-            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, false),
+            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, masses),
         };
         self.sums = Some(sums);
         sums
     }
 
     pub(super) fn statistics(&mut self) -> Statistics {
-        let sums = self.sums();
+        let sums = self.sums(false);
         let ln_z = natural_logarithm(sums.weight);
         let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
         let entropy = ln_z - mean;

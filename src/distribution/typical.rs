@@ -9,7 +9,7 @@
 //! counts single tokens too. Single tokens of one distance stand so that what is kept is a run of the total order: those above
 //! the centre first, the later ones first; then those below, the earlier ones first.
 
-use super::{Stages, cut, cut_key};
+use super::{Stages, cut, cut_key, distance};
 use crate::kernels::{Band, Cut, distance_key};
 use crate::logits::Surface;
 use crate::numeric::{nucleus_target, rank_key_parts};
@@ -20,14 +20,15 @@ use crate::types::TokenId;
 #[derive(Clone, Copy)]
 struct Wanted {
     amount: u64,
-    /// Mass, or else tokens.
-    weighed: bool,
+    /// The whole mass if the amount is a part of it; else it is a number of tokens.
+    whole: Option<u64>,
     /// Single tokens, or else all of one distance.
     single: bool,
 }
 
 impl Stages<'_, '_, '_> {
     pub(super) fn typical(&mut self, p: u64) {
+        self.sums(true);
         let mean = self.statistics().mean;
         let surface = &self.kept.surface;
         let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
@@ -46,8 +47,8 @@ impl Stages<'_, '_, '_> {
             if llama { ((u128::from(p) * u128::from(total)) >> 32) as u64 + 1 } else { nucleus_target(p, total) };
         let mass = if more < 1 { 1 } else { more.min(total) };
         [
-            Wanted { amount: mass, weighed: true, single: llama },
-            Wanted { amount: plan.min_keep as u64, weighed: false, single: llama || profile == Profile::HuggingFace },
+            Wanted { amount: mass, whole: Some(total), single: llama },
+            Wanted { amount: plan.min_keep as u64, whole: None, single: llama || profile == Profile::HuggingFace },
         ]
     }
 
@@ -71,11 +72,11 @@ impl Stages<'_, '_, '_> {
             (a >> 32).cmp(&(b >> 32)).then(in_order)
         });
         let mut taken = 0;
-        for Wanted { amount, weighed, single } in wanted {
+        for Wanted { amount, whole, single } in wanted {
             let mut sum = 0;
             let mut n = 0;
             while n < count && sum < amount {
-                sum += if weighed { masses[work[n] as u32 as usize] } else { 1 };
+                sum += if whole.is_some() { masses[work[n] as u32 as usize] } else { 1 };
                 n += 1;
             }
             while !single && n < count && work[n] >> 32 == work[n - 1] >> 32 {
@@ -107,8 +108,7 @@ impl Stages<'_, '_, '_> {
     fn typical_of_row(&mut self, p: u64, centre: f64) {
         let view = self.view();
         let surface = Surface { view, ..self.kept.surface };
-        let (total, _) =
-            (surface.kernels).kept_and_total_mass(&view, surface.maxima, f32::MIN, surface.scale, Cut::ALL);
+        let total = self.sums(true).mass;
         let [mass, tokens] = self.wanted(p, total);
         let mut run = near_run(&surface, centre, mass);
         if tokens.amount > 1 {
@@ -126,8 +126,8 @@ impl Stages<'_, '_, '_> {
 
 /// The run of the tokens nearest to `centre` that is wanted.
 fn near_run(surface: &Surface<'_>, centre: f64, wanted: Wanted) -> Band {
-    let Wanted { amount, weighed, single } = wanted;
-    let limit = cut::distance_of_mass(surface, centre, amount, weighed);
+    let Wanted { amount, whole, single } = wanted;
+    let limit = distance::distance_of(surface, centre, amount, whole);
     let near = |logit: f32| distance_key(logit, centre) <= limit;
     // The farthest logits on either side that are near enough, found among all f32: the distance grows away from the
     // centre, so bisection over ordered keys finds where it passes the limit.
@@ -146,6 +146,7 @@ fn near_run(surface: &Surface<'_>, centre: f64, wanted: Wanted) -> Band {
     let nearer = |logit: f32| distance_key(logit, centre) < limit;
     let closer = Cut::at_least(cut::lowest_logit(|logit| f64::from(logit) >= centre || nearer(logit)));
     let upper = surface.within(Band { last: closer, ..run });
+    let weighed = whole.is_some();
     let sum = if weighed {
         (upper.kernels).kept_and_total_mass(&upper.view, upper.maxima, f32::MIN, upper.scale, Cut::ALL).1
     } else {

@@ -90,12 +90,9 @@ impl Band {
     #[inline(always)]
     fn apply<L: Lanes>(&self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
         let masked = lanes.splat(f32::NEG_INFINITY);
-        let first = block * BLOCK;
-        let mut kept = quarters;
+        let mut kept = self.first.mask_before(lanes, block, quarters);
         for i in 0..4 {
-            let logits = quarters[i];
-            let keep = self.last.lanes(lanes, logits, first + 16 * i);
-            kept[i] = lanes.select(self.first.lanes_before(lanes, logits, first + 16 * i), masked, logits);
+            let keep = self.last.lanes(lanes, kept[i], block * BLOCK + 16 * i);
             kept[i] = lanes.select(keep, kept[i], masked);
         }
         kept

@@ -76,6 +76,18 @@ impl Cut {
         }
     }
 
+    /// The logits of a block without the tokens that stand before this one; -inf for these.
+    #[inline(always)]
+    pub(super) fn mask_before<L: Lanes>(&self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
+        let masked = lanes.splat(f32::NEG_INFINITY);
+        let mut left = quarters;
+        for i in 0..4 {
+            let before = self.lanes_before(lanes, quarters[i], block * BLOCK + 16 * i);
+            left[i] = lanes.select(before, masked, quarters[i]);
+        }
+        left
+    }
+
     /// The lanes of sixteen tokens from `first` that are kept.
     #[inline(always)]
     pub(super) fn lanes<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
@@ -152,26 +164,26 @@ pub(super) fn mass_array<L: Lanes>(lanes: L, weight: L::F) -> [u64; 16] {
 }
 
 /// Integer masses summed in 32-bit lanes; 2,048 additions fit before they must be emptied into 64 bits.
-struct MassLanes<L: Lanes> {
+pub(super) struct MassLanes<L: Lanes> {
     lanes: L,
     high: L::U,
     low: L::U,
-    total: u64,
+    pub(super) total: u64,
 }
 
 impl<L: Lanes> MassLanes<L> {
     #[inline(always)]
-    fn new(lanes: L) -> Self {
+    pub(super) fn new(lanes: L) -> Self {
         MassLanes { lanes, high: lanes.zero(), low: lanes.zero(), total: 0 }
     }
     #[inline(always)]
-    fn add(&mut self, weight: L::F) {
+    pub(super) fn add(&mut self, weight: L::F) {
         let (high, low) = split_mass(self.lanes, weight);
         self.high = self.lanes.add_u(self.high, high);
         self.low = self.lanes.add_u(self.low, low);
     }
     #[inline(always)]
-    fn empty(&mut self) {
+    pub(super) fn empty(&mut self) {
         self.total += (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
         self.high = self.lanes.zero();
         self.low = self.lanes.zero();

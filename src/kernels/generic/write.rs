@@ -56,15 +56,14 @@ fn rewrite<L: Lanes>(
         if let Some(words) = words {
             quarters = mask_block(lanes, words, block, quarters);
         }
+        if starts_later {
+            quarters = before.mask_before(lanes, block, quarters);
+        }
         let mut out = [[0.0; 16]; 4];
         let quarters = quarters;
         for i in 0..4 {
             let logits = quarters[i];
-            let mut keep = cut.lanes(lanes, logits, first + 16 * i);
-            if starts_later {
-                let removed = lanes.bits(before.lanes_before(lanes, logits, first + 16 * i));
-                keep = lanes.mask(lanes.bits(keep) & !removed & 0xffff);
-            }
+            let keep = cut.lanes(lanes, logits, first + 16 * i);
             lanes.store(each(block, logits, keep), &mut out[i]);
         }
         chunk.copy_from_slice(&out.as_flattened()[..chunk.len()]);
