@@ -270,7 +270,7 @@ impl Tally {
         let all = self.equal + self.excused + self.untold;
         println!("{label}: {self:?}");
         assert!(self.excused as f64 <= most_excused * all as f64, "{label}: too much was excused: {self:?}");
-        assert!(self.untold as f64 <= 0.06 * all as f64, "{label}: too much could not be told: {self:?}");
+        assert!(self.untold as f64 <= 0.03 * all as f64, "{label}: too much could not be told: {self:?}");
         assert!(self.equal > all / 2, "{label}: {self:?}");
     }
 }
@@ -322,7 +322,8 @@ fn each_filter_alone() {
             }
         }));
         match run {
-            Ok(()) => tally.check(name, 0.03),
+            // Of top-h those rows are let off whose second token weighs about 2^-40: its share of the entropy is not known.
+            Ok(()) => tally.check(name, if name == "top_h" { 0.02 } else { 0.01 }),
             Err(_) => failed.push(name),
         }
     }
@@ -352,7 +353,7 @@ fn chains_of_every_profile() {
         tallies.entry(name).or_default().count(standing);
     }
     for (name, tally) in &tallies {
-        tally.check(name, 0.06);
+        tally.check(name, 0.02);
     }
     assert_eq!(tallies.len(), 4);
 }
@@ -374,5 +375,89 @@ fn chains_on_long_rows() {
         generators::filters(&mut source, &mut case.settings, 0.3);
         tally.count(judge(&case, levels, &format!("long, seed {round}, {shape:?}, {kind:?}")));
     }
-    tally.check("long rows", 0.1);
+    tally.check("long rows", 0.03);
+}
+
+/// Mirostat's mu and adaptive-p's target over a sequence: what is kept, and the reshaped probabilities, show them.
+#[test]
+fn states_follow_their_laws_step_by_step() {
+    let levels = report::levels("states_follow_their_laws");
+    let mut tally = Tally::default();
+    let mut moved = 0;
+    for round in 0..rounds(240) {
+        let mut source = Source::new(round + 11_000_000);
+        let shape = source.pick(&[Shape::Normal, Shape::Zipf, Shape::Peaked, Shape::Ties, Shape::Flat]);
+        let vocab = source.pick(&[40, 300, 1025, 4097]);
+        let mut case = Case::new(Vec::new());
+        let settings = &mut case.settings;
+        (settings.seed, settings.temperature) = (source.bits(), source.pick(&[0.7, 1.0, 1.5]));
+        let filters = &mut settings.filters;
+        match round % 3 {
+            0 => (filters.mirostat, filters.mirostat_tau) = (1, source.pick(&[1.0, 3.0, 6.0])),
+            1 => (filters.mirostat, filters.mirostat_tau) = (2, source.pick(&[1.0, 3.0, 6.0])),
+            _ => {
+                (filters.adaptive_target, filters.adaptive_decay) =
+                    (source.pick(&[0.1, 0.3, 0.6]), source.pick(&[0.0, 0.8]))
+            }
+        }
+        filters.mirostat_eta = source.pick(&[0.1, 0.7]);
+        let mut memory = Memory::first(filters);
+        let before = memory;
+        let level = levels[round as usize % levels.len()];
+        case.row = generators::row(&mut source, shape, vocab);
+        let mut decoder = report::decoder(&case, level, Metrics::ALL);
+        for step in 0..12 {
+            case.row = generators::row(&mut source, shape, vocab);
+            case.settings.position = step;
+            let said = ask(&mut decoder, &case).expect("a valid step");
+            match disagreement(&case, &memory, &said) {
+                Ok(standing) => tally.count(Some(standing)),
+                Err(what) => {
+                    panic!("state, seed {round}, step {step}, {memory:?}: {what}\n  {}", report::describe(&case))
+                }
+            }
+            let pick = decoder.decode(&case.row, None).expect("a valid step");
+            assert!(report::first_difference(&pick, &said.pick).is_none(), "evaluating has left a trace");
+            let logit = f64::from(case.row[pick.token as usize]);
+            let t = f64::from(case.settings.temperature);
+            let weights = said.kept.iter().map(|c| ((f64::from(c.logit) - logit) / t).exp());
+            let logprob = -weights.sum::<f64>().ln();
+            memory.learn(&case.settings.filters, logprob, logprob.exp());
+        }
+        moved += u64::from((memory.mu.0 - before.mu.0).abs() > 0.1 || memory.adaptive.1 != before.adaptive.1);
+    }
+    tally.check("states", 0.02);
+    assert!(moved * 2 > rounds(240), "the states must have moved");
+}
+
+/// A list of candidates and the row itself are two ways to the same bits: the mask leaves fewer tokens than either top-k.
+#[test]
+fn the_list_and_the_row_give_the_same_bits() {
+    let levels = report::levels("the_list_and_the_row");
+    for round in 0..rounds(500) {
+        let mut source = Source::new(round + 12_000_000);
+        let shape = SHAPES[round as usize % SHAPES.len()];
+        let mut case = generators::case(&mut source, shape, 5_003, generators::MaskKind::Random);
+        case.settings.valid_vocab = 0;
+        generators::filters(&mut source, &mut case.settings, 0.4);
+        // Draw (b) proposes from the row; with a list it is always draw (a), as with any top-k.
+        if case.adjust().is_err() {
+            continue;
+        }
+        let level = levels[round as usize % levels.len()];
+        let mut answer = |top_k: u32| {
+            case.settings.top_k = top_k;
+            ask(&mut report::decoder(&case, level, Metrics::ALL), &case).expect("a valid step")
+        };
+        let (list, row) = (answer(4_096), answer(4_097));
+        let kept = |said: &Said| said.kept.iter().map(|c| (c.token, c.logprob.to_bits())).collect::<Vec<_>>();
+        let difference = report::first_difference(&list.pick, &row.pick)
+            .or_else(|| (list.pick.temperature.to_bits() != row.pick.temperature.to_bits()).then(|| "T".to_string()))
+            .or_else(|| report::first_row_difference(&list.processed, &row.processed))
+            .or_else(|| report::first_row_difference(&list.probabilities, &row.probabilities))
+            .or_else(|| (kept(&list) != kept(&row)).then(|| "what is kept".to_string()));
+        if let Some(what) = difference {
+            panic!("seed {round}, {shape:?}: the list and the row differ: {what}\n  {}", report::describe(&case));
+        }
+    }
 }

@@ -334,9 +334,7 @@ pub fn filters(source: &mut Source, settings: &mut Settings, chance: f64) {
     let (face, llama) = (known(&[Whose::HuggingFace]), known(&[Whose::LlamaCpp]));
     if !face && !llama {
         settings.min_keep = 0;
-        if settings.temperature < 0.01 && settings.temperature > 0.0 {
-            settings.temperature = 0.01;
-        }
+        settings.temperature = source.pick(&[settings.temperature, settings.temperature, 1e-6, 0.009]);
     }
     if (face || llama) && source.chance(chance) {
         filters.typical_p = source.pick(&[0.0, 0.05, 0.2, 0.5, 0.9, 0.95, 0.999]);

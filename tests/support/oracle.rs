@@ -7,7 +7,7 @@
 //!
 //! All three filters keep a prefix of the total order (higher logit first, then lower id), so a kept set is a count.
 
-use super::filters::Filters;
+use super::filters::{Filters, Whose};
 
 /// What one step is given, as plain data: a row and everything that bears on it.
 #[derive(Clone, Debug)]
@@ -71,7 +71,12 @@ impl Settings {
 
     /// The temperature the metrics are taken at: that of the configuration, 1 where it says 0.
     pub fn metric_temperature(&self) -> f32 {
-        if self.temperature == 0.0 { 1.0 } else { self.temperature }
+        match self.temperature {
+            0.0 => 1.0,
+            // vLLM raises the others to 0.01.
+            low if low < 0.01 && self.filters.whose == Whose::Vllm => 0.01,
+            temperature => temperature,
+        }
     }
 
     /// Each filter keeps at least this many of its own order.
