@@ -139,6 +139,18 @@
 // The sequence ends with this token: it runs in a circle, loop_repeats times.
 #define ARGPICK_FINISH_LOOP 4
 
+// No stop string was found.
+#define ARGPICK_NO_STOP UINT32_MAX
+
+// The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
+#define ARGPICK_EARLY_STOPPING_NEVER 0
+
+// It ends when no beam would be among them if it ended at its present length.
+#define ARGPICK_EARLY_STOPPING_HEURISTIC 1
+
+// It ends when as many hypotheses have ended as there are beams.
+#define ARGPICK_EARLY_STOPPING_FULL 2
+
 // Read the whole file into memory instead of mapping it: for hosts that cannot promise that nobody shortens or overwrites
 // the file while the weights are open (a mapped file that shrinks ends the process by a signal).
 #define ARGPICK_WEIGHTS_COPY 1
@@ -161,8 +173,11 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
-// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-// gets ARGPICK_ERR_BUSY.
+// A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_beam argpick_beam;
+
+// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+// second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
@@ -338,6 +353,80 @@ typedef struct argpick_candidate {
   // ln of its probability at the configured temperature.
   float logprob;
 } argpick_candidate;
+
+// Everything that decides what a beam search does. Fill it by argpick_beam_config_init, then set what you want.
+typedef struct argpick_beam_config {
+  // sizeof(argpick_beam_config), set by argpick_beam_config_init.
+  uint32_t struct_size;
+  // Whose rules of scoring and ending hold: ARGPICK_PROFILE_CANON, _HUGGINGFACE or _VLLM.
+  uint32_t profile;
+  // Sequences that are followed side by side, 1 to 1024.
+  uint32_t beams;
+  // Groups of equal size that the beams are divided into; later ones avoid the tokens of earlier ones. 0: 1.
+  uint32_t groups;
+  // What a candidate loses, when it is chosen, for each beam of an earlier group with the same token; 0 or more.
+  float diversity_penalty;
+  // A hypothesis is ranked by its sum of log-probabilities divided by its length to this power, -16 to 16.
+  float length_penalty;
+  // Divides the logits: finite, above 0; 1 where the profile is not canon.
+  float temperature;
+  // When the search ends before max_tokens: an ARGPICK_EARLY_STOPPING_.
+  uint32_t early_stopping;
+  // End tokens are masked until so many tokens are generated.
+  uint32_t min_tokens;
+  // Beams that are so long are hypotheses, 1 to 2^20.
+  uint32_t max_tokens;
+  // Hypotheses that are told about, up to beams. 0: beams.
+  uint32_t n_best;
+  // Tokens of the prompt: vLLM counts them in the length.
+  uint32_t prompt_length;
+  // Only ids below this take part, up to the vocabulary. 0: all.
+  uint32_t valid_vocab;
+  // 0.
+  uint32_t reserved1;
+} argpick_beam_config;
+
+// Where a search stands. Set struct_size = sizeof(argpick_beam_state) before the call.
+typedef struct argpick_beam_state {
+  // sizeof(argpick_beam_state); the caller sets it.
+  uint32_t struct_size;
+  // Beams that go on: so many rows the next step takes. 1 before the first step, 0 when the search is finished.
+  uint32_t live;
+  // Beams that ended with the last step, after the live ones in its continuations.
+  uint32_t ended;
+  // Tokens of each live beam.
+  uint32_t length;
+  // Hypotheses that argpick_beam_best can tell.
+  uint32_t hypotheses;
+  // Continuations that argpick_beam_step wants room for.
+  uint32_t outputs;
+} argpick_beam_state;
+
+// A beam and the token it goes on with, or ends with. The element of an array, so it never grows.
+typedef struct argpick_beam_continuation {
+  // The index of the beam among the rows of the step.
+  uint32_t parent;
+  // Its token.
+  uint32_t token;
+  // The sum of the log-probabilities of its tokens, this one included, in nats.
+  double score;
+} argpick_beam_continuation;
+
+// A sequence that has ended. Set struct_size = sizeof(argpick_hypothesis) before the call.
+typedef struct argpick_hypothesis {
+  // sizeof(argpick_hypothesis); the caller sets it.
+  uint32_t struct_size;
+  // Generated tokens, the end token included.
+  uint32_t length;
+  // Why it ended: ARGPICK_FINISH_END_TOKEN or ARGPICK_FINISH_LENGTH.
+  uint32_t finish;
+  // 0.
+  uint32_t reserved1;
+  // What it is ranked by: logprob divided by the length to the power length_penalty.
+  double score;
+  // The sum of the log-probabilities of its tokens, in nats.
+  double logprob;
+} argpick_hypothesis;
 
 // Where flat and saturated begin, and the k of top-k accuracy. Set struct_size = sizeof(argpick_diagnosis_limits).
 typedef struct argpick_diagnosis_limits {
@@ -615,7 +704,7 @@ argpick_status argpick_decoder_init(void *memory,
                                     uint32_t vocab,
                                     struct argpick_decoder **out);
 
-// Makes a second decoder on the heap in the same state: configuration, position, history, biases and bans.
+// Makes a second decoder on the heap in the same state: configuration, position, history, biases, bans and all other lists.
 //
 // From then on the two have nothing in common. With the same seed, stream and position both pick the same tokens from the
 // same rows; argpick_decoder_reset or argpick_decoder_seek parts them.
@@ -628,13 +717,13 @@ argpick_status argpick_decoder_init(void *memory,
 argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
                                      struct argpick_decoder **out);
 
-// Starts a new sequence: history and position are cleared, biases and bans stay.
+// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay.
 //
 // config NULL: the configuration stays. Otherwise config is in force from now on; the vocabulary stays. A decoder on the
 // heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_STRUCT_SIZE,
-// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for the biases or bans),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for what is set),
 // ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
 //
 // Safety:
@@ -642,7 +731,8 @@ argpick_status argpick_decoder_clone(const struct argpick_decoder *decoder,
 argpick_status argpick_decoder_reset(struct argpick_decoder *decoder,
                                      const struct argpick_config *config);
 
-// Records tokens of the prompt: they enter the history but are not counted as generated.
+// Records tokens of the prompt: they enter the history but are not counted as generated. A sequence that had ended by an
+// end token, a stop or a loop goes on after them.
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
@@ -659,7 +749,10 @@ argpick_status argpick_decoder_prompt(struct argpick_decoder *decoder,
 //
 // All of them or none; a count of 0 does nothing, tokens may be NULL then.
 //
-// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if they are more than max_tokens leaves.
+// What mirostat and adaptive-p have learnt stays as it was, and the running sum of log-probabilities is NaN from then on.
+//
+// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if the sequence has ended, if they are more than
+// max_tokens leaves, or if an end token or a stop sequence ends it before the last of them.
 //
 // Safety:
 // - decoder is a live decoder; tokens points to count ids.
@@ -668,6 +761,9 @@ argpick_status argpick_decoder_accept(struct argpick_decoder *decoder,
                                       size_t count);
 
 // Takes back the last count generated tokens, as if they had not been recorded; a sequence that had ended goes on.
+//
+// Tokens generated before the last token of a prompt stay. At least the last 1,024 others can be taken back (or
+// history_capacity, if that is less), and more as long as the history has not been filled that far.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_UNDO_TOO_FAR
 // (index = tokens that can be undone).
@@ -732,6 +828,143 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
                                         const uint32_t *tokens,
                                         size_t count);
 
+// Replaces the end tokens: each ends the sequence when it is generated, unless min_tokens forbids.
+//
+// A token may stand in the list more than once. A count of 0 removes all, tokens may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to count ids.
+argpick_status argpick_decoder_set_end_tokens(struct argpick_decoder *decoder,
+                                              const uint32_t *tokens,
+                                              size_t count);
+
+// Replaces the stop sequences: the sequence ends when generated tokens end with one of them.
+//
+// tokens holds the tokens of all sequences one after the other, token_count of them; lengths says how many belong to each
+// of the count sequences. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to token_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (a sequence of length 0), ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of
+// them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_stops(struct argpick_decoder *decoder,
+                                         const uint32_t *tokens,
+                                         size_t token_count,
+                                         const uint32_t *lengths,
+                                         size_t count);
+
+// Replaces DRY's breakers: no repetition counts across one of them, and a token that is one alone is never penalised.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_breakers(struct argpick_decoder *decoder,
+                                            const uint32_t *tokens,
+                                            size_t token_count,
+                                            const uint32_t *lengths,
+                                            size_t count);
+
+// Replaces the bad sequences: where the history ends with all of one but its last token, that token is masked.
+//
+// The arrays are those of argpick_decoder_set_stops.
+//
+// Statuses: those of argpick_decoder_set_stops.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths to count numbers.
+argpick_status argpick_decoder_set_bad_sequences(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 size_t count);
+
+// Replaces the biased sequences: where the history ends with all of one but its last token, the bias is added to the logit
+// of that token; several add up.
+//
+// The arrays are those of argpick_decoder_set_stops, and biases has count elements.
+//
+// Statuses: those of argpick_decoder_set_stops; ARGPICK_ERR_INVALID_PARAMETER also for a bias that is NaN or +inf.
+//
+// Safety:
+// - decoder is a live decoder; tokens points to token_count ids, lengths and biases to count elements each.
+argpick_status argpick_decoder_set_sequence_bias(struct argpick_decoder *decoder,
+                                                 const uint32_t *tokens,
+                                                 size_t token_count,
+                                                 const uint32_t *lengths,
+                                                 const float *biases,
+                                                 size_t count);
+
+// Replaces the forced tokens: tokens[i] is picked as generated token number positions[i], counted from 0.
+//
+// The step is then one under a bitmask that allows this token alone: no other rule of the decoder applies, the margin is
+// +inf, the probability 1. Where the row has the token at -inf, or the caller's mask excludes it, everything is masked. A
+// count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (a position that is named twice),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; positions and tokens point to count elements each.
+argpick_status argpick_decoder_set_forced(struct argpick_decoder *decoder,
+                                          const uint64_t *positions,
+                                          const uint32_t *tokens,
+                                          size_t count);
+
+// Replaces the stop strings, which argpick_decoder_push_bytes looks for; the text begins anew.
+//
+// bytes holds the bytes of all strings one after the other, byte_count of them; lengths says how many belong to each of
+// the count strings. A count of 0 removes all, the arrays may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count, or lengths that do not
+// add up to byte_count), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (a string of length 0),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (sequence_capacity). After any of them the old ones stay.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to byte_count bytes, lengths to count numbers.
+argpick_status argpick_decoder_set_stop_strings(struct argpick_decoder *decoder,
+                                                const void *bytes,
+                                                size_t byte_count,
+                                                const uint32_t *lengths,
+                                                size_t count);
+
+// Hands over the bytes of the last generated token, for the stop strings; in pieces if need be.
+//
+// stop: the number of the stop string that the text contains, or ARGPICK_NO_STOP. held_back: how many bytes at the end of
+// the text are not to be shown; with a stop all from its beginning on, else those that may yet become one. A stop string
+// ends the sequence, but none does that is complete before min_tokens tokens are generated. The text begins with the first
+// token generated after a prompt. A size of 0 only asks, bytes may be NULL then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; bytes points to size bytes; stop and held_back can be written.
+argpick_status argpick_decoder_push_bytes(struct argpick_decoder *decoder,
+                                          const void *bytes,
+                                          size_t size,
+                                          uint32_t *stop,
+                                          size_t *held_back);
+
+// Tells why the sequence has ended, as far as tokens and bytes were recorded: ARGPICK_FINISH_NONE if it goes on.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; finish can be written.
+argpick_status argpick_decoder_finish(const struct argpick_decoder *decoder,
+                                      uint32_t *finish);
+
 // Tells how many bytes argpick_decoder_save would write now.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
@@ -740,7 +973,7 @@ argpick_status argpick_decoder_set_bans(struct argpick_decoder *decoder,
 // - decoder is a live decoder; size can be written.
 argpick_status argpick_decoder_saved_size(struct argpick_decoder *decoder, size_t *size);
 
-// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+// Writes the decoder's state to bytes: configuration, position, history, biases, bans and all other lists.
 //
 // size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
 // are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.
@@ -876,6 +1109,50 @@ argpick_status argpick_decode_batch(struct argpick_decoder *const *decoders,
                                     struct argpick_pick *picks,
                                     argpick_status *statuses);
 
+// How many 64-bit words of memory argpick_sweep needs for these configurations and rows of vocab logits.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED,
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE: those of the first configuration that has one.
+//
+// Safety:
+// - configs has count elements, each a configuration as long as its struct_size says; words points to a size_t.
+argpick_status argpick_sweep_words(const struct argpick_config *const *configs,
+                                   size_t count,
+                                   uint32_t vocab,
+                                   size_t *words);
+
+// Picks a token for each of count configurations from one row, without recording any. The row is read, checked and adjusted
+// once; each pick is that of a decoder with that configuration in the same state.
+//
+// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
+// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. memory has memory_words
+// words, at least what argpick_sweep_words says; NULL for none. picks is an array of structs of one size: set struct_size in
+// each. kept, unless NULL, takes a bitmask of the tokens each configuration keeps: (vocab + 31) / 32 words each, bit t & 31
+// of word t >> 5. count 0 only checks the row.
+//
+// Returns ARGPICK_OK if all configurations succeeded, else the status of the first that did not; statuses has them all. The
+// pick of one that failed is not written. A row that fails leaves statuses as they were.
+//
+// Statuses: those of argpick_evaluate for the row; per configuration ARGPICK_ERR_INVALID_PARAMETER (invalid, or it differs in
+// what comes before; the name is in argpick_last_error), ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_STORAGE_TOO_SMALL (words).
+//
+// Safety:
+// - configs, picks and statuses have count elements, memory has memory_words, kept is NULL or has count times the words above;
+//   the row and the mask are as for argpick_evaluate. None of the outputs overlaps another.
+argpick_status argpick_sweep(struct argpick_decoder *decoder,
+                             const struct argpick_config *const *configs,
+                             size_t count,
+                             const void *logits,
+                             argpick_dtype dtype,
+                             size_t row_count,
+                             const uint32_t *mask,
+                             size_t mask_words,
+                             uint64_t *memory,
+                             size_t memory_words,
+                             struct argpick_pick *picks,
+                             argpick_status *statuses,
+                             uint32_t *kept);
+
 // Lists the best tokens of a row: the first capacity of the order, after biases and masks and before truncation.
 //
 // Highest logit first, lower id first among equals; logprob is among all tokens that take part. found is how many were
@@ -896,6 +1173,22 @@ argpick_status argpick_top(struct argpick_decoder *decoder,
                            struct argpick_candidate *candidates,
                            size_t capacity,
                            size_t *found);
+
+// The same of the row as given, at temperature 1: without penalties, biases and bans.
+//
+// Statuses: those of argpick_top. Nothing is written then.
+//
+// Safety:
+// - As for argpick_top.
+argpick_status argpick_top_raw(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_candidate *candidates,
+                               size_t capacity,
+                               size_t *found);
 
 // Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
 //
@@ -932,6 +1225,172 @@ argpick_status argpick_probability_of(struct argpick_decoder *decoder,
                                       size_t mask_words,
                                       uint32_t token,
                                       float *probability);
+
+// Fills a configuration: four beams, up to 256 tokens, nothing else.
+//
+// struct_size is sizeof(argpick_beam_config) as the caller's header has it; a smaller size of an earlier release works.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE.
+//
+// Safety:
+// - config points to struct_size bytes that can be written.
+argpick_status argpick_beam_config_init(struct argpick_beam_config *config,
+                                        uint32_t struct_size);
+
+// Makes a beam search on the heap for rows of vocab logits, 1 to 2^22. It is freed by argpick_beam_free.
+//
+// end_tokens are the tokens that end a beam: up to 64, each once; none: NULL and 0. They are copied.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED,
+// ARGPICK_ERR_INVALID_PARAMETER (name and value in argpick_last_error), ARGPICK_ERR_NOT_IN_PROFILE,
+// ARGPICK_ERR_TOKEN_OUT_OF_RANGE, ARGPICK_ERR_DUPLICATE_TOKEN and ARGPICK_ERR_CAPACITY_EXCEEDED (end tokens),
+// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and ARGPICK_ERR_UNKNOWN_KERNEL (see argpick_kernel). Not in a
+// library without a heap.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; end_tokens points to end_count ids; out can be
+//   written.
+argpick_status argpick_beam_new(const struct argpick_beam_config *config,
+                                uint32_t vocab,
+                                const uint32_t *end_tokens,
+                                size_t end_count,
+                                struct argpick_beam **out);
+
+// Ends a beam search; NULL is allowed and does nothing. The memory of one made by argpick_beam_init is the caller's again.
+//
+// A search that another thread is using is not freed: it leaks, and argpick_last_error says so (ARGPICK_ERR_BUSY).
+//
+// Safety:
+// - beam is NULL or a live search; it is not used after this call.
+void argpick_beam_free(struct argpick_beam *beam);
+
+// The memory in bytes that argpick_beam_init needs for this configuration, vocabulary and number of end tokens.
+//
+// Statuses: those of argpick_beam_new about its arguments.
+//
+// Safety:
+// - config points to a struct that is as long as its struct_size says; end_tokens points to end_count ids; size can be
+//   written.
+argpick_status argpick_beam_size(const struct argpick_beam_config *config,
+                                 uint32_t vocab,
+                                 const uint32_t *end_tokens,
+                                 size_t end_count,
+                                 size_t *size);
+
+// Makes a beam search in memory of the caller's: no heap is used, then or later.
+//
+// memory is aligned to ARGPICK_MEMORY_ALIGNMENT and has size bytes, at least what argpick_beam_size says; what they contain
+// does not matter. It stays where it is and is the search's alone until argpick_beam_free; then, or when it is simply not
+// used any more, it is the caller's again. More memory than needed leaves room for a reset.
+//
+// Statuses: those of argpick_beam_new without ARGPICK_ERR_OUT_OF_MEMORY; ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes
+// needed).
+//
+// Safety:
+// - memory points to size bytes that nobody else uses; config, end_tokens and out as for argpick_beam_new.
+argpick_status argpick_beam_init(void *memory,
+                                 size_t size,
+                                 const struct argpick_beam_config *config,
+                                 uint32_t vocab,
+                                 const uint32_t *end_tokens,
+                                 size_t end_count,
+                                 struct argpick_beam **out);
+
+// Starts a search anew.
+//
+// config NULL: the configuration and the end tokens stay, end_tokens is not looked at. Otherwise both are in force from now
+// on; the vocabulary stays. A search on the heap gets more memory if it needs it; one in memory of the caller's must have
+// been given enough.
+//
+// Statuses: those of argpick_beam_new about its arguments; ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
+//
+// Safety:
+// - beam is a live search; config is NULL or points to a struct that is as long as its struct_size says; end_tokens points
+//   to end_count ids.
+argpick_status argpick_beam_reset(struct argpick_beam *beam,
+                                  const struct argpick_beam_config *config,
+                                  const uint32_t *end_tokens,
+                                  size_t end_count);
+
+// Tells where a search stands.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (state->struct_size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - beam is a live search; state->struct_size bytes can be written.
+argpick_status argpick_beam_inspect(const struct argpick_beam *beam,
+                                    struct argpick_beam_state *state);
+
+// Takes a row of logits for each live beam and chooses how the search goes on.
+//
+// Row i is logits[i] (count elements of type dtype, count the search's vocabulary), under masks[i] (mask_words words; NULL:
+// no mask); rows is the number of live beams, 1 at the first step. masks may be NULL: no row has one. Rows and masks are as
+// for argpick_decode, but a row with nothing left only gives up its beam, unless that is so for all.
+//
+// decoder_count is 0 (decoders may be NULL then), or the number of the configuration's beams: one decoder for each, of equal
+// capacities. Row i is then adjusted as decoders[i] would adjust it (biases, bans, windows, penalties; neither truncated nor
+// divided by its temperature), and what ends its sequence ends the beam. Afterwards decoders[i] has the state of the decoder
+// of beam i's parent and has accepted its token.
+//
+// next has capacity elements, at least state.outputs. First come the beams that go on, state->live of them: beam i of the
+// next step continues beam next[i].parent of this one with next[i].token. Then come those that ended, state->ended of them.
+// No memory is allocated and no system call is made.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (state->struct_size), ARGPICK_ERR_BUSY (also a
+// decoder that stands in the list twice), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER
+// (dtype; decoders that differ), ARGPICK_ERR_NOT_IN_PROFILE (penalties), ARGPICK_ERR_INVALID_LOGIT (the row is in
+// argpick_last_error), ARGPICK_ERR_EVERYTHING_MASKED (no beam has a token left), ARGPICK_ERR_FINISHED. After any of them the
+// search, the decoders and the outputs are as they were.
+//
+// Safety:
+// - beam is a live search; logits has rows elements, and so has masks unless it is NULL; decoders points to decoder_count
+//   live decoders; next has capacity elements and state->struct_size bytes that can be written.
+argpick_status argpick_beam_step(struct argpick_beam *beam,
+                                 const void *const *logits,
+                                 argpick_dtype dtype,
+                                 size_t count,
+                                 size_t rows,
+                                 const uint32_t *const *masks,
+                                 size_t mask_words,
+                                 struct argpick_decoder *const *decoders,
+                                 size_t decoder_count,
+                                 struct argpick_beam_continuation *next,
+                                 size_t capacity,
+                                 struct argpick_beam_state *state);
+
+// Writes the tokens of a live beam: as many as state.length says.
+//
+// tokens may be NULL if capacity and length are 0. score is the sum of the log-probabilities.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER
+// (there is no such beam), ARGPICK_ERR_WRONG_LENGTH (index = the capacity needed).
+//
+// Safety:
+// - beam is a live search; tokens has capacity elements that can be written, and so can score.
+argpick_status argpick_beam_tokens(const struct argpick_beam *beam,
+                                   uint32_t index,
+                                   uint32_t *tokens,
+                                   size_t capacity,
+                                   double *score);
+
+// Tells the hypothesis of a rank, 0 the best, and writes its tokens, hypothesis->length of them.
+//
+// At any time: before the search is finished it is the best so far. With capacity 0 only hypothesis is written, and tokens
+// may be NULL.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE (hypothesis->struct_size), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_INVALID_PARAMETER (there are not so many), ARGPICK_ERR_WRONG_LENGTH (index = the
+// capacity needed).
+//
+// Safety:
+// - beam is a live search; tokens has capacity elements and hypothesis->struct_size bytes that can be written.
+argpick_status argpick_beam_best(const struct argpick_beam *beam,
+                                 uint32_t rank,
+                                 uint32_t *tokens,
+                                 size_t capacity,
+                                 struct argpick_hypothesis *hypothesis);
 
 // Opens a weight file, .npz or .safetensors with arrays W and b; the bytes decide which, not the name.
 //

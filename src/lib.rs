@@ -29,11 +29,13 @@
 //! | `plan` | [`Config`], [`Mode`], [`Metrics`], and what a decoder compiles from them |
 //! | [`weights`] | weight files: `.npz`, `.npy`, `.safetensors`, read where they lie |
 //! | [`logits`] | the sparse head and its training; the first read of a row |
-//! | `constrain` | history, biases, bans, no-repeat window, bitmask |
+//! | `history` | the tokens so far: counts, repetitions, loops, stops, with undo |
+//! | `constrain` | penalties, biases, bans, end tokens, bitmask: what adjusts single logits |
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
 //! | `trace` | [`Pick`]: the token and the numbers about it |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
+//! | `beam` | [`BeamSearch`]: several sequences side by side |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
@@ -49,6 +51,7 @@
 //! | `std` (default) | weight files by path, writers, `ARGPICK_KERNEL` | memmap2, libc, crc32fast |
 //! | `sandbox` | the n-gram model, its trainer, the default model | sha2; 0.4 MB if the default model is used |
 //! | `cli` | the tool `argpick` | clap, ctrlc, indicatif, plotters, serde_json |
+//! | `parallel` | `decode_batch_parallel`: a batch on several threads | rayon |
 //! | `capi` | the C ABI (`include/argpick.h`); the libraries come from `bindings/c` | exported symbols in whatever links it |
 //! | `cuda` | nothing yet | nothing |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
@@ -76,6 +79,8 @@ pub mod weights;
 
 pub mod logits;
 
+mod history;
+
 mod constrain;
 
 mod distribution;
@@ -86,6 +91,8 @@ mod trace;
 
 mod decoder;
 
+mod beam;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -94,11 +101,15 @@ pub mod sandbox;
 
 pub mod docs;
 
+pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hypothesis};
+#[cfg(feature = "parallel")]
+pub use decoder::decode_batch_parallel;
 pub use decoder::{
     Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
-    softmax,
+    softmax, sweep_words,
 };
 pub use error::{Error, Result};
+pub use history::TextMatch;
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 pub use trace::{Finish, Pick};

@@ -149,6 +149,29 @@ pub fn natural_logarithm(x: f64) -> f64 {
     f64::from(exponent) * LN_2_HIGH + (2.0 * s + tail)
 }
 
+/// `base` to the power of a whole number, by squaring: for each bit of `exponent` from the lowest up, the result takes the
+/// square that belongs to the bit. `base` is finite and at least 0; what would overflow is the largest finite number.
+pub fn whole_power(base: f64, exponent: u32) -> f64 {
+    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    while rest != 0 {
+        if rest & 1 == 1 {
+            result *= square;
+        }
+        rest >>= 1;
+        if rest != 0 {
+            square *= square;
+        }
+    }
+    if result > f64::MAX { f64::MAX } else { result }
+}
+
+/// The largest exponent that DRY raises its base to: `trunc(88.7228391 / ln base)`, past which the power leaves f32; without
+/// a limit for bases up to 1.000001 (llama.cpp). `base` is at least 1.
+pub fn dry_exponent_limit(base: f32) -> u32 {
+    const LN_LARGEST_F32: f64 = 88.722_839_1;
+    if base > 1.000_001 { (LN_LARGEST_F32 / natural_logarithm(f64::from(base))) as u32 } else { u32::MAX }
+}
+
 /// `2^x` for a finite x, within 2 units in the last place; 0 below 2^-1022, +inf from 2^1024 up. The nearest integer goes
 /// into the exponent, the rest (at most 1/2) through the Taylor series of exp.
 pub fn exponential2(x: f64) -> f64 {
@@ -251,6 +274,22 @@ mod tests {
         assert_eq!(weight(-0.0), 1.0);
         assert_eq!(weight(-40.001), 0.0);
         assert_eq!(weight_to_mass(1.0), 1 << 40);
+    }
+
+    #[test]
+    fn powers_are_near_those_of_the_library_and_stop_at_the_largest_number() {
+        for base in [0.0, 0.5, 0.999, 1.0, 1.000_001, 1.05, 1.75, 3.0f64] {
+            for exponent in [0, 1, 2, 3, 10, 63, 64, 150, 4_095] {
+                let (ours, theirs) = (whole_power(base, exponent), base.powi(exponent as i32).min(f64::MAX));
+                assert!((ours - theirs).abs() <= 1e-12 * theirs, "{base}^{exponent} = {ours:e} but {theirs:e}");
+            }
+        }
+        assert_eq!(whole_power(2.0, u32::MAX), f64::MAX);
+        assert_eq!(whole_power(0.5, u32::MAX), 0.0);
+        assert_eq!(
+            (dry_exponent_limit(1.75), dry_exponent_limit(1.0), dry_exponent_limit(f32::MAX)),
+            (158, u32::MAX, 1)
+        );
     }
 
     #[test]

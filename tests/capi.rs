@@ -11,8 +11,22 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The programs in `tests/capi`.
-const PROGRAMS: &[&str] =
-    &["version", "config", "decoder", "batch", "weights", "null", "bad_input", "no_heap", "threads"];
+const PROGRAMS: &[&str] = &[
+    "version",
+    "config",
+    "older",
+    "decoder",
+    "lists",
+    "batch",
+    "beam",
+    "sweep",
+    "weights",
+    "null",
+    "bad_input",
+    "no_heap",
+    "threads",
+    "conformance",
+];
 
 /// What a static library of Rust needs from the system.
 const SYSTEM: &[&str] = &["-lpthread", "-ldl", "-lm"];
@@ -81,8 +95,19 @@ fn compile(compiler: &str, standard: &str, source: &Path, program: &Path, flags:
             command.arg(format!("-Wl,--wrap={function}"));
         }
     }
+    if source.ends_with("older.c") {
+        command.arg(format!("-DARGPICK_TEST_CONFIG_SIZES={}", released("config.rs")));
+        command.arg(format!("-DARGPICK_TEST_PICK_SIZES={}", released("pick.rs")));
+    }
     command.arg(source).arg(libraries().join("libargpick.a")).args(SYSTEM).arg("-o").arg(program);
     run(&mut command);
+}
+
+/// The sizes of a growing struct that were released, as its source lists them: "72, 208".
+fn released(file: &str) -> String {
+    let source = fs::read_to_string(root().join("src/capi").join(file)).expect("the source");
+    let list = source.split_once("const RELEASED: &'static [u32] = &[").expect("a list of released sizes").1;
+    list.split_once(']').expect("its end").0.to_owned()
 }
 
 fn source_of(name: &str) -> PathBuf {
@@ -108,6 +133,15 @@ fn execute(program: &Path, runner: &[&str], variables: &[(&str, &str)]) -> Strin
     };
     if program.file_name().is_some_and(|name| name == "weights") {
         command.arg(&writable);
+    }
+    if program.file_name().is_some_and(|name| name == "conformance") {
+        // One line of so many: a program that is watched is slow.
+        let lines = match (runner, variables) {
+            ([], [("ASAN_OPTIONS", _)]) => "8",
+            ([], _) => "1",
+            _ => "64",
+        };
+        command.arg(root().join("tests/golden")).arg(lines);
     }
     command.env_remove("ARGPICK_KERNEL").envs(variables.iter().copied());
     let printed = run(&mut command);

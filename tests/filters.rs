@@ -69,42 +69,42 @@ enum Standing {
 fn disagreement(case: &Case, memory: &Memory, said: &Said) -> Result<Standing, String> {
     let outcome = outcome(case, memory, said.pick.temperature, numeric::weight).expect("a valid step");
     let tokens: Vec<u32> = said.kept.iter().map(|candidate| candidate.token).collect();
-    let Outcome { order, runs, temperature, .. } = &outcome;
+    let Outcome { order, sets, temperature, .. } = &outcome;
     let mut rank_of = vec![usize::MAX; case.row.len()];
     for (rank, &token) in order.iter().enumerate() {
         rank_of[token as usize] = rank;
     }
     let mut ranks: Vec<usize> = tokens.iter().map(|&token| rank_of[token as usize]).collect();
     ranks.sort_unstable();
-    let (Some(&start), Some(&last)) = (ranks.first(), ranks.last()) else { return Err("nothing is kept".into()) };
-    if last == usize::MAX || last - start + 1 != ranks.len() || !tokens.is_sorted() {
-        return Err(format!("what is kept is no run of the order: {ranks:?}"));
+    if ranks.is_empty() || ranks.contains(&usize::MAX) || !tokens.is_sorted() {
+        return Err(format!("keeps {tokens:?}"));
     }
-    let run = (start, last + 1);
     if said.pick.temperature != *temperature {
         return Err(format!("the temperature is {}, not {temperature}", said.pick.temperature));
     }
-    let standing = match runs {
+    let standing = match sets {
         None => Standing::Untold,
-        Some(runs) if runs.is_empty() => {
+        Some(sets) if sets.is_empty() => {
             return Err(format!("the temperature {} is not that of the law", said.pick.temperature));
         }
-        Some(runs) if runs[0] == run => Standing::Equal,
-        Some(runs) if runs.contains(&run) => Standing::Excused,
-        Some(runs) => {
-            return Err(format!("keeps {run:?} of {}, real arithmetic {:?}", order.len(), &runs[..runs.len().min(9)]));
+        Some(sets) if sets[0] == ranks => Standing::Equal,
+        Some(sets) if sets.contains(&ranks) => Standing::Excused,
+        Some(sets) => {
+            let (few, other) = (&ranks[..ranks.len().min(12)], &sets[0][..sets[0].len().min(12)]);
+            let (count, expected) = (ranks.len(), sets[0].len());
+            return Err(format!("keeps {count}: {few:?}; real arithmetic {expected}: {other:?} ({} sets)", sets.len()));
         }
     };
-    numbers(case, memory, said, &outcome, run)?;
+    numbers(case, memory, said, &outcome, &ranks)?;
     Ok(standing)
 }
 
 /// The token, and the numbers about it, given what is kept.
-fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, run: (usize, usize)) -> Result<(), String> {
+fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, kept: &[usize]) -> Result<(), String> {
     let Outcome { order, logits: z, adjusted, temperature, .. } = outcome;
     let (pick, filters) = (&said.pick, &case.settings.filters);
     let mut is_kept = vec![false; case.row.len()];
-    order[run.0..run.1].iter().for_each(|&token| is_kept[token as usize] = true);
+    kept.iter().for_each(|&rank| is_kept[order[rank] as usize] = true);
     let token = if case.settings.is_greedy() {
         order[0]
     } else if is_adaptive(case) {
@@ -118,18 +118,18 @@ fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, run: (u
     if pick.token != token || rank != Some(pick.rank as usize) || pick.argmax != order[0] {
         return Err(format!("picks {} of rank {}, the draw is {token} of rank {rank:?}", pick.token, pick.rank));
     }
-    if pick.kept as usize != run.1 - run.0 || said.kept.len() != run.1 - run.0 {
-        return Err(format!("says that {} are kept, {} are", pick.kept, run.1 - run.0));
+    if pick.kept as usize != kept.len() || said.kept.len() != kept.len() {
+        return Err(format!("says that {} are kept, {} are", pick.kept, kept.len()));
     }
     let s = scale(*temperature);
     let relative = |to: usize| -> Vec<f64> { z.iter().map(|x| ((x - z[to]) * s).exp2()).collect() };
     let whole = relative(0);
-    let of_kept = relative(run.0);
+    let of_kept: Vec<f64> = kept.iter().map(|&rank| ((z[rank] - z[kept[0]]) * s).exp2()).collect();
     let total: f64 = whole.iter().rev().sum();
-    let kept_total: f64 = of_kept[run.0..run.1].iter().rev().sum();
-    let mut shares: Vec<f64> = of_kept[run.0..run.1].iter().map(|w| w / kept_total).collect();
+    let kept_total: f64 = of_kept.iter().rev().sum();
+    let mut shares: Vec<f64> = of_kept.iter().map(|w| w / kept_total).collect();
     let mut lns: Vec<f64> =
-        z[run.0..run.1].iter().map(|x| (x - z[run.0]) * s * std::f64::consts::LN_2 - kept_total.ln()).collect();
+        kept.iter().map(|&rank| (z[rank] - z[kept[0]]) * s * std::f64::consts::LN_2 - kept_total.ln()).collect();
     let mut shaped_logits = Vec::new();
     if is_adaptive(case) {
         let target = memory.target(filters);
@@ -148,8 +148,8 @@ fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, run: (u
         shares = lns.iter().map(|x| x.exp()).collect();
     }
     let lost = case.row.len() as f64 * 2f64.powi(-40);
-    let at = rank.expect("judged") - run.0;
-    let kept_mass = whole[run.0..run.1].iter().rev().sum::<f64>() / total;
+    let Some(at) = kept.iter().position(|&k| Some(k) == rank) else { return Err("the pick is not kept".into()) };
+    let kept_mass = kept.iter().rev().map(|&rank| whole[rank]).sum::<f64>() / total;
     let own_unit = 2f64.powi(-39) / shares[at].max(1e-30);
     for (name, actual, expected, absolute) in [
         ("logprob", pick.logprob, lns[at], 1.2e-5 + own_unit.min(1.0)),
@@ -161,10 +161,10 @@ fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, run: (u
             return Err(format!("{name} is {actual:e}, in real arithmetic {expected:e}"));
         }
     }
-    let far = |x: f64| z[run.0] - x > f64::from(f32::MAX);
+    let far = |x: f64| z[kept[0]] - x > f64::from(f32::MAX);
     let mut expected = vec![(0.0, f64::NEG_INFINITY); case.row.len()];
-    for (i, &token) in order[run.0..run.1].iter().enumerate() {
-        let logit = if shaped_logits.is_empty() { z[run.0 + i] / f64::from(*temperature) } else { shaped_logits[i] };
+    for (i, &token) in kept.iter().map(|&rank| &order[rank]).enumerate() {
+        let logit = if shaped_logits.is_empty() { z[kept[i]] / f64::from(*temperature) } else { shaped_logits[i] };
         expected[token as usize] = (shares[i], logit);
     }
     for (token, &(p, logit)) in expected.iter().enumerate() {
@@ -186,20 +186,16 @@ fn numbers(case: &Case, memory: &Memory, said: &Said, outcome: &Outcome, run: (u
     }
     for candidate in &said.kept {
         let rank = order.iter().position(|&t| t == candidate.token).expect("judged");
-        let unit = 2f64.powi(-39) / shares[rank - run.0].max(1e-30);
+        let at = kept.binary_search(&rank).expect("judged");
+        let unit = 2f64.powi(-39) / shares[at].max(1e-30);
         // A difference that f32 cannot hold is infinite.
         if far(z[rank]) && candidate.logprob == f32::NEG_INFINITY {
             continue;
         }
-        if !close(f64::from(candidate.logprob), f64::from(lns[rank - run.0] as f32), 1.2e-5 + unit.min(1.0), 1.2e-5) {
-            return Err(format!(
-                "kept: token {} has {}, not {}",
-                candidate.token,
-                candidate.logprob,
-                lns[rank - run.0]
-            ));
+        if !close(f64::from(candidate.logprob), f64::from(lns[at] as f32), 1.2e-5 + unit.min(1.0), 1.2e-5) {
+            return Err(format!("kept: token {} has {}, not {}", candidate.token, candidate.logprob, lns[at]));
         }
-        if run.1 - run.0 > 300 {
+        if kept.len() > 300 {
             break;
         }
     }

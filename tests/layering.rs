@@ -3,7 +3,7 @@
 //! Data flows one way, and a room knows only rooms to its left:
 //!
 //! ```text
-//! types error numeric rng | kernels | plan | weights > logits > constrain > distribution > selection > trace | decoder
+//! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder > beam
 //! sandbox is a client of what is public; src/bin/argpick is another crate and sees nothing else
 //! ```
 //! The test reads text, not types: comments and strings are blanked, then every path that begins with `crate::` is
@@ -25,21 +25,45 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
     // Plain data compiled from a configuration; the stages read their parameters from it, so it stands before them.
     ("plan", &[GROUND]),
     ("weights", &[GROUND, &["kernels"]]),
+    // Tokens only: it sees no row.
+    ("history", &[GROUND, &["plan"]]),
     // `constrain`: the first pass over a row (logits/surface.rs) applies the adjustments while it reads.
     ("logits", &[GROUND, &["kernels", "weights", "constrain"]]),
     // Not `logits`: with the exception above that would be a circle.
-    ("constrain", &[GROUND, &["kernels", "plan"]]),
+    ("constrain", &[GROUND, &["kernels", "plan", "history"]]),
     ("distribution", &[GROUND, &["kernels", "plan", "logits", "constrain"]]),
     ("selection", &[GROUND, &["kernels", "plan", "logits", "constrain", "distribution"]]),
     ("trace", &[GROUND, &["kernels", "plan", "logits", "constrain", "distribution", "selection"]]),
     (
         "decoder",
-        &[GROUND, &["kernels", "plan", "weights", "logits", "constrain", "distribution", "selection", "trace"]],
+        &[
+            GROUND,
+            &["kernels", "plan", "weights", "logits", "history", "constrain", "distribution", "selection", "trace"],
+        ],
+    ),
+    // A conductor as well: it runs many beams, and a decoder beside each.
+    (
+        "beam",
+        &[
+            GROUND,
+            &[
+                "kernels",
+                "plan",
+                "weights",
+                "logits",
+                "history",
+                "constrain",
+                "distribution",
+                "selection",
+                "trace",
+                "decoder",
+            ],
+        ],
     ),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace"]]),
     // The rim: it knows the whole library, and nothing knows it.
-    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace"]]),
+    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam"]]),
     ("docs", &[]),
 ];
 

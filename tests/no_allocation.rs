@@ -2,7 +2,7 @@
 
 mod support;
 
-use argpick::{Decoder, Metrics, Pick, Row, decode_batch};
+use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Row, decode_batch};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::generators::{self, MaskKind, Shape, Source};
@@ -163,5 +163,57 @@ fn a_decoder_in_given_memory_allocates_nothing_at_all() {
         let mut owned = Decoder::new_with_kernels(&config, row.len(), kernels).expect("a decoder");
         assert!(report::first_difference(&pick, &owned.decode(&row, None).expect("a step")).is_none());
         assert_eq!(calls, 0, "{}", kernels.level().name());
+    }
+}
+
+/// A beam search, with and without decoders beside it: no step allocates, nor does reading what it found.
+#[test]
+fn a_beam_search_allocates_nothing() {
+    let mut source = Source::new(13);
+    let rows: Vec<Vec<f32>> = (0..12).map(|_| generators::row(&mut source, Shape::Ties, 5_003)).collect();
+    let mask = vec![0x7fff_fffeu32; 5_003usize.div_ceil(32)];
+    for kernels in report::levels("a_beam_search_allocates_nothing") {
+        for profile in [Profile::Canon, Profile::HuggingFace, Profile::Vllm] {
+            let config = BeamConfig {
+                profile,
+                beams: 6,
+                groups: if profile == Profile::Canon { 3 } else { 1 },
+                max_tokens: 9,
+                min_tokens: 3,
+                end_tokens: &[5, 17],
+                length_penalty: 0.6,
+                ..BeamConfig::default()
+            };
+            let words = BeamSearch::<Vec<u64>>::storage_words(&config, 5_003).expect("a size");
+            let mut storage = vec![0; words];
+            let beside = Config { no_repeat_window: 4, ..Config::default() };
+            let mut decoders: Vec<Decoder> =
+                (0..6).map(|_| Decoder::new_with_kernels(&beside, 5_003, kernels).expect("a decoder")).collect();
+            let views: Vec<Row> = rows.iter().map(Row::from).collect();
+            let masks = vec![Some(&mask[..]); rows.len()];
+            let (calls, told) = calls_during(|| {
+                let mut search = BeamSearch::new_in(&config, 5_003, kernels, &mut storage[..]).expect("enough memory");
+                let mut next = [Continuation::default(); 18];
+                let mut tokens = [0; 9];
+                let mut told = 0;
+                for with_decoders in [false, true] {
+                    while !search.is_finished() {
+                        let (rows, masks) = (&views[..search.live()], &masks[..search.live()]);
+                        let step = match with_decoders {
+                            true => search.step_with_decoders(&mut decoders, rows, masks, &mut next),
+                            false => search.step(rows, masks, &mut next),
+                        };
+                        step.expect("a step");
+                    }
+                    for rank in 0..search.hypotheses() {
+                        told += search.hypothesis_tokens(rank, &mut tokens).expect("room");
+                    }
+                    search.reset(None).expect("the same again");
+                }
+                told
+            });
+            assert!(told >= 12);
+            assert_eq!(calls, 0, "{profile:?}, {}", kernels.level().name());
+        }
     }
 }

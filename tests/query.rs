@@ -63,6 +63,26 @@ fn top_lists_the_first_of_the_order() {
 }
 
 #[test]
+fn the_raw_list_knows_of_no_adjustment() {
+    for kernels in levels() {
+        for row in rows(3) {
+            let config = Config { temperature: 0.5, repetition_penalty: 1.5, ..Config::default() };
+            let mut adjusted = Decoder::new_with_kernels(&config, row.len(), kernels).unwrap();
+            let mut plain = Decoder::new_with_kernels(&Config::default(), row.len(), kernels).unwrap();
+            let order = ordered(&row);
+            adjusted.set_bias(&[(order[0], -3.0)]).unwrap();
+            adjusted.set_bans(&order[1..order.len().min(3)]).unwrap();
+            adjusted.accept(&order[order.len() - 1..]).unwrap();
+            let (mut raw, mut expected) = (vec![Candidate::default(); 12], vec![Candidate::default(); 12]);
+            // Where bans leave nothing to pick, the row as given is still there.
+            let found = adjusted.top_raw(&row, None, &mut raw).unwrap();
+            assert_eq!(found, plain.top(&row, None, &mut expected).unwrap());
+            assert_eq!(raw, expected);
+        }
+    }
+}
+
+#[test]
 fn kept_is_the_support_of_process_and_its_probabilities() {
     for kernels in levels() {
         for row in rows(2) {

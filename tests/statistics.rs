@@ -137,11 +137,9 @@ fn rows_of_a_language_model() {
 fn filtered(case: &Case, temperature: f32) -> Vec<f64> {
     let memory = Memory::first(&case.settings.filters);
     let found = outcome(case, &memory, temperature, argpick::numeric::weight).expect("a valid step");
-    let runs = found.runs.expect("few runs");
-    let (start, end) = runs[0];
+    let kept = &found.sets.expect("few sets")[0];
     let scale = support::oracle::scale(found.temperature);
-    let weights: Vec<f64> =
-        found.logits[start..end].iter().map(|z| ((z - found.logits[start]) * scale).exp2()).collect();
+    let weights: Vec<f64> = kept.iter().map(|&r| ((found.logits[r] - found.logits[kept[0]]) * scale).exp2()).collect();
     let total: f64 = weights.iter().sum();
     let mut shares: Vec<f64> = weights.iter().map(|w| w / total).collect();
     if case.settings.filters.adaptive_target >= 0.0 {
@@ -154,8 +152,8 @@ fn filtered(case: &Case, temperature: f32) -> Vec<f64> {
         shares.iter_mut().for_each(|p| *p = shaped(p) / total);
     }
     let mut all = vec![0.0; case.row.len()];
-    for (&token, p) in found.order[start..end].iter().zip(shares) {
-        all[token as usize] = p;
+    for (&rank, p) in kept.iter().zip(shares) {
+        all[found.order[rank] as usize] = p;
     }
     all
 }

@@ -67,11 +67,14 @@ impl Subject {
     pub fn new(stage: &'static Stage, logits: &[f32], level: Level, cold: bool) -> Result<Subject, Error> {
         let kernels = Kernels::new(level)?;
         let vocab = logits.len();
-        let decoder = Decoder::new_with_kernels(&(stage.config)(), vocab, kernels)?;
+        let mut decoder = Decoder::new_with_kernels(&(stage.config)(), vocab, kernels)?;
+        if stage.action == Action::Burdened {
+            burden(&mut decoder, logits)?;
+        }
         let copies =
             if cold && stage.columns() == 0 { COLD_BYTES.div_ceil(stage.dtype.size() * vocab).max(2) } else { 1 };
         // Half of the words allow nothing, in runs of sixteen.
-        let mask = (stage.action == Action::Masked)
+        let mask = matches!(stage.action, Action::Masked | Action::Burdened)
             .then(|| (0..vocab.div_ceil(32)).map(|word| if word / 16 % 2 == 0 { u32::MAX } else { 0 }).collect());
         let head = (stage.columns() > 0).then(|| Head::new(logits, stage.columns(), cold));
         let rows = vec![Buffer::new(logits, stage.dtype); copies];
@@ -122,7 +125,7 @@ impl Subject {
         let begun = Instant::now();
         let said = match (stage.action, head) {
             (Action::Decode, _) | (Action::Sparse(_), None) => Some(decoder.decode(black_box(row), None)?),
-            (Action::Masked, _) => Some(decoder.decode(black_box(row), mask.as_deref())?),
+            (Action::Masked | Action::Burdened, _) => Some(decoder.decode(black_box(row), mask.as_deref())?),
             (Action::Process, _) => decoder.process(black_box(work), None).map(|()| None)?,
             (Action::Probabilities, _) => decoder.probabilities(black_box(work), None).map(|()| None)?,
             (Action::Softmax, _) => softmax(black_box(work), 0.8).map(|()| None)?,
@@ -165,6 +168,29 @@ impl Subject {
     pub fn rotation(&self) -> usize {
         self.head.as_ref().map_or(self.rows.len(), |head| head.columns.len())
     }
+}
+
+/// Tokens of a history in which 1,500 are distinct.
+const HISTORY: usize = 4_096;
+const DISTINCT: usize = 1_500;
+const BIASES: usize = 300;
+
+/// A long history, half of it likely tokens and half any, and biases all over the vocabulary.
+fn burden(decoder: &mut Decoder, logits: &[f32]) -> Result<(), Error> {
+    let vocab = logits.len();
+    let mut order: Vec<u32> = (0..vocab as u32).collect();
+    order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
+    let distinct = DISTINCT.min(vocab / 2);
+    let likely = order[..distinct / 2].iter().copied();
+    let any = (0..distinct - distinct / 2).map(|i| order[distinct / 2 + i * (vocab - distinct / 2) / distinct]);
+    let tokens: Vec<u32> = likely.chain(any).collect();
+    // Some tokens stand in it more often than others.
+    let history: Vec<u32> = (0..HISTORY).map(|i| tokens[if i < distinct { i } else { i * i / 7 % distinct }]).collect();
+    decoder.accept(&history)?;
+    let count = BIASES.min(vocab);
+    let biases: Vec<(u32, f32)> =
+        (0..count).map(|i| ((i * (vocab / count)) as u32, if i % 2 == 0 { 0.5 } else { -0.5 })).collect();
+    decoder.set_bias(&biases)
 }
 
 /// A reader of memory: the largest of some floats, and nothing else.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves the installed package from an empty prefix: the example is compiled with plain cc, by pkg-config and by CMake,
-# static and shared, with gcc and clang, and every program prints the same. bindings/c/check-install.sh [PREFIX]
+# static and shared, with gcc and clang, and every program prints the same; a C++ program likewise. The libraries' sizes are
+# printed, and a library that has grown past its limit fails. bindings/c/check-install.sh [PREFIX]
 #
 # With a PREFIX that has been installed to, that one is tried; without, it installs to a new one. Ends with 1 if anything
 # fails; what this machine lacks is printed as skipped.
@@ -90,6 +91,64 @@ CMAKE
     fi
 done
 [ "$tried" -ge 2 ] || { echo "FAILED: nothing was tried"; exit 1; }
+
+# The C++ header that was installed beside the C one: by plain c++, by pkg-config's flags and by CMake.
+cat >"$scratch/hello.cpp" <<'CPP'
+#include <argpick.hpp>
+#include <cstdio>
+#include <vector>
+int main() {
+  argpick::config config;
+  config.mode = ARGPICK_MODE_GREEDY;
+  auto decoder = argpick::decoder::create(config, 4);
+  const float row[4] = {0.5f, 2.5f, -1.0f, 2.0f};
+  std::printf("token %u\n", static_cast<unsigned>(decoder.decode(std::vector<float>(row, row + 4)).token));
+}
+CPP
+for compiler in g++ clang++; do
+    command -v "$compiler" >/dev/null || { echo "skipped: $compiler is not here"; continue; }
+    out=$scratch/$compiler
+    mkdir "$out"
+    greets() {
+        [ "$(LD_LIBRARY_PATH=$prefix/lib "$2")" = "token 1" ] || { echo "FAILED: $1"; exit 1; }
+        echo "ok: $1"
+    }
+    $compiler -std=c++17 -Wall -Wextra -Wpedantic -Werror "$scratch/hello.cpp" -I"$prefix/include" -L"$prefix/lib" -largpick -o "$out/plain"
+    greets "$compiler, argpick.hpp" "$out/plain"
+    if command -v pkg-config >/dev/null; then
+        # shellcheck disable=SC2046
+        $compiler -std=c++17 "$scratch/hello.cpp" $(pkg-config --cflags --libs argpick) -o "$out/pkg"
+        greets "$compiler, argpick.hpp, pkg-config" "$out/pkg"
+    fi
+    if command -v cmake >/dev/null; then
+        mkdir "$out/cmake"
+        cat >"$out/cmake/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.9)
+project(hello CXX)
+set(CMAKE_CXX_STANDARD 17)
+find_package(argpick ${version%.*} REQUIRED)
+add_executable(shared "$scratch/hello.cpp")
+target_link_libraries(shared argpick::argpick)
+add_executable(static "$scratch/hello.cpp")
+target_link_libraries(static argpick::static)
+CMAKE
+        CXX=$compiler cmake -S "$out/cmake" -B "$out/cmake/build" -DCMAKE_PREFIX_PATH="$prefix" >"$out/cmake/log" 2>&1 &&
+            cmake --build "$out/cmake/build" >>"$out/cmake/log" 2>&1 || { cat "$out/cmake/log"; exit 1; }
+        greets "$compiler, argpick.hpp, CMake, shared" "$out/cmake/build/shared"
+        greets "$compiler, argpick.hpp, CMake, static" "$out/cmake/build/static"
+    fi
+done
+
+# What the libraries cost. The limit is what was measured and a little more: a step past it should be meant.
+limit=856000
+size() { stat -Lc %s "$1" 2>/dev/null || stat -Lf %z "$1"; }
+bytes=$(size "$prefix/lib/libargpick.so")
+echo "libargpick.so, stripped: $bytes bytes (limit $limit)"
+echo "libargpick.a, without debug information: $(size "$prefix/lib/libargpick.a") bytes"
+if [ "$bytes" -gt "$limit" ]; then
+    echo "FAILED: libargpick.so has grown past $limit bytes; bindings/c/README.md says what it is made of"
+    exit 1
+fi
 
 # Nothing else is exported, and every name is in the list.
 nm -D --defined-only "$prefix/lib/libargpick.so" | awk '{print $NF}' | sort >"$scratch/exported"

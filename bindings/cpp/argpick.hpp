@@ -212,6 +212,60 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   outcome<void> set_bans(view<const std::uint32_t> tokens) {
     return detail::answer(argpick_decoder_set_bans(get(), tokens.data(), tokens.size()));
   }
+  outcome<void> set_end_tokens(view<const std::uint32_t> tokens) {
+    return detail::answer(argpick_decoder_set_end_tokens(get(), tokens.data(), tokens.size()));
+  }
+  /// Sequences come as their tokens one after the other, and the length of each.
+  outcome<void> set_stops(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_stops(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_breakers(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_breakers(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_bad_sequences(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_bad_sequences(get(), tokens.data(), tokens.size(), lengths.data(), lengths.size()));
+  }
+  outcome<void> set_sequence_bias(view<const std::uint32_t> tokens, view<const std::uint32_t> lengths,
+                                  view<const float> biases) {
+    if (lengths.size() != biases.size()) {
+      return detail::refuse<void>(detail::lengths(lengths.size(), biases.size()),
+                                  "argpick: there are not as many biases as sequences");
+    }
+    return detail::answer(argpick_decoder_set_sequence_bias(get(), tokens.data(), tokens.size(), lengths.data(),
+                                                            biases.data(), lengths.size()));
+  }
+  outcome<void> set_forced(view<const std::uint64_t> positions, view<const std::uint32_t> tokens) {
+    if (positions.size() != tokens.size()) {
+      return detail::refuse<void>(detail::lengths(positions.size(), tokens.size()),
+                                  "argpick: there are not as many tokens as positions");
+    }
+    return detail::answer(argpick_decoder_set_forced(get(), positions.data(), tokens.data(), positions.size()));
+  }
+  outcome<void> set_stop_strings(view<const char> bytes, view<const std::uint32_t> lengths) {
+    return detail::answer(
+        argpick_decoder_set_stop_strings(get(), bytes.data(), bytes.size(), lengths.data(), lengths.size()));
+  }
+
+  /// What the text says about the stop strings; stop is ARGPICK_NO_STOP if it contains none.
+  struct text_match {
+    std::uint32_t stop;
+    std::size_t held_back;
+  };
+  outcome<text_match> push_bytes(view<const char> bytes) {
+    text_match found{ARGPICK_NO_STOP, 0};
+    const argpick_status status =
+        argpick_decoder_push_bytes(get(), bytes.data(), bytes.size(), &found.stop, &found.held_back);
+    return detail::answer(status, found);
+  }
+  /// Why the sequence has ended: an ARGPICK_FINISH_.
+  outcome<std::uint32_t> finish() const {
+    std::uint32_t finish = 0;
+    const argpick_status status = argpick_decoder_finish(get(), &finish);
+    return detail::answer(status, finish);
+  }
 
   /// Picks and records.
   outcome<argpick_pick> decode(const row& logits, const mask& allowed = {}) {
@@ -247,6 +301,10 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   /// The best tokens, as many as there is room for; answers how many were written.
   outcome<std::size_t> top(const row& logits, view<argpick_candidate> best, const mask& allowed = {}) {
     return list(argpick_top, logits, best, allowed);
+  }
+  /// The same of the row as given, at temperature 1: without penalties, biases and bans.
+  outcome<std::size_t> top_raw(const row& logits, view<argpick_candidate> best, const mask& allowed = {}) {
+    return list(argpick_top_raw, logits, best, allowed);
   }
   /// The kept tokens by id; answers how many there are, which may be more than there is room for.
   outcome<std::size_t> kept(const row& logits, view<argpick_candidate> room = {}, const mask& allowed = {}) {
@@ -384,6 +442,131 @@ class batch {
   std::vector<argpick_status> statuses_;
   std::size_t mask_words_ = 0;
   bool masked_ = false;
+};
+
+/// Configurations to be tried on one row. The memory is made when configurations are added or run() is called for another
+/// vocabulary, and kept.
+class sweep {
+ public:
+  void add(const argpick_config& tried) {
+    configs_.push_back(tried);
+    picks_.push_back(detail::empty_pick());
+    statuses_.push_back(ARGPICK_OK);
+    vocab_ = 0;
+  }
+  /// A pick for each configuration, none recorded. Fails as the row or the first configuration that failed; statuses() tells
+  /// about each, and only the picks with ARGPICK_OK mean anything.
+  outcome<void> run(const decoder& who, const row& logits, const mask& allowed = {}) {
+    pointers_.clear();
+    for (const argpick_config& tried : configs_) pointers_.push_back(&tried);
+    if (vocab_ != logits.size()) {
+      std::size_t words = 0;
+      const argpick_status status = argpick_sweep_words(pointers_.data(), pointers_.size(),
+                                                        static_cast<std::uint32_t>(logits.size()), &words);
+      if (status != ARGPICK_OK) return detail::answer(status);
+      memory_.resize(words);
+      kept_.resize(configs_.size() * words_per_row(logits.size()));
+      vocab_ = logits.size();
+    }
+    return detail::answer(argpick_sweep(who.get(), pointers_.data(), pointers_.size(), logits.data(), logits.dtype(),
+                                        logits.size(), allowed.data(), allowed.size(), memory_.data(), memory_.size(),
+                                        picks_.data(), statuses_.data(), kept_.empty() ? nullptr : kept_.data()));
+  }
+  std::size_t size() const noexcept { return configs_.size(); }
+  view<const argpick_pick> picks() const noexcept { return picks_; }
+  view<const argpick_status> statuses() const noexcept { return statuses_; }
+  /// The tokens that a configuration keeps: bit t & 31 of word t >> 5.
+  view<const std::uint32_t> kept(std::size_t index) const noexcept {
+    const std::size_t words = words_per_row(vocab_);
+    return view<const std::uint32_t>(kept_).subspan(index * words, words);
+  }
+
+ private:
+  static std::size_t words_per_row(std::size_t vocab) noexcept { return (vocab + 31) / 32; }
+
+  std::vector<argpick_config> configs_;
+  std::vector<const argpick_config*> pointers_;
+  std::vector<argpick_pick> picks_;
+  std::vector<argpick_status> statuses_;
+  std::vector<std::uint64_t> memory_;
+  std::vector<std::uint32_t> kept_;
+  std::size_t vocab_ = 0;
+};
+
+// ---- beams ----------------------------------------------------------------------------------------------------------
+
+/// A beam search: rows in, which beam goes on with which token out.
+class beam_search : public detail::owner<argpick_beam, argpick_beam_free> {
+ public:
+  using tokens_view = view<const std::uint32_t>;
+
+  beam_search() noexcept = default;
+  /// Takes over a C handle.
+  explicit beam_search(argpick_beam* handle) noexcept : owner(handle) {}
+
+  static outcome<beam_search> create(const argpick_beam_config& config, std::uint32_t vocab, tokens_view ends = {}) {
+    argpick_beam* handle = nullptr;
+    const argpick_status status = argpick_beam_new(&config, vocab, ends.data(), ends.size(), &handle);
+    return detail::answer(status, beam_search(handle));
+  }
+  /// Bytes of memory that create_in needs.
+  static outcome<std::size_t> size(const argpick_beam_config& config, std::uint32_t vocab, tokens_view ends = {}) {
+    std::size_t bytes = 0;
+    const argpick_status status = argpick_beam_size(&config, vocab, ends.data(), ends.size(), &bytes);
+    return detail::answer(status, bytes);
+  }
+  /// In memory of the caller's, aligned to ARGPICK_MEMORY_ALIGNMENT, which has to outlive the search: no heap is used.
+  static outcome<beam_search> create_in(void* memory, std::size_t size, const argpick_beam_config& config,
+                                        std::uint32_t vocab, tokens_view ends = {}) {
+    argpick_beam* handle = nullptr;
+    const argpick_status status =
+        argpick_beam_init(memory, size, &config, vocab, ends.data(), ends.size(), &handle);
+    return detail::answer(status, beam_search(handle));
+  }
+
+  outcome<void> reset() { return detail::answer(argpick_beam_reset(get(), nullptr, nullptr, 0)); }
+  outcome<void> reset(const argpick_beam_config& config, tokens_view ends = {}) {
+    return detail::answer(argpick_beam_reset(get(), &config, ends.data(), ends.size()));
+  }
+  outcome<argpick_beam_state> state() const {
+    argpick_beam_state found = empty_state();
+    const argpick_status status = argpick_beam_inspect(get(), &found);
+    return detail::answer(status, found);
+  }
+  /// One row for each live beam. next has room for state().outputs. masks: mask_words words for each row, NULL for none; or
+  /// no masks at all. decoders: one for each beam, or none.
+  outcome<argpick_beam_state> step(const rows& logits, view<argpick_beam_continuation> next,
+                                   view<const std::uint32_t* const> masks = {}, std::size_t mask_words = 0,
+                                   view<argpick_decoder* const> decoders = {}) {
+    argpick_beam_state found = empty_state();
+    if (!masks.empty() && masks.size() != logits.size()) {
+      return detail::refuse<argpick_beam_state>(detail::lengths(logits.size(), masks.size()), detail::rows_text);
+    }
+    const argpick_status status = argpick_beam_step(
+        get(), logits.data(), logits.dtype(), logits.length(), logits.size(), masks.empty() ? nullptr : masks.data(),
+        mask_words, decoders.data(), decoders.size(), next.data(), next.size(), &found);
+    return detail::answer(status, found);
+  }
+  /// The tokens of a live beam, state().length of them; answers the sum of their log-probabilities.
+  outcome<double> tokens(std::uint32_t index, view<std::uint32_t> room) const {
+    double score = 0;
+    const argpick_status status = argpick_beam_tokens(get(), index, room.data(), room.size(), &score);
+    return detail::answer(status, score);
+  }
+  /// The hypothesis of a rank, 0 the best; its tokens, if there is room for them.
+  outcome<argpick_hypothesis> best(std::uint32_t rank, view<std::uint32_t> room = {}) const {
+    argpick_hypothesis found{};
+    found.struct_size = sizeof found;
+    const argpick_status status = argpick_beam_best(get(), rank, room.data(), room.size(), &found);
+    return detail::answer(status, found);
+  }
+
+ private:
+  static argpick_beam_state empty_state() noexcept {
+    argpick_beam_state state{};
+    state.struct_size = sizeof state;
+    return state;
+  }
 };
 
 // ---- the library ----------------------------------------------------------------------------------------------------

@@ -361,6 +361,15 @@ struct config : argpick_config {
   }
 };
 
+/// Everything that decides what a beam search does: argpick_beam_config, four beams and up to 256 tokens.
+struct beam_config : argpick_beam_config {
+  beam_config() noexcept : argpick_beam_config{} {
+    if (argpick_beam_config_init(this, sizeof(argpick_beam_config)) != ARGPICK_OK) {
+      struct_size = sizeof(argpick_beam_config);
+    }
+  }
+};
+
 }  // inline namespace with_exceptions, with_results
 }  // inline namespace with_span, with_view
 }  // namespace argpick

@@ -2,7 +2,7 @@
 
 use super::config::{argpick_config, config_of};
 use super::fault::Fault;
-use super::guard::{Gate, call, readable, slice, writable};
+use super::guard::{Gate, Pass, call, readable, slice, writable};
 use super::memory::{Home, Words, check_memory, end};
 use super::status::argpick_status;
 use crate::decoder::Decoder;
@@ -13,8 +13,8 @@ use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-/// A sequence being decoded: a configuration, a position, a history, biases and bans. One thread at a time: a second one
-/// gets ARGPICK_ERR_BUSY.
+/// A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
+/// second one gets ARGPICK_ERR_BUSY.
 #[repr(align(16))]
 pub struct argpick_decoder {
     pub(super) gate: Gate,
@@ -27,6 +27,74 @@ const _: () = assert!(align_of::<argpick_decoder>() == super::abi::ARGPICK_MEMOR
 impl argpick_decoder {
     fn new(home: Home, inner: Decoder<Words>) -> Self {
         argpick_decoder { gate: Gate::new("decoder"), home, inner: UnsafeCell::new(inner) }
+    }
+}
+
+/// Several decoders, entered at once. A panic meanwhile poisons them all.
+pub(super) struct Entered<'a> {
+    handles: &'a [*mut argpick_decoder],
+    inside: usize,
+}
+
+impl<'a> Entered<'a> {
+    /// Enters them all, or none. A handle that stands in the list twice is busy with itself.
+    ///
+    /// # Safety
+    /// Each handle, unless NULL, is a live one.
+    pub unsafe fn all(handles: &'a [*mut argpick_decoder]) -> Result<Self, Fault> {
+        let mut entered = Entered { handles, inside: 0 };
+        for &handle in handles {
+            let pass = readable(handle, "decoders[i]").and_then(|()| {
+                // SAFETY: not NULL and aligned, and a live handle by the caller's word.
+                unsafe { &(*handle).gate }.exclusive()
+            });
+            match pass {
+                Ok(pass) => pass.put_down(),
+                Err(fault) => {
+                    entered.leave();
+                    return Err(fault);
+                }
+            }
+            entered.inside += 1;
+        }
+        Ok(entered)
+    }
+
+    fn passes(&mut self, end: impl Fn(Pass<'_>)) {
+        for &handle in &self.handles[..core::mem::take(&mut self.inside)] {
+            // SAFETY: we are inside, so it is a live handle.
+            end(Pass::taken_up(unsafe { &(*handle).gate }));
+        }
+    }
+
+    /// Leaves them all.
+    pub fn leave(mut self) {
+        self.passes(|pass| pass.leave());
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// The decoders of these indices, which differ.
+    pub fn two(&mut self, a: usize, b: usize) -> (&mut Decoder<Words>, &mut Decoder<Words>) {
+        assert!(a != b && a < self.inside && b < self.inside, "{a} and {b} of {}", self.inside);
+        // SAFETY: we are inside of both alone. They are not the same: nobody gets into a handle twice.
+        unsafe { (&mut *(*self.handles[a]).inner.get(), &mut *(*self.handles[b]).inner.get()) }
+    }
+
+    /// The decoder of this index.
+    pub fn one(&mut self, index: usize) -> &mut Decoder<Words> {
+        assert!(index < self.inside, "{index} of {}", self.inside);
+        // SAFETY: we are inside alone.
+        unsafe { &mut *(*self.handles[index]).inner.get() }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.passes(|pass| drop(pass));
     }
 }
 
@@ -176,7 +244,7 @@ pub unsafe extern "C" fn argpick_decoder_init(
     })
 }
 
-/// Makes a second decoder on the heap in the same state: configuration, position, history, biases and bans.
+/// Makes a second decoder on the heap in the same state: configuration, position, history, biases, bans and all other lists.
 ///
 /// From then on the two have nothing in common. With the same seed, stream and position both pick the same tokens from the
 /// same rows; argpick_decoder_reset or argpick_decoder_seek parts them.
@@ -208,13 +276,13 @@ pub unsafe extern "C" fn argpick_decoder_clone(
     })
 }
 
-/// Starts a new sequence: history and position are cleared, biases and bans stay.
+/// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay.
 ///
 /// config NULL: the configuration stays. Otherwise config is in force from now on; the vocabulary stays. A decoder on the
 /// heap gets more memory if it needs it; one in memory of the caller's must have been given enough.
 ///
 /// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_STRUCT_SIZE,
-/// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for the biases or bans),
+/// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_CAPACITY_EXCEEDED (no room for what is set),
 /// ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_STORAGE_TOO_SMALL (index = bytes needed). After any of them nothing has changed.
 ///
 /// # Safety
@@ -256,7 +324,8 @@ pub(super) fn with_room(
     }
 }
 
-/// Records tokens of the prompt: they enter the history but are not counted as generated.
+/// Records tokens of the prompt: they enter the history but are not counted as generated. A sequence that had ended by an
+/// end token, a stop or a loop goes on after them.
 ///
 /// All of them or none; a count of 0 does nothing, tokens may be NULL then.
 ///
@@ -281,7 +350,10 @@ pub unsafe extern "C" fn argpick_decoder_prompt(
 ///
 /// All of them or none; a count of 0 does nothing, tokens may be NULL then.
 ///
-/// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if they are more than max_tokens leaves.
+/// What mirostat and adaptive-p have learnt stays as it was, and the running sum of log-probabilities is NaN from then on.
+///
+/// Statuses: those of argpick_decoder_prompt, and ARGPICK_ERR_FINISHED if the sequence has ended, if they are more than
+/// max_tokens leaves, or if an end token or a stop sequence ends it before the last of them.
 ///
 /// # Safety
 /// - decoder is a live decoder; tokens points to count ids.
@@ -298,6 +370,9 @@ pub unsafe extern "C" fn argpick_decoder_accept(
 }
 
 /// Takes back the last count generated tokens, as if they had not been recorded; a sequence that had ended goes on.
+///
+/// Tokens generated before the last token of a prompt stay. At least the last 1,024 others can be taken back (or
+/// history_capacity, if that is less), and more as long as the history has not been filled that far.
 ///
 /// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_UNDO_TOO_FAR
 /// (index = tokens that can be undone).

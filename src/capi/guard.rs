@@ -19,6 +19,21 @@ pub(super) fn call_about(function: &str, about: &[u8], body: impl FnOnce() -> Re
     }
 }
 
+/// Runs a body that may fail at a row, whose number it sets then: it is told before the message.
+pub(super) fn call_on_rows(
+    function: &str,
+    body: impl FnOnce(&mut Option<usize>) -> Result<(), Fault>,
+) -> argpick_status {
+    let mut row = None;
+    match catch(|| body(&mut row)) {
+        Ok(()) => ARGPICK_OK,
+        Err(fault) => match row {
+            Some(row) => last_error::record(function, Place::new(row).text(), &fault),
+            None => last_error::record(function, &[], &fault),
+        },
+    }
+}
+
 /// Runs one row of a batch: the first that fails is told about in full and kept in `first_failed`.
 pub(super) fn call_row(
     function: &str,
@@ -198,7 +213,18 @@ pub(super) struct Pass<'a> {
     exclusive: bool,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    /// Stays inside without a pass to keep; `taken_up` gives it back.
+    pub fn put_down(self) {
+        core::mem::forget(self);
+    }
+
+    /// The pass of a call that is inside alone and has put it down.
+    pub fn taken_up(gate: &'a Gate) -> Pass<'a> {
+        debug_assert!(gate.state.load(Ordering::Relaxed) == EXCLUSIVE, "nobody is inside alone");
+        Pass { gate, exclusive: true }
+    }
+
     /// Opens the gate again.
     pub fn leave(self) {
         let state = &self.gate.state;

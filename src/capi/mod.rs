@@ -19,6 +19,8 @@
 
 pub mod abi;
 pub mod batch;
+pub mod beam;
+pub mod beam_step;
 pub mod config;
 pub mod decoder;
 mod fault;
@@ -27,6 +29,7 @@ mod guard;
 pub mod hooks;
 pub mod kernels;
 pub mod last_error;
+pub mod lists;
 pub mod logits;
 mod memory;
 pub mod pick;
@@ -35,4 +38,5 @@ pub mod saved;
 pub mod score;
 pub mod status;
 pub mod step;
+mod sweep;
 pub mod weights;

@@ -114,6 +114,17 @@ assert_layout!(argpick_pick {
     loop_score: 4,
 });
 
+/// The C constant.
+pub(super) fn finish_number(finish: Finish) -> u32 {
+    match finish {
+        Finish::None => ARGPICK_FINISH_NONE,
+        Finish::Length => ARGPICK_FINISH_LENGTH,
+        Finish::EndToken => ARGPICK_FINISH_END_TOKEN,
+        Finish::Stop => ARGPICK_FINISH_STOP,
+        Finish::Loop => ARGPICK_FINISH_LOOP,
+    }
+}
+
 impl From<Pick> for argpick_pick {
     fn from(pick: Pick) -> Self {
         // Without `..`: a new field of the core must get its place here.
@@ -138,13 +149,7 @@ impl From<Pick> for argpick_pick {
             loop_repeats,
             loop_score,
         } = pick;
-        let finish = match finish {
-            Finish::None => ARGPICK_FINISH_NONE,
-            Finish::Length => ARGPICK_FINISH_LENGTH,
-            Finish::EndToken => ARGPICK_FINISH_END_TOKEN,
-            Finish::Stop => ARGPICK_FINISH_STOP,
-            Finish::Loop => ARGPICK_FINISH_LOOP,
-        };
+        let finish = finish_number(finish);
         argpick_pick {
             struct_size: size_of::<Self>() as u32,
             token,

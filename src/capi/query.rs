@@ -118,6 +118,31 @@ pub unsafe extern "C" fn argpick_top(
     })
 }
 
+/// The same of the row as given, at temperature 1: without penalties, biases and bans.
+///
+/// Statuses: those of argpick_top. Nothing is written then.
+///
+/// # Safety
+/// - As for argpick_top.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_top_raw(
+    decoder: *mut argpick_decoder,
+    logits: *const c_void,
+    dtype: argpick_dtype,
+    count: usize,
+    mask: *const u32,
+    mask_words: usize,
+    candidates: *mut argpick_candidate,
+    capacity: usize,
+    found: *mut usize,
+) -> argpick_status {
+    let asked = Asked { decoder, logits, dtype, count, mask, mask_words };
+    call("argpick_top_raw", || {
+        // SAFETY: the caller's part is the same.
+        unsafe { asked.list(candidates, capacity, found, |decoder, row, mask, list| decoder.top_raw(row, mask, list)) }
+    })
+}
+
 /// Lists the tokens that the filters keep, in ascending order of id, as far as there is room.
 ///
 /// logprob is among the kept tokens. found is how many are kept, which may be more than capacity: then capacity were

@@ -22,7 +22,7 @@ pub unsafe extern "C" fn argpick_decoder_saved_size(decoder: *mut argpick_decode
     })
 }
 
-/// Writes the decoder's state to bytes: configuration, position, history, biases and bans.
+/// Writes the decoder's state to bytes: configuration, position, history, biases, bans and all other lists.
 ///
 /// size is the room there is, at least what argpick_decoder_saved_size says; written is how many bytes it took. The bytes
 /// are the same on every processor and may be kept for as long as ARGPICK_NUMERICS_VERSION stays.

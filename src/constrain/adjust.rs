@@ -1,75 +1,246 @@
-//! Biases, bans and the no-repeat window, turned into overrides of the row.
+//! Everything that adjusts single tokens, merged into one list of overrides of the row.
 
+use super::rules::{EndRule, Found, Rules};
 use crate::error::{Error, Result};
-use crate::kernels::{Override, RowView};
-use crate::types::TokenId;
+use crate::history::{Counted, Counts, Edit, EditKind, Sequence, Slot};
+use crate::kernels::{Kernels, Override, RowView};
+use crate::types::{BLOCK, TokenId};
 
-/// The lists that adjust a row. A bias of -inf is a ban.
+/// What adjusts a row: lists in ascending order of token.
+#[derive(Clone, Copy)]
 pub(crate) struct Adjustments<'a> {
-    /// Sorted by token, no token twice.
+    pub rules: Rules,
+    /// Distinct tokens of the windows: penalties, no-repeat window, n-grams of one token.
+    pub counts: Counts<'a>,
+    /// No token twice. A bias of -inf is a ban.
     pub biases: &'a [Override],
-    /// Sorted, no token twice.
+    /// No token twice.
     pub bans: &'a [TokenId],
+    /// Bad sequences of one token.
+    pub bad_tokens: &'a [Sequence],
+    /// Biased sequences of one token.
+    pub biased_tokens: &'a [Sequence],
+    /// No token twice.
+    pub end_tokens: &'a [TokenId],
+    pub end_rule: EndRule,
+    /// DRY, n-grams, longer sequences.
+    pub edits: &'a [Edit],
+}
+
+impl Adjustments<'_> {
+    /// Nothing at all.
+    pub fn none(rules: Rules) -> Self {
+        Adjustments {
+            rules,
+            counts: Counts::default(),
+            biases: &[],
+            bans: &[],
+            bad_tokens: &[],
+            biased_tokens: &[],
+            end_tokens: &[],
+            end_rule: EndRule::Free,
+            edits: &[],
+        }
+    }
+}
+
+/// Past every token.
+const NONE: TokenId = TokenId::MAX;
+
+/// The sources that are long in few decoders: they are looked at only where one of them has the next token.
+struct Rare<'a> {
+    lists: &'a Adjustments<'a>,
+    no_repeat: Counted<'a>,
+    unigrams: Counted<'a>,
+    recent: TokenId,
+    seen: TokenId,
+    bad: &'a [Sequence],
+    biased: &'a [Sequence],
+    ends: &'a [TokenId],
+    edits: &'a [Edit],
+    /// The least token of all.
+    next: TokenId,
+}
+
+fn token_of(slot: Option<Slot>) -> TokenId {
+    slot.map_or(NONE, |slot| slot.token)
+}
+
+impl<'a> Rare<'a> {
+    fn new(lists: &'a Adjustments<'a>) -> Self {
+        let Counts { mut no_repeat, mut unigrams, .. } = lists.counts;
+        let ends =
+            if lists.end_rule == EndRule::Free && !lists.rules.spares_end_tokens { &[] } else { lists.end_tokens };
+        let mut rare = Rare {
+            lists,
+            recent: token_of(no_repeat.next()),
+            seen: token_of(unigrams.next()),
+            no_repeat,
+            unigrams,
+            bad: lists.bad_tokens,
+            biased: lists.biased_tokens,
+            ends,
+            edits: lists.edits,
+            next: NONE,
+        };
+        rare.find_next();
+        rare
+    }
+
+    fn find_next(&mut self) {
+        let first = |list: &[Sequence]| list.first().map_or(NONE, |entry| entry.key);
+        let lists = first(self.bad).min(first(self.biased));
+        let ends = self.ends.first().copied().unwrap_or(NONE);
+        let edits = self.edits.first().map_or(NONE, |edit| edit.token);
+        self.next = self.recent.min(self.seen).min(lists).min(ends).min(edits);
+    }
+
+    /// Adds what there is for the least token.
+    fn take(&mut self, found: &mut Found) {
+        let token = self.next;
+        if self.recent == token {
+            found.masked = true;
+            self.recent = token_of(self.no_repeat.next());
+        }
+        if self.seen == token {
+            found.masked = true;
+            self.seen = token_of(self.unigrams.next());
+        }
+        if let Some((&end, rest)) = self.ends.split_first()
+            && end == token
+        {
+            found.is_end = true;
+            found.masked |= self.lists.end_rule == EndRule::Masked;
+            self.ends = rest;
+        }
+        while let Some((entry, rest)) = self.bad.split_first()
+            && entry.key == token
+        {
+            found.masked |= !(found.is_end && self.lists.rules.spares_end_tokens);
+            self.bad = rest;
+        }
+        let mut add = |value: f32| found.sequence_bias = Some(found.sequence_bias.map_or(value, |sum| sum + value));
+        while let Some((entry, rest)) = self.biased.split_first()
+            && entry.key == token
+        {
+            add(entry.value);
+            self.biased = rest;
+        }
+        while let Some((edit, rest)) = self.edits.split_first()
+            && edit.token == token
+        {
+            match edit.kind() {
+                EditKind::Subtract if edit.value > found.subtract => found.subtract = edit.value,
+                EditKind::Subtract => {}
+                EditKind::Add => {
+                    let sum = found.sequence_bias.map_or(edit.value, |sum| sum + edit.value);
+                    found.sequence_bias = Some(sum);
+                }
+                EditKind::Mask => found.masked = true,
+            }
+            self.edits = rest;
+        }
+        self.find_next();
+    }
 }
 
 /// Writes the adjusted logits of all adjusted tokens that take part to `overrides`, in ascending token order, and returns
-/// how many there are. `window` are tokens to mask, in any order. `first_invalid` is the lowest NaN or +inf of the row as
-/// given, if there is one: the error names the lowest of all.
-pub(crate) fn build_overrides(
+/// how many there are; `maxima` of their blocks follow. `first_invalid` is the lowest NaN or +inf of the row as given, if
+/// there is one: the error names the lowest of all.
+pub(crate) fn adjust(
+    kernels: Kernels,
     view: &RowView<'_>,
     lists: &Adjustments<'_>,
-    window: impl Iterator<Item = TokenId>,
     first_invalid: Option<TokenId>,
     overrides: &mut [Override],
+    maxima: &mut [f32],
 ) -> Result<usize> {
     let mut invalid = first_invalid.map(|token| (token, view.source.get(token as usize)));
+    let mut rare = Rare::new(lists);
+    let (mut biases, mut bans, mut counted) = (lists.biases, lists.bans, lists.counts.penalties);
+    let mut counts = counted.next();
+    let mut block = BlockChange::new(usize::MAX);
     let mut count = 0;
-    let (mut biases, mut bans) = (lists.biases.iter().peekable(), lists.bans.iter().peekable());
     loop {
-        let next_bias = biases.peek().map(|bias| bias.token);
-        let next_ban = bans.peek().map(|&&token| token);
-        let Some(token) = next_bias.into_iter().chain(next_ban).min() else { break };
-        let bias = biases.next_if(|bias| bias.token == token).map_or(0.0, |bias| bias.logit);
-        let banned = bans.next_if(|&&ban| ban == token).is_some();
+        let counts_token = token_of(counts);
+        let bias_token = biases.first().map_or(NONE, |bias| bias.token);
+        let ban_token = bans.first().copied().unwrap_or(NONE);
+        let token = counts_token.min(bias_token).min(ban_token).min(rare.next);
+        if token == NONE {
+            break;
+        }
+        let mut found = Found::NOTHING;
+        if counts_token == token {
+            found.counts = counts;
+            counts = counted.next();
+        }
+        if bias_token == token {
+            found.bias = Some(biases[0].logit);
+            biases = &biases[1..];
+        }
+        if ban_token == token {
+            found.masked = true;
+            bans = &bans[1..];
+        }
+        if rare.next == token {
+            rare.take(&mut found);
+        }
         if !view.is_allowed(token) {
             continue;
         }
-        let biased = view.source.get(token as usize) + bias;
-        if (biased.is_nan() || biased == f32::INFINITY) && invalid.is_none_or(|(lowest, _)| token < lowest) {
-            invalid = Some((token, biased));
+        let given = view.source.get(token as usize);
+        let mut logit = lists.rules.apply(given, &found, lists.end_rule);
+        if (logit.is_nan() || logit == f32::INFINITY) && invalid.is_none_or(|(lowest, _)| token < lowest) {
+            invalid = Some((token, logit));
         }
-        overrides[count] = Override { token, logit: if banned { f32::NEG_INFINITY } else { biased } };
+        if found.masked {
+            logit = f32::NEG_INFINITY;
+        }
+        if block.number != token as usize / BLOCK {
+            block.close(kernels, view, &overrides[..count], maxima);
+            block = BlockChange { first: count, ..BlockChange::new(token as usize / BLOCK) };
+        }
+        block.change(given, logit, maxima);
+        overrides[count] = Override { token, logit };
         count += 1;
     }
-    if let Some((index, value)) = invalid {
-        return Err(Error::InvalidLogit { index, value });
+    block.close(kernels, view, &overrides[..count], maxima);
+    match invalid {
+        Some((index, value)) => Err(Error::InvalidLogit { index, value }),
+        None => Ok(count),
     }
-    let listed = count;
-    for token in window {
-        if !view.is_allowed(token) {
-            continue;
-        }
-        match overrides[..listed].binary_search_by_key(&token, |entry| entry.token) {
-            Ok(at) => overrides[at].logit = f32::NEG_INFINITY,
-            Err(_) => {
-                overrides[count] = Override { token, logit: f32::NEG_INFINITY };
-                count += 1;
-            }
+}
+
+/// What the overrides of one block do to its maximum.
+struct BlockChange {
+    number: usize,
+    /// The first of its overrides.
+    first: usize,
+    /// Whether the maximum may have been lowered: then the block is read again.
+    lowered: bool,
+    raised: f32,
+}
+
+impl BlockChange {
+    fn new(number: usize) -> Self {
+        BlockChange { number, first: 0, lowered: false, raised: f32::NEG_INFINITY }
+    }
+
+    fn change(&mut self, given: f32, logit: f32, maxima: &[f32]) {
+        self.lowered |= given >= maxima[self.number] && logit < given;
+        self.raised = if logit > self.raised { logit } else { self.raised };
+    }
+
+    fn close(&self, kernels: Kernels, view: &RowView<'_>, overrides: &[Override], maxima: &mut [f32]) {
+        let Some(maximum) = maxima.get_mut(self.number) else { return };
+        if self.lowered {
+            let overrides = &overrides[self.first..];
+            *maximum = kernels.block_maximum(&RowView { overrides, ..*view }, self.number);
+        } else if self.raised > *maximum {
+            // Maxima have no negative zero.
+            *maximum = self.raised + 0.0;
         }
     }
-    if count > listed {
-        overrides[..count].sort_unstable_by_key(|entry| entry.token);
-        // A token may stand in the window twice; equal entries are all -inf, so any one serves.
-        let mut unique = 0;
-        for i in 0..count {
-            if i == 0 || overrides[i].token != overrides[unique - 1].token {
-                overrides[unique] = overrides[i];
-                unique += 1;
-            }
-        }
-        count = unique;
-    }
-    Ok(count)
 }
 
 /// The lowest participating token whose logit is NaN or +inf: the slow way, once an error is known.

@@ -4,4 +4,7 @@
 //! blocks it reads; the bitmask is applied by the kernels themselves.
 
 pub(crate) mod adjust;
-pub(crate) mod history;
+pub(crate) mod rules;
+
+pub(crate) use adjust::{Adjustments, adjust, first_invalid};
+pub(crate) use rules::{EndRule, Rules};

@@ -18,15 +18,38 @@ pub fn decode_batch<S: AsRef<[u64]> + AsMut<[u64]>>(
     masks: &[Option<&[u32]>],
     results: &mut [Result<Pick>],
 ) -> Result<()> {
-    let expected = decoders.len();
-    let lengths = [("rows", rows.len()), ("results", results.len()), ("masks", masks.len())];
-    for (what, actual) in lengths {
+    check_lengths(decoders.len(), rows.len(), masks.len(), results.len())?;
+    for (i, (decoder, result)) in decoders.iter_mut().zip(results).enumerate() {
+        *result = decoder.decode(rows[i], masks.get(i).copied().flatten());
+    }
+    Ok(())
+}
+
+fn check_lengths(expected: usize, rows: usize, masks: usize, results: usize) -> Result<()> {
+    for (what, actual) in [("rows", rows), ("results", results), ("masks", masks)] {
         if actual != expected && !(what == "masks" && actual == 0) {
             return Err(Error::WrongLength { what, expected, actual });
         }
     }
-    for (i, (decoder, result)) in decoders.iter_mut().zip(results).enumerate() {
+    Ok(())
+}
+
+/// The same on the threads of rayon: its global pool, or the one that the call is installed in. The results are those of
+/// [`decode_batch`], whatever the number of threads, because no row knows of another.
+///
+/// # Errors
+/// As [`decode_batch`].
+#[cfg(feature = "parallel")]
+pub fn decode_batch_parallel<S: AsRef<[u64]> + AsMut<[u64]> + Send>(
+    decoders: &mut [Decoder<S>],
+    rows: &[Row<'_>],
+    masks: &[Option<&[u32]>],
+    results: &mut [Result<Pick>],
+) -> Result<()> {
+    use rayon::prelude::*;
+    check_lengths(decoders.len(), rows.len(), masks.len(), results.len())?;
+    decoders.par_iter_mut().zip(results).enumerate().for_each(|(i, (decoder, result))| {
         *result = decoder.decode(rows[i], masks.get(i).copied().flatten());
-    }
+    });
     Ok(())
 }

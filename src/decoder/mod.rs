@@ -5,31 +5,42 @@
 
 mod batch;
 mod copy;
+pub(crate) mod lists;
 mod query;
+mod record;
 mod saved;
 pub(crate) mod score;
 mod step;
 mod storage;
+mod sweep;
 
 pub use batch::decode_batch;
+#[cfg(feature = "parallel")]
+pub use batch::decode_batch_parallel;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
+pub use sweep::sweep_words;
+#[cfg(feature = "capi")]
+pub(crate) use sweep::words_for as sweep_words_for;
 
-use crate::constrain::adjust::Adjustments;
-use crate::constrain::history::History;
+use crate::constrain::{Adjustments, EndRule, Rules};
 use crate::distribution::StepState;
 use crate::error::{Error, Result};
-use crate::kernels::{Band, Kernels, Override, Rewrite, RowView, Scale, Source, with_default_environment};
+use crate::history::text::TextState;
+use crate::history::{EditKind, Edits, Engine, History, Sequences};
+use crate::kernels::{Band, Kernels, Rewrite, RowView, Scale, Source, with_default_environment};
 use crate::logits::column_sum;
 use crate::numeric::exponent_scale;
 use crate::plan::{Config, Plan};
 use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
-use step::{Inputs, Output};
+use lists::{BAD, BIASED, BREAKERS, Sizes};
+use step::{Inputs, KnownSums, Output};
 use storage::{Layout, Scratch};
 
-/// A sequence being decoded: a configuration, a position, a history, biases and bans.
+/// A sequence being decoded: a configuration, a position, a history, and what was set: biases, bans, end tokens, stops and
+/// other lists.
 ///
 /// ```
 /// use argpick::{Config, Decoder};
@@ -48,9 +59,13 @@ pub struct Decoder<S = Memory> {
     kernels: Kernels,
     history: History,
     position: u64,
+    sizes: Sizes,
     state: StepState,
-    biases: usize,
-    bans: usize,
+    /// Why the sequence has ended.
+    ended: Finish,
+    text: TextState,
+    /// How many of the newest tokens have their state of the text kept.
+    text_held: usize,
     storage: S,
 }
 
@@ -89,7 +104,7 @@ impl<S> Decoder<S> {
     /// # Errors
     /// [`Error::InvalidParameter`] with name and value.
     pub fn storage_words(config: &Config, vocab: usize) -> Result<usize> {
-        Ok(Layout::new(&Plan::compile(config, vocab)?).words())
+        Ok(Layout::new(&compile(config, vocab)?).words())
     }
 
     /// The configuration in force.
@@ -129,21 +144,16 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// # Errors
     /// [`Error::InvalidParameter`] with name and value; [`Error::StorageTooSmall`].
     pub fn new_in(config: &Config, vocab: usize, kernels: Kernels, storage: S) -> Result<Self> {
-        let plan = Plan::compile(config, vocab)?;
+        let plan = compile(config, vocab)?;
         let layout = Layout::new(&plan);
         layout.check(storage.as_ref())?;
         let state = StepState::first(config);
-        Ok(Decoder {
-            plan,
-            layout,
-            kernels,
-            history: History::default(),
-            position: 0,
-            state,
-            biases: 0,
-            bans: 0,
-            storage,
-        })
+        let (history, sizes, text) = (History::default(), Sizes::default(), TextState::default());
+        let ended = Finish::None;
+        let mut decoder =
+            Decoder { plan, layout, kernels, history, position: 0, sizes, state, ended, text, text_held: 0, storage };
+        decoder.engine().clear();
+        Ok(decoder)
     }
 
     /// Picks a token from a row of `vocab` logits and records it.
@@ -157,7 +167,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         let row = row.into();
         self.check_row(row.len())?;
         let (pick, state) = with_default_environment(|| self.evaluate_checked(row.into(), mask))?;
-        self.record_pick(pick.token, state);
+        self.record_pick(&pick, state);
         Ok(pick)
     }
 
@@ -184,7 +194,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         mask: Option<&[u32]>,
     ) -> Result<Pick> {
         let (pick, state) = self.evaluate_sparse_state(head, columns, values, mask)?;
-        self.record_pick(pick.token, state);
+        self.record_pick(&pick, state);
         Ok(pick)
     }
 
@@ -217,24 +227,71 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     // Not inlined: no float operation of the step may move out of the default environment around the call.
     #[inline(never)]
     fn evaluate_checked(&mut self, source: Source<'_>, mask: Option<&[u32]>) -> Result<(Pick, StepState)> {
-        let finish = if self.leaves_room_for(2) { Finish::None } else { Finish::Length };
         let (inputs, scratch) = self.inputs(mask);
-        let (pick, state) = step::pick(step::open(source, inputs, scratch)?);
-        Ok((Pick { finish, ..pick }, state))
+        let (mut pick, state) = step::pick(&mut step::open(source, inputs, scratch)?, &mut KnownSums::default());
+        self.describe_sequence(&mut pick);
+        Ok((pick, state))
     }
 
     /// What a step reads beside its row, and the memory it may scribble on.
-    fn inputs<'a>(
-        &'a mut self,
-        mask: Option<&'a [u32]>,
-    ) -> (Inputs<'a, impl Iterator<Item = TokenId> + 'a>, Scratch<'a>) {
-        let (lists, scratch) = self.layout.split(self.storage.as_mut());
+    fn inputs<'a>(&'a mut self, mask: Option<&'a [u32]>) -> (Inputs<'a>, Scratch<'a>) {
+        let generated = self.history.extent.generated;
+        let (plan, sizes) = (&self.plan, &self.sizes);
+        let (lists, mut scratch) = self.layout.split(self.storage.as_mut());
+        let mut mask = mask;
+        let mut adjustments = Adjustments::none(Rules::new(plan));
+        let forced = &lists.forced[..sizes.forced];
+        if let Ok(at) = forced.binary_search_by_key(&generated, |forced| forced.position) {
+            // A step under a bitmask of one token, and nothing else. It lies where no overrides will be.
+            let token = forced[at].token as TokenId;
+            let words = token as usize / 32 + 1;
+            let (lent, rest) =
+                core::mem::take(&mut scratch.overrides).split_at_mut(words.div_ceil(2).min(plan.valid.div_ceil(64)));
+            scratch.overrides = rest;
+            let bits: &mut [u32] = bytemuck::cast_slice_mut(lent);
+            bits.fill(0);
+            let allowed = mask.is_none_or(|mask| mask.get(words - 1).is_some_and(|word| word >> (token % 32) & 1 != 0));
+            if let Some(word) = bits.get_mut(words - 1).filter(|_| allowed) {
+                *word = 1 << (token % 32);
+            }
+            mask = Some(bits);
+        } else {
+            let [_, breakers, bad, biased] = lists.sets;
+            let breakers = Sequences::new(breakers.tokens, breakers.sequences, sizes.sets[BREAKERS]);
+            let bad = Sequences::new(bad.tokens, bad.sequences, sizes.sets[BAD]);
+            let biased = Sequences::new(biased.tokens, biased.sequences, sizes.sets[BIASED]);
+            let config = &plan.config;
+            let mut edits = Edits::new(lists.edits);
+            let mut engine = Engine::new(&self.layout.shape, &mut self.history, lists.history);
+            engine.forbid_ngrams(&mut edits);
+            let dry = (config.dry_allowed_length, config.dry_multiplier, config.dry_base);
+            engine.penalise_repetitions(dry, &breakers, &mut edits);
+            let (counts, ring) = engine.counts();
+            let reach = ring.seen(self.layout.shape.capacity);
+            let bad_reach = if adjustments.rules.bad_in_generated { ring.extent.run.min(reach) } else { reach };
+            for sequence in bad.pending(&ring, bad_reach) {
+                edits.push(bad.last_token(sequence), EditKind::Mask, 0, 0.0);
+            }
+            for sequence in biased.pending(&ring, reach) {
+                edits.push(biased.last_token(sequence), EditKind::Add, sequence.start, sequence.value);
+            }
+            adjustments = Adjustments {
+                counts,
+                biases: &lists.biases[..sizes.biases],
+                bans: &lists.bans[..sizes.bans],
+                bad_tokens: bad.singles(),
+                biased_tokens: biased.singles(),
+                end_tokens: &lists.end_tokens[..sizes.end_tokens],
+                end_rule: EndRule::new(plan, generated),
+                edits: edits.sorted(),
+                ..adjustments
+            };
+        }
         let inputs = Inputs {
-            plan: &self.plan,
+            plan,
             kernels: self.kernels,
             mask,
-            lists: Adjustments { biases: &lists.biases[..self.biases], bans: &lists.bans[..self.bans] },
-            window: self.history.window(lists.history, self.plan.no_repeat_window),
+            lists: adjustments,
             position: self.position,
             state: self.state,
         };
@@ -269,148 +326,41 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         step::rewrite(row, output, inputs, scratch)
     }
 
-    /// Starts a new sequence: history and position are cleared, biases and bans stay. With a configuration, that one is
-    /// in force from now on; the memory must be large enough for it.
+    /// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay. With a
+    /// configuration, that one is in force from now on; the memory must be large enough for it.
     ///
     /// # Errors
-    /// [`Error::InvalidParameter`], [`Error::StorageTooSmall`], [`Error::CapacityExceeded`] if it leaves no room for the
-    /// biases or bans. Nothing has changed then.
+    /// [`Error::InvalidParameter`], [`Error::StorageTooSmall`], [`Error::CapacityExceeded`] if it leaves no room for what
+    /// is set. Nothing has changed then.
     pub fn reset(&mut self, config: Option<&Config>) -> Result<()> {
         if let Some(config) = config {
-            let plan = Plan::compile(config, self.plan.vocab)?;
+            let plan = compile(config, self.plan.vocab)?;
             let layout = Layout::new(&plan);
             layout.check(self.storage.as_ref())?;
-            for (what, actual) in [("biases", self.biases), ("bans", self.bans)] {
-                if actual > plan.adjustment_capacity {
-                    return Err(Error::CapacityExceeded { what, capacity: plan.adjustment_capacity, actual });
-                }
-            }
-            layout.move_lists(&self.layout, self.storage.as_mut(), self.biases, self.bans);
+            self.sizes.check(&plan, layout.sequence_capacity)?;
+            layout.move_lists(&self.layout, self.storage.as_mut(), &self.sizes.words());
             self.plan = plan;
             self.layout = layout;
         }
-        self.history = History::default();
+        self.begin();
+        Ok(())
+    }
+
+    /// The state before the first token; what was set is in its place.
+    fn begin(&mut self) {
         self.position = 0;
         self.state = StepState::first(&self.plan.config);
-        Ok(())
-    }
-
-    /// Records tokens of the prompt: they enter the history but are not counted as generated.
-    ///
-    /// # Errors
-    /// [`Error::TokenOutOfRange`]; nothing has changed then.
-    pub fn prompt(&mut self, tokens: &[TokenId]) -> Result<()> {
-        self.check_tokens(tokens)?;
-        let (lists, _) = self.layout.split(self.storage.as_mut());
-        self.history.push(lists.history, tokens, false);
-        Ok(())
-    }
-
-    /// Records tokens as generated, as if they had been picked here: all of them or none.
-    ///
-    /// # Errors
-    /// [`Error::TokenOutOfRange`]; [`Error::Finished`] if they are more than `max_tokens` leaves. Nothing has changed then.
-    pub fn accept(&mut self, tokens: &[TokenId]) -> Result<()> {
-        self.check_tokens(tokens)?;
-        if !tokens.is_empty() && !self.leaves_room_for(tokens.len()) {
-            return Err(Error::Finished);
-        }
-        self.record(tokens);
-        Ok(())
-    }
-
-    /// Takes back the last generated tokens, as if they had not been recorded.
-    ///
-    /// # Errors
-    /// [`Error::UndoTooFar`] if fewer were generated, or if the history no longer holds what its windows would need.
-    pub fn undo(&mut self, count: usize) -> Result<()> {
-        self.history.undo(count, self.plan.no_repeat_window)?;
-        self.position = self.position.saturating_sub(count as u64);
-        Ok(())
-    }
-
-    /// Replaces the biases: each is added to its token's logit. A bias of -inf bans.
-    ///
-    /// # Errors
-    /// [`Error::TokenOutOfRange`], [`Error::DuplicateToken`], [`Error::InvalidParameter`] (a bias that is NaN or +inf),
-    /// [`Error::CapacityExceeded`]. The old biases stay then.
-    pub fn set_bias(&mut self, biases: &[(TokenId, f32)]) -> Result<()> {
-        self.set_bias_by(biases.len(), |i| biases[i])
-    }
-
-    /// The same with the pair of each index below `count`: for callers whose pairs lie elsewhere.
-    pub(crate) fn set_bias_by(&mut self, count: usize, bias_at: impl Fn(usize) -> (TokenId, f32)) -> Result<()> {
-        let capacity = self.plan.adjustment_capacity;
-        if count > capacity {
-            return Err(Error::CapacityExceeded { what: "biases", capacity, actual: count });
-        }
-        for (token, bias) in (0..count).map(&bias_at) {
-            self.check_tokens(&[token])?;
-            if bias.is_nan() || bias == f32::INFINITY {
-                return Err(Error::InvalidParameter { name: "bias", value: bias.into() });
-            }
-        }
-        let (lists, scratch) = self.layout.split(self.storage.as_mut());
-        let sorted = &mut scratch.overrides[..count];
-        for (to, (token, logit)) in sorted.iter_mut().zip((0..count).map(bias_at)) {
-            *to = Override { token, logit };
-        }
-        sorted.sort_unstable_by_key(|entry| entry.token);
-        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].token == pair[1].token) {
-            return Err(Error::DuplicateToken { token: pair[0].token });
-        }
-        lists.biases[..count].copy_from_slice(sorted);
-        self.biases = count;
-        Ok(())
-    }
-
-    /// Replaces the bans: these tokens are masked. A token may stand in the list more than once.
-    ///
-    /// # Errors
-    /// [`Error::TokenOutOfRange`], [`Error::CapacityExceeded`]. The old bans stay then.
-    pub fn set_bans(&mut self, bans: &[TokenId]) -> Result<()> {
-        let capacity = self.plan.adjustment_capacity;
-        if bans.len() > capacity {
-            return Err(Error::CapacityExceeded { what: "bans", capacity, actual: bans.len() });
-        }
-        self.check_tokens(bans)?;
-        let (lists, _) = self.layout.split(self.storage.as_mut());
-        let list = &mut lists.bans[..bans.len()];
-        list.copy_from_slice(bans);
-        list.sort_unstable();
-        let mut unique = 0;
-        for i in 0..list.len() {
-            if unique == 0 || list[i] != list[unique - 1] {
-                list[unique] = list[i];
-                unique += 1;
-            }
-        }
-        self.bans = unique;
-        Ok(())
-    }
-
-    fn record_pick(&mut self, token: TokenId, state: StepState) {
-        self.record(&[token]);
-        self.state = state;
-    }
-
-    fn record(&mut self, tokens: &[TokenId]) {
-        let (lists, _) = self.layout.split(self.storage.as_mut());
-        self.history.push(lists.history, tokens, true);
-        self.position += tokens.len() as u64;
-    }
-
-    /// Whether `max_tokens` allows so many tokens more.
-    fn leaves_room_for(&self, tokens: usize) -> bool {
-        let limit = u64::from(self.plan.config.max_tokens);
-        limit == 0 || self.history.generated + tokens as u64 <= limit
+        self.ended = Finish::None;
+        (self.text, self.text_held) = (TextState::default(), 0);
+        self.build_matcher();
+        self.engine().clear();
     }
 
     fn check_row(&self, len: usize) -> Result<()> {
         if len != self.plan.vocab {
             return Err(Error::WrongLength { what: "row", expected: self.plan.vocab, actual: len });
         }
-        if !self.leaves_room_for(1) {
+        if !self.goes_on() {
             return Err(Error::Finished);
         }
         Ok(())
@@ -424,6 +374,17 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     }
 }
 
+/// The plan of a configuration. Parameters are compared and divided like logits are: not in the host's float environment,
+/// where a subnormal one may be 0.
+fn compile(config: &Config, vocab: usize) -> Result<Plan> {
+    with_default_environment(|| compile_checked(config, vocab))
+}
+
+#[inline(never)]
+fn compile_checked(config: &Config, vocab: usize) -> Result<Plan> {
+    Plan::compile(config, vocab)
+}
+
 /// Turns a row of logits into probabilities in place, at a temperature above 0; a masked (-inf) logit becomes 0.
 ///
 /// Without memory of its own it walks the row in pieces; the result is that of [`Decoder::probabilities`] with nothing
@@ -434,17 +395,17 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
 /// [`Error::EverythingMasked`], and those of [`Kernels::detect`]. The row has not changed then.
 pub fn softmax(row: &mut [f32], temperature: f32) -> Result<()> {
     let kernels = Kernels::detect()?;
+    with_default_environment(|| softmax_checked(kernels, row, temperature))
+}
+
+#[inline(never)]
+fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Result<()> {
     if !(temperature > 0.0 && temperature.is_finite()) {
         return Err(Error::InvalidParameter { name: "temperature", value: temperature.into() });
     }
     if row.is_empty() || row.len() > crate::types::MAX_VOCAB {
         return Err(Error::InvalidParameter { name: "vocab", value: row.len() as f64 });
     }
-    with_default_environment(|| softmax_checked(kernels, row, temperature))
-}
-
-#[inline(never)]
-fn softmax_checked(kernels: Kernels, row: &mut [f32], temperature: f32) -> Result<()> {
     let mut maximum = f32::NEG_INFINITY;
     let mut maxima = [0.0; 16];
     for tile in row.chunks(16 * BLOCK) {

@@ -1,11 +1,13 @@
 //! Questions about a row that no token is picked for: the best tokens, the kept ones, the probability of one.
 
 use super::Decoder;
-use super::step::{Opened, open};
+use super::step::{Inputs, Opened, open};
+use crate::constrain::{Adjustments, Rules};
 use crate::distribution::{Target, Truncation, first_tokens};
 use crate::error::Result;
 use crate::kernels::{Cut, with_default_environment};
 use crate::logits::Surface;
+use crate::selection::inversion::target_of_row;
 use crate::trace::metrics::{logprob_among, mass_kept};
 use crate::types::{BLOCK, Row, TokenId};
 
@@ -29,17 +31,31 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// # Errors
     /// As [`Decoder::evaluate`].
     pub fn top<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, best: &mut [Candidate]) -> Result<usize> {
-        self.with_row(row.into(), mask, |opened| {
-            let surface = &opened.surface;
-            if best.is_empty() {
-                return 0;
-            }
-            let cut = first_tokens(surface, best.len() as u64);
-            let mass = mass_kept(surface, Cut::ALL);
-            let count = list_kept(surface, cut, best, |logit| logprob_among(surface, logit, mass));
-            best[..count].sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
-            count
-        })
+        self.with_row(row.into(), mask, |opened| list_best(&opened.surface, best))
+    }
+
+    /// The same of the row as given, at temperature 1: without penalties, biases and bans. `logprob` is then what
+    /// `logprob_raw` is for the token picked.
+    ///
+    /// # Errors
+    /// As [`Decoder::evaluate`].
+    pub fn top_raw<'r>(
+        &mut self,
+        row: impl Into<Row<'r>>,
+        mask: Option<&[u32]>,
+        best: &mut [Candidate],
+    ) -> Result<usize> {
+        let row = row.into();
+        self.check_row(row.len())?;
+        with_default_environment(|| self.list_as_given(row, mask, best))
+    }
+
+    #[inline(never)]
+    fn list_as_given(&mut self, row: Row<'_>, mask: Option<&[u32]>, best: &mut [Candidate]) -> Result<usize> {
+        let (inputs, scratch) = self.inputs(None);
+        let lists = Adjustments::none(Rules::new(inputs.plan));
+        let opened = open(row.into(), Inputs { mask, lists, ..inputs }, scratch)?;
+        Ok(list_best(&opened.surface.at_temperature(1.0), best))
     }
 
     /// Writes the tokens that the filters keep to `kept`, in ascending order of id, as far as there is room; `logprob` is
@@ -79,10 +95,22 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,
+        answer: impl FnMut(&mut Opened<'_>) -> T,
+    ) -> Result<T> {
+        self.with_shifted_row(row, mask, 0.0, answer)
+    }
+
+    /// Shows a row to `answer`. The rules that adjust it see each logit less `shift`: a normaliser makes logits
+    /// log-probabilities.
+    pub(crate) fn with_shifted_row<T>(
+        &mut self,
+        row: Row<'_>,
+        mask: Option<&[u32]>,
+        shift: f64,
         mut answer: impl FnMut(&mut Opened<'_>) -> T,
     ) -> Result<T> {
         self.check_row(row.len())?;
-        with_default_environment(|| self.answer(row, mask, &mut answer))
+        with_default_environment(|| self.answer(row, mask, shift, &mut answer))
     }
 
     #[inline(never)]
@@ -90,11 +118,25 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,
+        shift: f64,
         answer: &mut impl FnMut(&mut Opened<'_>) -> T,
     ) -> Result<T> {
-        let (inputs, scratch) = self.inputs(mask);
+        let (mut inputs, scratch) = self.inputs(mask);
+        inputs.lists.rules.shift = shift;
         Ok(answer(&mut open(row.into(), inputs, scratch)?))
     }
+}
+
+/// The first tokens of the order, best first, with their log-probabilities among all; returns how many there are.
+fn list_best(surface: &Surface<'_>, best: &mut [Candidate]) -> usize {
+    if best.is_empty() {
+        return 0;
+    }
+    let cut = first_tokens(surface, best.len() as u64);
+    let mass = mass_kept(surface, Cut::ALL);
+    let count = list_kept(surface, cut, best, |logit| logprob_among(surface, logit, mass));
+    best[..count].sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
+    count
 }
 
 /// The shares that kept tokens have in a draw.
@@ -108,13 +150,7 @@ struct Shares<'t, 'a> {
 impl<'t, 'a> Shares<'t, 'a> {
     fn new(opened: &Opened<'_>, kept: &'t Truncation<'a>) -> Self {
         let mass = mass_kept(&kept.surface, kept.cut);
-        let mut target = opened.plan.adaptive.then(|| Target::new(&opened.plan.config, &opened.state, mass));
-        if let Some(target) = &mut target {
-            each_kept(&kept.surface, kept.cut, |_, logit| {
-                target.see(kept.surface.scale.mass(logit));
-                true
-            });
-        }
+        let target = opened.plan.adaptive.then(|| target_of_row(kept, (&opened.plan.config, &opened.state), mass));
         let mut shares = Shares { surface: &kept.surface, mass, target };
         if let Some(target) = &shares.target {
             let mut total = 0;

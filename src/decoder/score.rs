@@ -226,15 +226,20 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ) -> Result<RowDiagnosis> {
         let expected_accuracy = self.probability_of(row, None, target)?;
         let score = score(self.kernels(), row, target)?;
-        let largest = natural_logarithm(f64::from(score.tokens));
-        let verdict = if score.top1_probability >= limits.saturated_top1 {
-            Verdict::Saturated
-        } else if f64::from(score.entropy) >= f64::from(limits.flat_entropy) * largest {
-            Verdict::Flat
-        } else {
-            Verdict::Healthy
-        };
+        let verdict = with_default_environment(|| verdict(&score, limits));
         Ok(RowDiagnosis { score, expected_accuracy, verdict })
+    }
+}
+
+#[inline(never)]
+fn verdict(score: &RowScore, limits: &DiagnosisLimits) -> Verdict {
+    let largest = natural_logarithm(f64::from(score.tokens));
+    if score.top1_probability >= limits.saturated_top1 {
+        Verdict::Saturated
+    } else if f64::from(score.entropy) >= f64::from(limits.flat_entropy) * largest {
+        Verdict::Flat
+    } else {
+        Verdict::Healthy
     }
 }
 
@@ -254,6 +259,11 @@ pub(crate) struct Totals {
 
 impl Totals {
     pub(crate) fn add(&mut self, row: &RowDiagnosis, limits: &DiagnosisLimits) {
+        with_default_environment(|| self.add_in_default_environment(row, limits));
+    }
+
+    #[inline(never)]
+    fn add_in_default_environment(&mut self, row: &RowDiagnosis, limits: &DiagnosisLimits) {
         self.rows += 1;
         self.flat += u64::from(row.verdict == Verdict::Flat);
         self.saturated += u64::from(row.verdict == Verdict::Saturated);
@@ -266,6 +276,11 @@ impl Totals {
     }
 
     pub(crate) fn means(&self) -> Diagnosis {
+        with_default_environment(|| self.means_in_default_environment())
+    }
+
+    #[inline(never)]
+    fn means_in_default_environment(&self) -> Diagnosis {
         let mean = |sum: f64| if self.rows == 0 { 0.0 } else { (sum / self.rows as f64) as f32 };
         let fraction = |count: u64| mean(count as f64);
         Diagnosis {

@@ -1,7 +1,7 @@
 //! One step, top to bottom as the data flows: adjust and read the row, truncate, draw, describe.
 
 use super::storage::Scratch;
-use crate::constrain::adjust::Adjustments;
+use crate::constrain::Adjustments;
 use crate::distribution::{
     Context, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
 };
@@ -17,13 +17,11 @@ use crate::trace::{Pick, metrics};
 use crate::types::{Row, TokenId};
 
 /// Everything a step reads beside its row.
-pub(crate) struct Inputs<'a, W> {
+pub(crate) struct Inputs<'a> {
     pub plan: &'a Plan,
     pub kernels: Kernels,
     pub mask: Option<&'a [u32]>,
     pub lists: Adjustments<'a>,
-    /// Tokens masked by the no-repeat window.
-    pub window: W,
     pub position: u64,
     pub state: StepState,
 }
@@ -39,15 +37,11 @@ pub(crate) struct Opened<'a> {
 }
 
 /// Reads the row once, adjusted and checked.
-pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
-    source: Source<'a>,
-    inputs: Inputs<'a, W>,
-    scratch: Scratch<'a>,
-) -> Result<Opened<'a>> {
-    let Inputs { plan, kernels, mask, lists, window, position, state } = inputs;
+pub(crate) fn open<'a>(source: Source<'a>, inputs: Inputs<'a>, scratch: Scratch<'a>) -> Result<Opened<'a>> {
+    let Inputs { plan, kernels, mask, lists, position, state } = inputs;
     let Scratch { overrides, maxima, group_maxima, bounds, bound_sums, bound_sums_of_sums, .. } = scratch;
     let view = RowView { source, words: mask, valid: plan.valid, overrides: &[], band: None };
-    let prepared = prepare(kernels, &view, &lists, window, overrides, maxima, group_maxima)?;
+    let prepared = prepare(kernels, &view, &lists, overrides, maxima, group_maxima)?;
     let surface = Surface {
         kernels,
         view: RowView { overrides: &overrides[..prepared.overrides], ..view },
@@ -63,7 +57,32 @@ pub(crate) fn open<'a, W: Iterator<Item = TokenId>>(
     Ok(Opened { plan, surface, room, envelope, position, state })
 }
 
+/// Sums of the whole row that a step has found and another one on the same row may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KnownSums {
+    sums: Option<(Scale, Sums)>,
+}
+
+impl KnownSums {
+    /// The sums that the plan's metrics and stages want of the whole row, if any.
+    fn find(&mut self, surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
+        let masses = metrics::wants_sums(plan)?;
+        let known = self.sums.filter(|(scale, sums)| *scale == surface.scale && (sums.mass != 0 || !masses));
+        let sums = known.map_or_else(|| metrics::sums(surface, masses), |(_, sums)| sums);
+        self.sums = Some((surface.scale, sums));
+        Some(sums)
+    }
+}
+
 impl<'a> Opened<'a> {
+    /// The same row for another plan, which adjusts it alike.
+    pub fn with_plan<'b>(&'b mut self, plan: &'b Plan, room: Room<'b>, state: StepState) -> Opened<'b> {
+        let Envelope { bounds, sums, sums_of_sums } = &mut self.envelope;
+        let envelope = Envelope { bounds, sums, sums_of_sums };
+        let surface = self.surface.at_temperature(plan.temperature);
+        Opened { plan, surface, room, envelope, position: self.position, state }
+    }
+
     /// What the configured stages keep; in greedy mode the argmax. `sums` are those of the whole row at the configured
     /// temperature, if they are known.
     pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation<'a> {
@@ -80,10 +99,10 @@ impl<'a> Opened<'a> {
 }
 
 /// Picks a token. Nothing but scratch memory is written. Returns the pick, and the state of the next step.
-pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
+pub(crate) fn pick(opened: &mut Opened<'_>, known: &mut KnownSums) -> (Pick, StepState) {
     let plan = opened.plan;
     let argmax = opened.surface.argmax();
-    let mut sums = metrics::sums_for(&opened.surface, plan);
+    let mut sums = known.find(&opened.surface, plan);
     let lone_nucleus = if plan.greedy { None } else { plan.lone_nucleus() };
     let kept = match lone_nucleus {
         Some(_) => Truncation::none(&opened.surface),
@@ -92,12 +111,12 @@ pub(crate) fn pick(mut opened: Opened<'_>) -> (Pick, StepState) {
     // A dynamic temperature is known only now.
     let surface = opened.surface.at_temperature(kept.surface.temperature);
     if surface.temperature != opened.surface.temperature {
-        sums = metrics::sums_for(&surface, plan);
+        sums = known.find(&surface, plan);
     }
     let drawn = if plan.greedy {
-        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None }
+        Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }
     } else {
-        draw(&mut opened, &surface, &kept, sums.as_ref(), lone_nucleus)
+        draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus)
     };
     let mut state = opened.state;
     let mut pick = metrics::describe(&surface, plan, argmax, sums.as_ref(), &kept, &drawn);
@@ -126,7 +145,9 @@ fn draw(
     let Opened { plan, room, envelope, position, state, .. } = opened;
     let config = &plan.config;
     let mut numbers = StepNumbers::new(config.seed, config.stream, *position, Purpose::Draw);
-    match kept.listed {
+    let certify = config.metrics.contains(Metrics::FLIP);
+    let first_number = numbers.clone().next_number();
+    let drawn = match kept.listed {
         Some(count) if plan.adaptive => {
             inversion::from_shaped_list(kept, count, (config, state), numbers.next_number(), room)
         }
@@ -139,9 +160,18 @@ fn draw(
                 None => Filter::Band(kept.band()),
             };
             let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
-            envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut)
+            // It certifies itself: its layout is gone afterwards.
+            return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }
+    };
+    if !certify {
+        return drawn;
     }
+    let radius = match drawn.shaped {
+        Some(_) => inversion::shaped_radius(kept, config, state, first_number, &drawn),
+        None => inversion::radius(kept, first_number, &drawn),
+    };
+    Drawn { radius, ..drawn }
 }
 
 /// How an in-place call rewrites the row.
@@ -154,31 +184,28 @@ pub(crate) enum Output {
 }
 
 /// Rewrites the row in place as the distribution drawn from. On an error the row is as it was.
-pub(crate) fn rewrite<W: Iterator<Item = TokenId>>(
-    row: &mut [f32],
-    output: Output,
-    inputs: Inputs<'_, W>,
-    scratch: Scratch<'_>,
-) -> Result<()> {
+pub(crate) fn rewrite(row: &mut [f32], output: Output, inputs: Inputs<'_>, scratch: Scratch<'_>) -> Result<()> {
     let Inputs { plan, kernels, mask, state, .. } = inputs;
     let mut scratch = scratch;
-    let (count, band, scale, temperature, total) = {
+    let (count, band, scale, temperature, target) = {
         // The row is borrowed until it is known what to write.
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
         let kept = opened.truncate(None);
         let temperature = kept.surface.temperature;
-        let divides = output == Output::Logits && !plan.adaptive;
-        if divides && kept.surface.scale.maximum / temperature == f32::INFINITY {
+        if output == Output::Logits && opened.surface.scale.maximum / temperature == f32::INFINITY {
             // The division would make what is kept infinite: the lowest token it would happen to is named.
-            return Err(kept.surface.within(kept.band()).first_overflow());
+            return Err(opened.surface.at_temperature(temperature).first_overflow());
         }
-        let total = if plan.adaptive { metrics::mass_kept(&kept.surface, kept.cut) } else { 0 };
-        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, total)
+        let target = plan.adaptive.then(|| {
+            let total = metrics::mass_kept(&kept.surface, kept.cut);
+            inversion::target_of_row(&kept, (&plan.config, &state), total)
+        });
+        (opened.surface.view.overrides.len(), kept.band(), kept.surface.scale, temperature, target)
     };
     let overrides = &scratch.overrides[..count];
     let spec = Rewrite { words: mask, valid: plan.valid, overrides, maxima: scratch.maxima, kept: band };
-    if plan.adaptive {
-        reshape(row, &spec, scale, &Target::new(&plan.config, &state, total), output);
+    if let Some(target) = target {
+        reshape(row, &spec, scale, &target, output);
         return Ok(());
     }
     match output {
@@ -195,21 +222,14 @@ fn reshape(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale, target: &Target, o
         let at = overrides.binary_search_by_key(&(token as TokenId), |entry| entry.token);
         at.map_or(given, |at| overrides[at].logit)
     };
-    let kept = |token: usize, given: f32| {
+    let shaped = |token: usize, given: f32| {
         let allowed =
             spec.words.is_none_or(|words| words.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 != 0));
         let logit = adjusted(token, given);
         let is_kept =
             allowed && token < spec.valid && logit > f32::NEG_INFINITY && spec.kept.keeps(logit, token as TokenId);
-        is_kept.then_some(logit)
+        is_kept.then(|| target.shape_logit(logit, scale))
     };
-    let mut target = *target;
-    for (token, &logit) in row.iter().enumerate() {
-        if let Some(logit) = kept(token, logit) {
-            target.see(scale.mass(logit));
-        }
-    }
-    let shaped = |token: usize, given: f32| kept(token, given).map(|logit| target.shape_logit(logit, scale));
     let mut total = 0;
     if output == Output::Probabilities {
         total = row.iter().enumerate().filter_map(|(token, &logit)| shaped(token, logit)).map(|new| new.mass()).sum();

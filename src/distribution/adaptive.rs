@@ -1,9 +1,8 @@
 //! Adaptive-p (llama.cpp): prefers tokens whose probability is near a target that follows what was picked.
 //!
 //! Law: with p a token's probability among what the filters kept (a ratio of integer masses), `d = |p - t| / 0.3` and the new
-//! logit `-10 d^2 / (1 + d)`; the draw is from their softmax. The target of a step is `t = 2 target - mean`, held in 0 to 1,
+//! logit `-10 d^2 / (1 + d)`, less that of the nearest token; the draw is from their softmax. The target of a step is `t = 2 target - mean`, held in 0 to 1,
 //! mean being the decayed mean of the probabilities of earlier picks: `sum <- p + decay sum`, `weight <- 1 + decay weight`.
-//! New masses are relative to the kept token nearest to the target.
 
 use super::StepState;
 use crate::kernels::Scale;
@@ -13,12 +12,12 @@ use crate::plan::Config;
 const WIDTH: f64 = 0.3;
 const SHARPNESS: f64 = 10.0;
 
-/// The target of a step, and what the probabilities and the new logits are relative to.
+/// The target of a step, and what the probabilities are relative to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     probability: f64,
     total: u64,
-    /// The least distance of a kept token, in units of the width.
+    /// The distance of the kept token nearest to the target: its new logit is 0.
     nearest: f64,
 }
 
@@ -27,12 +26,12 @@ pub(crate) struct Target {
 pub(crate) struct Shaped {
     /// Its probability before.
     pub probability: f64,
-    /// Its new logit, relative to the kept token nearest to the target: at most 0, at least -27.
+    /// Its new logit, at most 0, and at least -27.
     pub logit: f64,
 }
 
 impl Shaped {
-    /// The integer mass of the new logit.
+    /// The integer mass of the new logit, relative to a token that meets the target.
     pub fn mass(&self) -> u64 {
         weight_to_mass(weight((self.logit * LOG2_E) as f32))
     }
@@ -43,42 +42,44 @@ impl Shaped {
     }
 }
 
-/// The new logit at a distance from the target.
-fn logit_at(distance: f64) -> f64 {
-    -SHARPNESS * distance * distance / (1.0 + distance)
-}
-
 impl Target {
-    /// The target after the picks so far, for kept tokens of the mass `total`. [`Target::see`] must have seen all of them
-    /// before one is reshaped.
+    /// The target after the picks so far, for kept tokens of the mass `total`. Each of them must be shown to
+    /// [`Target::look_at`] before any is reshaped.
     pub fn new(config: &Config, state: &StepState, total: u64) -> Target {
         let target = f64::from(config.adaptive_target);
         let mean = f64::from(state.adaptive_sum) / f64::from(state.adaptive_weight);
         let moved = 2.0 * target - mean;
-        let probability = match moved {
-            above if above > 1.0 => 1.0,
-            within if within > 0.0 => within,
-            _ => 0.0,
-        };
-        Target { probability, total, nearest: f64::INFINITY }
+        Target {
+            probability: if moved > 1.0 {
+                1.0
+            } else if moved > 0.0 {
+                moved
+            } else {
+                0.0
+            },
+            total,
+            nearest: f64::INFINITY,
+        }
     }
 
-    fn probability_and_distance(&self, mass: u64) -> (f64, f64) {
-        let probability = mass as f64 / self.total as f64;
+    fn distance(&self, probability: f64) -> f64 {
         let difference = probability - self.probability;
-        (probability, if difference < 0.0 { -difference } else { difference } / WIDTH)
+        (if difference < 0.0 { -difference } else { difference }) / WIDTH
     }
 
-    /// Notes a kept token of this mass.
-    pub fn see(&mut self, mass: u64) {
-        let (_, distance) = self.probability_and_distance(mass);
-        self.nearest = if distance < self.nearest { distance } else { self.nearest };
+    /// Takes note of a kept token of this mass.
+    pub fn look_at(&mut self, mass: u64) {
+        let distance = self.distance(mass as f64 / self.total as f64);
+        if distance < self.nearest {
+            self.nearest = distance;
+        }
     }
 
     /// The new form of a kept token of this mass.
     pub fn shape(&self, mass: u64) -> Shaped {
-        let (probability, distance) = self.probability_and_distance(mass);
-        Shaped { probability, logit: logit_at(distance) - logit_at(self.nearest) }
+        let probability = mass as f64 / self.total as f64;
+        let bent = |distance: f64| SHARPNESS * distance * distance / (1.0 + distance);
+        Shaped { probability, logit: bent(self.nearest) - bent(self.distance(probability)) }
     }
 
     /// The same from the token's logit.

@@ -11,33 +11,63 @@ use crate::numeric::{key_to_logit, natural_logarithm, ordered_key};
 
 /// The cut that keeps the first `count` tokens; all if there are fewer.
 pub(crate) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
-    first_amount(surface, count, false)
+    search(surface, count, false, ordered_key(f32::MIN))
 }
 
-/// The cut that keeps the smallest prefix whose mass (number of tokens, if `weighed` is false) is at least `amount`; all if
-/// there is less.
-pub(super) fn first_amount(surface: &Surface<'_>, amount: u64, weighed: bool) -> Cut {
-    search(surface, amount, weighed, ordered_key(f32::MIN))
-}
-
-/// The last token of the smallest prefix whose mass (number of tokens) is at least `amount`; there is that much.
-pub(super) fn crossing_token(surface: &Surface<'_>, amount: u64, weighed: bool) -> Cut {
-    let cut = first_amount(surface, amount, weighed);
+/// The token that is number `n` (from 1) of the order; there are at least as many.
+pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
+    let cut = first_tokens(surface, n);
     if cut.token != u32::MAX {
         return cut;
     }
-    // All of its logit are in the prefix: it is the last of them.
-    let (kernels, view) = (surface.kernels, &surface.view);
-    let higher = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
-    let [equal_too, above] = [cut, higher].map(|cut| u64::from(kernels.kept_count(view, surface.maxima, cut)));
-    let last = (equal_too - above).saturating_sub(1);
-    let token = kernels.nth_equal(view, surface.maxima, cut.logit, last).unwrap_or(u32::MAX);
+    // All of its logit are among the first n: it is the last of them.
+    let kernels = surface.kernels;
+    let above = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
+    let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, above));
+    let token = kernels.nth_equal(&surface.view, surface.maxima, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
     Cut { logit: cut.logit, token }
 }
 
-/// The lowest finite logit for which `holds`, which holds from some logit up; the highest finite one if it never does.
+/// The least distance key from `centre` within which the mass of the row (the number of tokens, if `weighed` is false)
+/// reaches `target`, and what the nearer tokens sum to; the largest key if it never does.
+pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, weighed: bool) -> (u32, u64) {
+    let (mut low, mut high) = (0, f32::INFINITY.to_bits() + 1);
+    let mut before = 0;
+    loop {
+        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
+        let mut bins = [0; 256];
+        let bracket = Bracket { low, high, shift };
+        surface.kernels.distance_histogram(
+            &surface.view,
+            surface.maxima,
+            surface.scale,
+            weighed,
+            centre,
+            bracket,
+            &mut bins,
+        );
+        let mut reached = None;
+        for (bin, &sum) in bins.iter().enumerate() {
+            if before + sum >= target {
+                reached = Some(bin as u32);
+                break;
+            }
+            before += sum;
+        }
+        match reached {
+            Some(bin) if shift == 0 => return (low + bin, before),
+            Some(bin) => {
+                low += bin << shift;
+                high = high.min(low + (1 << shift));
+            }
+            None => return (u32::MAX, before),
+        }
+    }
+}
+
+/// The lowest finite logit for which `holds`, which holds from some logit up; +inf if it never does.
 pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
-    let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::MAX));
+    let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::INFINITY));
     while low < high {
         let middle = low + (high - low) / 2;
         if holds(key_to_logit(middle)) {

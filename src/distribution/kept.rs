@@ -1,18 +1,16 @@
 //! What all filters share: statistics of what is kept, and the ways in which a filter keeps less.
 
-use super::{Room, Stages, Truncation, cut, cut_key, list};
+use super::{Room, Stages, cut, cut_key, list};
 use crate::kernels::{Band, Cut, Moments, RowView, Sums, moments_of_tokens, sums_of_tokens};
 use crate::numeric::{natural_logarithm, rank_key_parts};
 use crate::plan::{LIST_LIMIT, Profile};
-use crate::types::{BLOCK, TokenId};
+use crate::types::TokenId;
 
 /// Normaliser and entropy of what is kept.
 pub(super) struct Statistics {
     /// ln of the sum of the weights, relative to the first token kept: -ln of that token's probability.
     pub ln_z: f64,
-    /// The mean of the logits divided by the temperature, relative to the first token kept; at most 0.
-    pub mean: f64,
-    /// Nats: `ln_z - mean`.
+    /// Nats.
     pub entropy: f64,
 }
 
@@ -31,34 +29,33 @@ impl<'a> Stages<'_, 'a, '_> {
         RowView { band: (band != Band::ALL).then_some(band), ..self.kept.surface.view }
     }
 
-    /// Sums of what is kept, at the scale in force; the mass is there if it was asked for with `masses`.
-    pub(super) fn sums(&mut self, masses: bool) -> Sums {
-        if let Some(sums) = self.sums.filter(|sums| sums.mass != 0 || !masses) {
+    /// Sums of what is kept, at the scale in force. The masses are there only where they were known before.
+    fn sums(&mut self) -> Sums {
+        if let Some(sums) = self.sums {
             return sums;
         }
         let surface = &self.kept.surface;
         let sums = match self.kept.listed {
             Some(count) => sums_of_tokens(tokens(&self.room.keys[..count]), surface.scale),
-            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, masses),
+            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, false),
         };
         self.sums = Some(sums);
         sums
     }
 
     pub(super) fn statistics(&mut self) -> Statistics {
-        let sums = self.sums(false);
+        let sums = self.sums();
         let ln_z = natural_logarithm(sums.weight);
-        let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
-        let entropy = ln_z - mean;
-        Statistics { ln_z, mean, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
+        let entropy = ln_z - core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
+        Statistics { ln_z, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
     }
 
-    /// How the kept logits are spread, in units of `1 / unit`, a power of two.
-    pub(super) fn moments(&self, unit: f32) -> Moments {
+    /// How the kept logits are spread.
+    pub(super) fn moments(&self) -> Moments {
         let surface = &self.kept.surface;
         match self.kept.listed {
-            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum, unit),
-            None => surface.kernels.moments(&self.view(), surface.scale.maximum, unit),
+            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum),
+            None => surface.kernels.moments(&self.view(), surface.scale.maximum),
         }
     }
 
@@ -80,78 +77,47 @@ impl<'a> Stages<'_, 'a, '_> {
 
     /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.
     pub(super) fn keep_from(&mut self, threshold: f32) {
-        if threshold > self.kept.surface.scale.maximum {
-            // Nothing reaches it, not even what equals the first.
-            self.keep_first(self.context.plan.min_keep);
-        } else {
-            self.keep_to(Cut::at_least(threshold));
-        }
+        // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
+        let maximum = self.kept.surface.scale.maximum;
+        let threshold = if threshold > maximum { maximum } else { threshold };
+        self.threshold = Some(threshold);
+        self.keep_to(Cut::at_least(threshold));
     }
 
-    /// The same, and whatever equals the last of these, where the profile compares values (Hugging Face).
-    pub(super) fn keep_from_or_equal(&mut self, threshold: f32) {
-        let least = self.context.plan.min_keep;
-        if self.context.plan.config.profile != Profile::HuggingFace {
+    /// The same; under the profile huggingface what equals the last of the first `min_keep` stays, too, because its epsilon and
+    /// eta compare logits with it.
+    pub(super) fn keep_from_with_ties(&mut self, threshold: f32) {
+        if self.context.plan.config.profile != Profile::HuggingFace || self.min_keep < 2 {
             return self.keep_from(threshold);
         }
         let lowest = match self.kept.listed {
-            _ if least == 1 => self.kept.surface.scale.maximum,
-            Some(count) if count <= least => return,
-            Some(count) => rank_key_parts(list::nth_key_or_last(least, count, self.room)).0,
-            None => self.first_of_row(least).logit,
+            Some(count) => rank_key_parts(list::nth_key_or_last(self.min_keep, count, self.room)).0,
+            None => self.first_of_row(self.min_keep).logit,
         };
-        self.keep_at_least(1, Cut::at_least(if threshold > lowest { lowest } else { threshold }));
-    }
-
-    /// Keeps the first `count` tokens.
-    pub(super) fn keep_first(&mut self, count: usize) {
-        if self.kept.listed.is_some() {
-            self.list_first(count);
-        } else {
-            let cut = self.first_of_row(count);
-            self.set_cut(cut);
-        }
+        self.keep_from(if lowest < threshold { lowest } else { threshold });
+        self.threshold = Some(threshold);
     }
 
     /// Keeps the tokens up to `last`, and at least the first `min_keep`.
     pub(super) fn keep_to(&mut self, last: Cut) {
-        self.keep_at_least(self.context.plan.min_keep, last);
-    }
-
-    /// Keeps the tokens up to `last`, which is not before the first, and at least the first `least`.
-    pub(super) fn keep_at_least(&mut self, least: usize, last: Cut) {
+        let min_keep = self.min_keep;
         match self.kept.listed {
             Some(count) => {
                 let mut last = cut_key(last);
-                if least > 1 {
-                    last = last.min(list::nth_key_or_last(least, count, self.room));
+                if min_keep > 1 {
+                    last = last.min(list::nth_key_or_last(min_keep, count, self.room));
                 }
                 self.keep_keys(last, count);
             }
             None => {
                 let mut cut = last;
-                if least > 1 {
-                    let first = self.first_of_row(least);
+                if min_keep > 1 {
+                    let first = self.first_of_row(min_keep);
                     // The looser of the two.
                     cut = if cut.stricter(first) == cut { first } else { cut };
                 }
                 self.set_cut(cut);
             }
-        }
-    }
-
-    /// Keeps the tokens up to number `count` (from 1) of `Room::work`, which has the first `listed` ones sorted, and at
-    /// least the first `min_keep`; `before` is what was kept before they were listed.
-    pub(super) fn keep_sorted(&mut self, count: usize, listed: usize, before: Truncation<'a>) {
-        let least = self.context.plan.min_keep;
-        if least > listed && before.listed.is_none() {
-            // More than the list was made for.
-            let (logit, token) = rank_key_parts(self.room.work[count - 1]);
-            self.kept = before;
-            self.keep_to(Cut { logit, token });
-        } else {
-            let last = self.room.work[count.max(least).min(listed) - 1];
-            self.keep_keys(last, listed);
         }
     }
 
@@ -199,28 +165,13 @@ impl<'a> Stages<'_, 'a, '_> {
         }
     }
 
-    /// Copies the `count` listed keys to `Room::work` in the total order, best first.
-    pub(super) fn sort_list(&mut self, count: usize) {
+    /// Copies the listed keys to `Room::work` in the total order, best first; returns how many.
+    pub(super) fn sort_list(&mut self, count: usize) -> usize {
         let Room { keys, work, .. } = &mut *self.room;
         let work = &mut work[..count];
         work.copy_from_slice(&keys[..count]);
         work.sort_unstable_by(|a, b| b.cmp(a));
-    }
-
-    /// The same, with their masses in `Room::masses`; returns the sum of these.
-    pub(super) fn sort_list_with_masses(&mut self, count: usize) -> u64 {
-        self.sort_list(count);
-        let surface = &self.kept.surface;
-        let Room { work, masses, logits, .. } = &mut *self.room;
-        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
-            *to = rank_key_parts(key).0;
-        }
-        surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count])
-    }
-
-    /// Tokens that a list can hold beside what collecting them needs.
-    pub(super) fn list_room(&self) -> usize {
-        self.room.keys.len() / 2 - BLOCK
+        count
     }
 
     /// Leaves out the tokens before `first`, which is kept; from now on masses are relative to its logit.
@@ -235,8 +186,48 @@ impl<'a> Stages<'_, 'a, '_> {
             }
             self.kept.listed = Some(left);
         }
-        self.kept.surface.view.band = Some(Band { first, last: Cut::ALL });
+        self.kept.surface.view.band = Some(Band { first, ..Band::ALL });
         self.kept.surface.scale.maximum = first.logit;
         self.sums = None;
+    }
+
+    /// Keeps what lies in a band that contains at least one kept token; from now on masses are relative to the first.
+    pub(super) fn keep_band(&mut self, band: Band) {
+        let maximum = self.kept.surface.scale.maximum;
+        let before = self.kept.band();
+        match self.kept.listed {
+            Some(count) => {
+                let mut left = 0;
+                for i in 0..count {
+                    let key = self.room.keys[i];
+                    let (logit, token) = rank_key_parts(key);
+                    self.room.keys[left] = key;
+                    left += usize::from(band.keeps(logit, token));
+                }
+                self.kept.listed = Some(left);
+                self.kept.cut = list::last_of(left, self.room);
+                self.sums = if left == count { self.sums } else { None };
+            }
+            None => self.set_cut(band.last),
+        }
+        if band.first.logit > maximum || band.first.logit == maximum && band.first_until == TokenId::MAX {
+            return;
+        }
+        // Where an earlier edge has the same logit, the two go together.
+        let token = if before.first.logit == band.first.logit { before.first.token } else { band.first.token };
+        let first = Cut { token: token.max(band.first.token), ..band.first };
+        let edge = Band { first, first_until: band.first_until, ..Band::ALL };
+        self.kept.surface.view.band = Some(edge);
+        let largest = match self.kept.listed {
+            Some(count) => {
+                let highest = self.room.keys[..count].iter().copied().max();
+                rank_key_parts(highest.unwrap_or(0)).0
+            }
+            None => self.kept.surface.largest_in(Band { last: self.kept.cut, ..edge }),
+        };
+        if largest != self.kept.surface.scale.maximum {
+            self.kept.surface.scale.maximum = largest;
+            self.sums = None;
+        }
     }
 }

@@ -8,9 +8,9 @@
 
 mod adaptive;
 mod cut;
-mod distance;
 mod epsilon;
 mod eta;
+pub(crate) mod flip;
 mod kept;
 mod list;
 mod min_p;
@@ -35,7 +35,7 @@ pub(crate) use top_p::nucleus_cut;
 use crate::kernels::{Band, Cut, Sums};
 use crate::logits::Surface;
 use crate::numeric::rank_key;
-use crate::plan::{Plan, Stage};
+use crate::plan::{Metrics, Plan, Stage};
 
 /// Scratch memory of the truncating stages.
 pub(crate) struct Room<'a> {
@@ -68,17 +68,19 @@ pub(crate) struct Truncation<'a> {
     pub cut: Cut,
     /// If the kept tokens stand in `Room::keys`, how many they are.
     pub listed: Option<usize>,
+    /// No change of the logits smaller than this makes the stages keep other tokens; +inf unless it was asked for.
+    pub radius: f64,
 }
 
 impl<'a> Truncation<'a> {
     /// Everything is kept.
     pub fn none(surface: &Surface<'a>) -> Truncation<'a> {
-        Truncation { surface: *surface, cut: Cut::ALL, listed: None }
+        Truncation { surface: *surface, cut: Cut::ALL, listed: None, radius: f64::INFINITY }
     }
 
     /// The run of the order that is kept.
     pub fn band(&self) -> Band {
-        Band { first: self.surface.view.band.map_or(Band::ALL.first, |band| band.first), last: self.cut }
+        Band { last: self.cut, ..self.surface.view.band.unwrap_or(Band::ALL) }
     }
 
     /// Whether nothing was removed.
@@ -94,6 +96,14 @@ struct Stages<'s, 'a, 'r> {
     kept: Truncation<'a>,
     /// Sums of what is kept, if they are known for the scale in force.
     sums: Option<Sums>,
+    /// What the stage under way keeps at least; 1 where the profile's stage does not know `min_keep`.
+    min_keep: usize,
+    /// The threshold of the stage that ran last, if it had one.
+    threshold: Option<f32>,
+    /// The radius of the stages so far, if it was asked for.
+    radius: Option<f64>,
+    /// Whether a stage makes what follows depend on the logits in a way that has no bound here.
+    is_crude: bool,
 }
 
 /// Runs the plan's stages on `surface`, whose scale is that of the first stage. `sums` are those of the whole adjusted row
@@ -104,8 +114,20 @@ pub(crate) fn truncate<'a>(
     sums: Option<&Sums>,
     room: &mut Room<'_>,
 ) -> Truncation<'a> {
-    let mut stages = Stages { context, room, kept: Truncation::none(surface), sums: sums.copied() };
+    let mut stages = Stages {
+        context,
+        room,
+        kept: Truncation::none(surface),
+        sums: sums.copied(),
+        min_keep: 1,
+        threshold: None,
+        radius: context.plan.config.metrics.contains(Metrics::FLIP).then_some(f64::INFINITY),
+        is_crude: false,
+    };
     for stage in context.plan.stages() {
+        let before = stages.kept;
+        stages.threshold = None;
+        stages.min_keep = context.plan.min_keep_of(stage);
         match stage {
             Stage::Temperature => stages.set_temperature(context.plan.temperature),
             Stage::DynamicTemperature { low, high, exponent } => stages.dynamic_temperature(low, high, exponent),
@@ -122,8 +144,11 @@ pub(crate) fn truncate<'a>(
             Stage::Xtc { probability, threshold } => stages.xtc(probability, threshold),
             Stage::Mirostat(version) => stages.mirostat(version),
         }
+        stages.certify(stage, &before);
     }
-    stages.kept
+    let radius = stages.radius.unwrap_or(f64::INFINITY);
+    // A temperature that follows the logits leaves no bound for the draw either.
+    Truncation { radius: if stages.is_crude { 0.0 } else { radius }, ..stages.kept }
 }
 
 /// The rank key of a cut: kept are the keys from it up.

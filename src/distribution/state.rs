@@ -1,5 +1,6 @@
 //! What a step hands on to the next one beside the history.
 
+use crate::kernels::with_default_environment;
 use crate::plan::{Config, Mirostat};
 use bytemuck::{Pod, Zeroable};
 
@@ -22,6 +23,11 @@ pub(crate) struct StepState {
 impl StepState {
     /// The state at the start of a sequence.
     pub(crate) fn first(config: &Config) -> StepState {
+        with_default_environment(|| Self::first_in_default_environment(config))
+    }
+
+    #[inline(never)]
+    fn first_in_default_environment(config: &Config) -> StepState {
         let adaptive = config.adaptive_target >= 0.0;
         let weight = 1.0 / (1.0 - config.adaptive_decay);
         StepState {

@@ -6,7 +6,7 @@
 use super::{Room, Stages, cut};
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
-use crate::numeric::nucleus_target;
+use crate::numeric::{nucleus_target, rank_key_parts};
 
 impl Stages<'_, '_, '_> {
     pub(super) fn top_p(&mut self, p: u64) {
@@ -33,13 +33,18 @@ impl Stages<'_, '_, '_> {
 
     /// The key of the last token of the list's nucleus, at least the first `min_keep` of the list.
     fn nucleus_key(&mut self, p: u64, count: usize) -> u64 {
-        let total = self.sort_list_with_masses(count);
-        let Room { work, masses, .. } = &*self.room;
+        self.sort_list(count);
+        let surface = &self.kept.surface;
+        let Room { work, masses, logits, .. } = &mut *self.room;
+        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
+            *to = rank_key_parts(key).0;
+        }
+        let total = surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count]);
         let target = nucleus_target(p, total);
         let mut mass = 0;
         for (i, &m) in masses[..count].iter().enumerate() {
             mass += m;
-            if mass >= target && i + 1 >= self.context.plan.min_keep {
+            if mass >= target && i + 1 >= self.min_keep {
                 return work[i];
             }
         }

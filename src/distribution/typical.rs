@@ -1,165 +1,181 @@
 //! Locally typical sampling (Meister et al. 2023): tokens whose surprise is nearest the entropy.
 //!
-//! Law: the distance of a token is `f32(|z - c|)`, `c` in f64 the mean of the kept logits under their probabilities, which is the
-//! logit whose surprise is the entropy. Kept are all tokens up to the least distance within which the integer mass reaches
-//! `round(p 2^32) / 2^32` of the whole; tokens of one distance stay or go together. Distances in logits are T times those in
-//! nats, so the order is the same. `min_keep` counts in this order.
-//!
-//! Profiles: under Hugging Face's `min_keep` counts single tokens. Under llama.cpp's the mass must exceed its target, and it
-//! counts single tokens too. Single tokens of one distance stand so that what is kept is a run of the total order: those above
-//! the centre first, the later ones first; then those below, the earlier ones first.
+//! Law: the distance of a token is `f32(|z - c|)`, `c = max + T (ln Z - H)` in f64: the logit whose surprise is the entropy.
+//! Distances in logits are T times those in nats, so the order is the same. Tokens stand in the order of typicality: nearer
+//! first; of one distance those above c before those below, the logit nearer to c first, equal ones by lower id. Kept is the
+//! smallest prefix whose integer mass reaches `round(p 2^32) / 2^32` of the whole, and at least `min_keep` tokens. Under the
+//! profile huggingface all tokens of the last distance that the mass needs stay.
 
-use super::{Stages, cut, cut_key, distance};
+use super::{Room, Stages, cut};
 use crate::kernels::{Band, Cut, distance_key};
 use crate::logits::Surface;
-use crate::numeric::{nucleus_target, rank_key_parts};
+use crate::numeric::{key_to_logit, nucleus_target, ordered_key, rank_key_parts};
 use crate::plan::Profile;
 use crate::types::TokenId;
+use core::cmp::Ordering;
 
-/// How much must be kept.
+/// The order of typicality around a centre.
 #[derive(Clone, Copy)]
-struct Wanted {
-    amount: u64,
-    /// The whole mass if the amount is a part of it; else it is a number of tokens.
-    whole: Option<u64>,
-    /// Single tokens, or else all of one distance.
-    single: bool,
+struct Order {
+    centre: f64,
+}
+
+impl Order {
+    fn is_above(self, logit: f32) -> bool {
+        f64::from(logit) > self.centre
+    }
+
+    fn key(self, logit: f32) -> u32 {
+        distance_key(logit, self.centre)
+    }
+
+    fn compare(self, a: (f32, TokenId), b: (f32, TokenId)) -> Ordering {
+        let nearer = self.key(a.0).cmp(&self.key(b.0));
+        let side = self.is_above(b.0).cmp(&self.is_above(a.0));
+        let (first, second) = (ordered_key(a.0), ordered_key(b.0));
+        let logit = if self.is_above(a.0) { first.cmp(&second) } else { second.cmp(&first) };
+        nearer.then(side).then(logit).then(a.1.cmp(&b.1))
+    }
+}
+
+fn above(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) + 1)
+}
+
+fn below(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) - 1)
 }
 
 impl Stages<'_, '_, '_> {
     pub(super) fn typical(&mut self, p: u64) {
-        self.sums(true);
-        let mean = self.statistics().mean;
+        let statistics = self.statistics();
         let surface = &self.kept.surface;
-        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
-        match self.kept.listed {
-            Some(count) => self.typical_of_list(p, count, centre),
-            None => self.typical_of_row(p, centre),
-        }
+        let centre =
+            f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (statistics.ln_z - statistics.entropy);
+        let order = Order { centre };
+        let whole_distances = self.context.plan.config.profile == Profile::HuggingFace;
+        let band = match self.kept.listed {
+            Some(count) => self.typical_of_list(p, count, order, whole_distances),
+            None => self.typical_of_row(p, order, whole_distances),
+        };
+        self.keep_band(band);
     }
 
-    /// The mass and the number of tokens wanted of the whole `total`.
-    fn wanted(&self, p: u64, total: u64) -> [Wanted; 2] {
-        let plan = self.context.plan;
-        let profile = plan.config.profile;
-        let llama = profile == Profile::LlamaCpp;
-        let more =
-            if llama { ((u128::from(p) * u128::from(total)) >> 32) as u64 + 1 } else { nucleus_target(p, total) };
-        let mass = if more < 1 { 1 } else { more.min(total) };
-        [
-            Wanted { amount: mass, whole: Some(total), single: llama },
-            Wanted { amount: plan.min_keep as u64, whole: None, single: llama || profile == Profile::HuggingFace },
-        ]
-    }
-
-    fn typical_of_list(&mut self, p: u64, count: usize, centre: f64) {
+    /// The band of the prefix among listed tokens.
+    fn typical_of_list(&mut self, p: u64, count: usize, order: Order, whole_distances: bool) -> Band {
+        let min_keep = self.min_keep;
         let surface = &self.kept.surface;
-        let room = &mut *self.room;
-        for (i, (to, &key)) in room.work.iter_mut().zip(&room.keys[..count]).enumerate() {
-            let logit = rank_key_parts(key).0;
-            room.logits[i] = logit;
-            *to = u64::from(distance_key(logit, centre)) << 32 | i as u64;
+        let Room { keys, work, masses, logits } = &mut *self.room;
+        let work = &mut work[..count];
+        work.copy_from_slice(&keys[..count]);
+        work.sort_unstable_by(|&a, &b| order.compare(rank_key_parts(a), rank_key_parts(b)));
+        for (to, &key) in logits.iter_mut().zip(work.iter()) {
+            *to = rank_key_parts(key).0;
         }
-        let total = surface.kernels.list_masses(&room.logits[..count], surface.scale, &mut room.masses[..count]);
-        let wanted = self.wanted(p, total);
-        let room = &mut *self.room;
-        let (keys, masses) = (&room.keys[..count], &room.masses[..count]);
-        let work = &mut room.work[..count];
-        work.sort_unstable_by(|&a, &b| {
-            let [first, second] = [a, b].map(|entry| keys[entry as u32 as usize]);
-            let [above, other_above] = [first, second].map(|key| f64::from(rank_key_parts(key).0) >= centre);
-            let in_order = if above && other_above { first.cmp(&second) } else { second.cmp(&first) };
-            (a >> 32).cmp(&(b >> 32)).then(in_order)
-        });
-        let mut taken = 0;
-        for Wanted { amount, whole, single } in wanted {
-            let mut sum = 0;
-            let mut n = 0;
-            while n < count && sum < amount {
-                sum += if whole.is_some() { masses[work[n] as u32 as usize] } else { 1 };
-                n += 1;
+        let total = surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count]);
+        let target = nucleus_target(p, total);
+        let (mut mass, mut kept) = (0, 0);
+        while kept < count && (mass < target || kept == 0) {
+            mass += masses[kept];
+            kept += 1;
+        }
+        if whole_distances {
+            while kept < count && order.key(logits[kept]) == order.key(logits[kept - 1]) {
+                kept += 1;
             }
-            while !single && n < count && work[n] >> 32 == work[n - 1] >> 32 {
-                n += 1;
+        }
+        kept = kept.max(min_keep).min(count);
+        let mut band = Band { last: Cut { logit: f32::INFINITY, token: 0 }, ..Band::ALL };
+        let mut highest = (f32::NEG_INFINITY, 0);
+        for (logit, token) in work[..kept].iter().map(|&key| rank_key_parts(key)) {
+            if band.last.keeps(logit, token) {
+                continue;
             }
-            taken = taken.max(n);
+            band.last = Cut { logit, token };
         }
-        if taken == count {
-            return;
+        for (logit, token) in work[..kept].iter().map(|&key| rank_key_parts(key)) {
+            if logit > highest.0 || logit == highest.0 && token > highest.1 {
+                highest = (logit, token);
+            }
         }
-        let (mut first, mut last) = (0, u64::MAX);
-        for &entry in &work[..taken] {
-            let key = keys[entry as u32 as usize];
-            (first, last) = (first.max(key), last.min(key));
+        if kept < count {
+            band.first = Cut { logit: highest.0, token: 0 };
+            band.first_until = highest.1;
         }
-        self.keep_keys(last, count);
-        self.start_at_key(first);
+        band
     }
 
-    /// Leaves out what stands before `first` in the list, if anything does.
-    fn start_at_key(&mut self, first: u64) {
-        let count = self.kept.listed.unwrap_or(0);
-        if self.room.keys[..count].iter().any(|&key| key > first) {
-            let (logit, token) = rank_key_parts(first);
-            self.start_at(Cut { logit, token });
-        }
-    }
-
-    fn typical_of_row(&mut self, p: u64, centre: f64) {
+    /// The band of the prefix in the row.
+    fn typical_of_row(&mut self, p: u64, order: Order, whole_distances: bool) -> Band {
         let view = self.view();
         let surface = Surface { view, ..self.kept.surface };
-        let total = self.sums(true).mass;
-        let [mass, tokens] = self.wanted(p, total);
-        let mut run = near_run(&surface, centre, mass);
-        if tokens.amount > 1 {
-            let other = near_run(&surface, centre, tokens);
-            let earlier = cut_key(other.first) > cut_key(run.first);
-            run.first = if earlier { other.first } else { run.first };
-            run.last = if run.last.stricter(other.last) == run.last { other.last } else { run.last };
+        let (total, _) =
+            (surface.kernels).kept_and_total_mass(&view, surface.maxima, self.kept.cut.logit, surface.scale, Cut::ALL);
+        let target = nucleus_target(p, total).max(1);
+        let of_mass = prefix(&surface, order, target, true, whole_distances);
+        if self.min_keep < 2 {
+            return of_mass;
         }
-        self.set_cut(run.last);
-        if run.first.logit < f32::INFINITY {
-            self.start_at(run.first);
-        }
+        let of_count = prefix(&surface, order, self.min_keep as u64, false, false);
+        of_mass.wider(of_count)
     }
 }
 
-/// The run of the tokens nearest to `centre` that is wanted.
-fn near_run(surface: &Surface<'_>, centre: f64, wanted: Wanted) -> Band {
-    let Wanted { amount, whole, single } = wanted;
-    let limit = distance::distance_of(surface, centre, amount, whole);
-    let near = |logit: f32| distance_key(logit, centre) <= limit;
-    // The farthest logits on either side that are near enough, found among all f32: the distance grows away from the
-    // centre, so bisection over ordered keys finds where it passes the limit.
-    let last = Cut::at_least(cut::lowest_logit(|logit| f64::from(logit) >= centre || near(logit)));
-    let maximum = surface.scale.maximum;
-    let mut run = Band { last, ..Band::ALL };
-    if !near(maximum) && f64::from(maximum) > centre {
-        let beyond = cut::lowest_logit(|logit| f64::from(logit) > centre && !near(logit));
-        let first = Cut { logit: beyond, token: TokenId::MAX };
-        run.first = Cut { logit: surface.within(Band { first, last }).largest(), token: 0 };
+/// The band of the smallest prefix whose mass (number of tokens, unless `weighed`) reaches `target`.
+fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole_distances: bool) -> Band {
+    let kernels = surface.kernels;
+    let (distance, nearer) = cut::distance_of_mass(surface, order.centre, target, weighed);
+    if distance == u32::MAX {
+        return Band::ALL;
     }
-    if !single {
-        return run;
+    // The runs of logits on both sides that are exactly so far, between the nearer and the farther ones.
+    let lower_from = cut::lowest_logit(|z| order.is_above(z) || order.key(z) <= distance);
+    let lower_until = cut::lowest_logit(|z| order.is_above(z) || order.key(z) < distance);
+    let upper_from = cut::lowest_logit(|z| order.is_above(z) && order.key(z) >= distance);
+    let upper_until = cut::lowest_logit(|z| order.is_above(z) && order.key(z) > distance);
+    let from_logit = |logit: f32| u64::from(kernels.kept_count(&surface.view, surface.maxima, Cut::at_least(logit)));
+    let each = |logit: f32| if weighed { surface.scale.mass(logit) } else { 1 };
+    let mut missing = target - nearer;
+    let mut band =
+        Band { first: Cut { logit: below(upper_from), token: 0 }, last: Cut::at_least(lower_until), ..Band::ALL };
+    if whole_distances {
+        band.first.logit = below(upper_until);
+        band.last = Cut::at_least(lower_from);
+        return band;
     }
-    // Without the tokens below the centre whose distance is the limit: is it enough?
-    let nearer = |logit: f32| distance_key(logit, centre) < limit;
-    let closer = Cut::at_least(cut::lowest_logit(|logit| f64::from(logit) >= centre || nearer(logit)));
-    let upper = surface.within(Band { last: closer, ..run });
-    let weighed = whole.is_some();
-    let sum = if weighed {
-        (upper.kernels).kept_and_total_mass(&upper.view, upper.maxima, f32::MIN, upper.scale, Cut::ALL).1
-    } else {
-        u64::from(upper.kernels.kept_count(&upper.view, upper.maxima, Cut::ALL))
-    };
-    if sum < amount {
-        run.last = cut::first_amount(&surface.within(run), amount, weighed);
-        return run;
+    // Above the centre the lower logits are nearer.
+    let mut from = upper_from;
+    loop {
+        let (higher, count) = (from_logit(upper_until), from_logit(from));
+        if count <= higher {
+            break;
+        }
+        let logit = cut::nth_token(surface, count).logit;
+        let equal = count - from_logit(above(logit));
+        band.first = Cut { logit, token: 0 };
+        if each(logit) * equal >= missing {
+            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            band.first_until = token.unwrap_or(TokenId::MAX);
+            return band;
+        }
+        missing -= each(logit) * equal;
+        from = above(logit);
     }
-    run.last = closer;
-    if sum > amount {
-        // The longest prefix of what is too much goes: the token that would cross is the first that stays.
-        run.first = cut::crossing_token(&upper, sum - amount + 1, weighed);
+    // Below it the higher ones.
+    let mut count = from_logit(lower_until);
+    loop {
+        if count >= from_logit(lower_from) {
+            band.last = Cut::at_least(lower_from);
+            return band;
+        }
+        let logit = cut::nth_token(surface, count + 1).logit;
+        let equal = from_logit(logit) - count;
+        if each(logit) * equal >= missing {
+            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            band.last = Cut { logit, token: token.unwrap_or(TokenId::MAX) };
+            return band;
+        }
+        missing -= each(logit) * equal;
+        count += equal;
     }
-    run
 }

@@ -21,13 +21,14 @@ impl Stages<'_, '_, '_> {
         } else {
             f32::NEG_INFINITY
         };
+        self.threshold = Some(lowest);
         let likely = self.kept.cut.stricter(Cut::at_least(lowest));
         let (surface, kept) = (&self.kept.surface, self.count());
         let count = match self.kept.listed {
             Some(listed) => self.room.keys[..listed].iter().filter(|&&key| key >= cut_key(likely)).count(),
             None => surface.kernels.kept_count(&surface.view, surface.maxima, likely) as usize,
         };
-        if count < 2 || kept - (count - 1) < self.context.plan.min_keep {
+        if count < 2 || kept - (count - 1) < self.min_keep {
             return;
         }
         let first = match self.kept.listed {
@@ -35,7 +36,7 @@ impl Stages<'_, '_, '_> {
                 let (logit, token) = rank_key_parts(list::nth_key_or_last(count, listed, self.room));
                 if count < listed { Cut { logit, token } } else { self.kept.cut }
             }
-            None => cut::crossing_token(surface, count as u64, false),
+            None => cut::nth_token(surface, count as u64),
         };
         self.start_at(first);
     }

@@ -1,4 +1,4 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -11,3 +11,6 @@ pub mod profiles {}
 
 #[doc = include_str!("order.md")]
 pub mod order {}
+
+#[doc = include_str!("beam.md")]
+pub mod beam {}

@@ -105,6 +105,7 @@ macro_rules! for_each_kernel {
             kept_count(view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32;
             block_masses(view: &RowView<'_>, block: usize, scale: Scale, cut: Cut, masses: &mut [u64; BLOCK]) -> u64;
             block_bounds(maxima: &[f32], scale: Scale, bounds: &mut [u64]) -> u64;
+            bounds_below(maxima: &[f32], threshold: f32, bounds: &[u64]) -> u64;
             list_masses(logits: &[f32], scale: Scale, masses: &mut [u64]) -> u64;
             collect(
                 view: &RowView<'_>, maxima: &[f32], threshold: f32, strictly: bool, from: Collected, keys: &mut [u64]
@@ -113,10 +114,10 @@ macro_rules! for_each_kernel {
                 view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut [u64; 256]
             ) -> ();
             distance_histogram(
-                view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, wanted: bool, distances: &Distances,
-                rings: &mut Rings
-            ) -> u64;
-            moments(view: &RowView<'_>, maximum: f32, unit: f32) -> Moments;
+                view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, centre: f64, bracket: Bracket,
+                bins: &mut [u64; 256]
+            ) -> ();
+            moments(view: &RowView<'_>, maximum: f32) -> Moments;
             nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
             write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();
@@ -138,6 +139,7 @@ macro_rules! declare {
             $(
                 #[doc = concat!("The kernel `", stringify!($name), "`; `kernels::generic` has its contract.")]
                 #[inline]
+                #[allow(clippy::too_many_arguments, reason = "mirrors the generic kernel")]
                 pub fn $name(self, $($arg: $type),*) -> $result {
                     // SAFETY: this value was made by `Kernels::new`, which checked that the processor has the level.
                     unsafe { (self.0.$name)($($arg),*) }

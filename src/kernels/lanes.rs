@@ -5,7 +5,34 @@
 //! method is defined by the scalar implementation in `isa/scalar.rs` and must agree with it bit for bit. There is no fused
 //! multiply-add, on purpose: SSE2 and wasm have none.
 
+use super::generic::Band;
 use crate::types::BLOCK;
+
+/// Runs a block for each of the four quarters of 64 tokens. If `$apart` (a constant of the level) it is spelled out four
+/// times, because a loop that the compiler does not unroll keeps the quarters in memory.
+macro_rules! for_quarters {
+    ($apart:expr, $quarter:ident => $body:block) => {
+        if $apart {
+            $crate::kernels::lanes::four_times!($quarter => $body);
+        } else {
+            for $quarter in 0..4 {
+                $body
+            }
+        }
+    };
+}
+macro_rules! four_times {
+    ($quarter:ident => $body:block) => {
+        $crate::kernels::lanes::four_times!($quarter => $body; 0 1 2 3)
+    };
+    ($quarter:ident => $body:block; $($number:literal)*) => {
+        $({
+            let $quarter: usize = $number;
+            $body
+        })*
+    };
+}
+pub(super) use {for_quarters, four_times};
 
 /// Sixteen lanes of f32 and u32, and masks over them.
 pub trait Lanes: Copy {
@@ -15,6 +42,11 @@ pub trait Lanes: Copy {
     type U: Copy;
     /// Sixteen truth values.
     type M: Copy;
+
+    /// Whether kernels call their longer parts instead of containing them: smaller and slower.
+    const SMALL: bool = false;
+    /// Whether four [`Lanes::F`] and what is computed from them fit in registers.
+    const QUARTERS_IN_REGISTERS: bool = true;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
@@ -39,6 +71,26 @@ pub trait Lanes: Copy {
         for i in 0..4 {
             self.store(self.load_bf16(&sources[i]), &mut targets[i]);
         }
+    }
+    /// Puts -inf where the bit of a block's token is 0. Never part of its caller, likewise.
+    #[inline(never)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        self.mask_whole(bits, block);
+    }
+    /// The same as part of its caller: what a level compiles with its instructions.
+    #[inline(always)]
+    fn mask_whole(self, bits: u64, block: &mut [f32; BLOCK]) {
+        let masked = self.splat(f32::NEG_INFINITY);
+        let (quarters, _) = block.as_chunks_mut::<16>();
+        for_quarters!(Self::QUARTERS_IN_REGISTERS, i => {
+            let allowed = self.mask((bits >> (16 * i)) as u32 & 0xffff);
+            self.store(self.select(allowed, self.load(&quarters[i]), masked), &mut quarters[i]);
+        });
+    }
+    /// Puts -inf in place of a block's logits outside the band. Never part of its caller, likewise.
+    #[inline(never)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        band.apply(self, block, logits);
     }
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
@@ -106,6 +158,39 @@ pub trait Lanes: Copy {
         let mut sum = 0;
         for lane in a {
             sum += u64::from(lane);
+        }
+        sum
+    }
+
+    /// The sum of the numbers whose lane is set.
+    #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        let bits = self.bits(m);
+        let mut sum = 0;
+        for (i, &number) in numbers.iter().enumerate() {
+            sum += if bits >> i & 1 != 0 { number } else { 0 };
+        }
+        sum
+    }
+
+    /// `high * 2^bits + low` of each lane as u64, `bits` at most 31.
+    #[inline(always)]
+    fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
+        let (mut highs, mut lows) = ([0; 16], [0; 16]);
+        self.store_u(high, &mut highs);
+        self.store_u(low, &mut lows);
+        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
+            *to = (u64::from(high) << bits) + u64::from(low);
+        }
+    }
+
+    /// Replaces each number by its bound, `e + e / 2^18 + 64`, or 0 where it is 0; returns their sum.
+    #[inline(always)]
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
+        let mut sum = 0;
+        for number in numbers {
+            *number = if *number == 0 { 0 } else { *number + (*number >> 18) + 64 };
+            sum += *number;
         }
         sum
     }

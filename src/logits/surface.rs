@@ -1,6 +1,6 @@
 //! The first pass over a row, and the argmax and margin that fall out of it.
 
-use crate::constrain::adjust::{Adjustments, build_overrides, first_invalid};
+use crate::constrain::{Adjustments, adjust, first_invalid};
 use crate::error::{Error, Result};
 use crate::kernels::{Band, Kernels, Override, RowView, Scale};
 use crate::numeric::exponent_scale;
@@ -30,27 +30,19 @@ pub(crate) struct Prepared {
     pub maximum: f32,
 }
 
-/// Reads the row once: checks it, applies biases and masks, finds the maxima. `overrides`, `maxima` and `group_maxima` are
+/// Reads the row once: checks it, applies penalties, biases and masks, finds the maxima. `overrides`, `maxima` and `group_maxima` are
 /// filled. Fails on a bad logit and on a row with nothing left.
 pub(crate) fn prepare(
     kernels: Kernels,
     view: &RowView<'_>,
     lists: &Adjustments<'_>,
-    window: impl Iterator<Item = TokenId>,
     overrides: &mut [Override],
     maxima: &mut [f32],
     group_maxima: &mut [f32],
 ) -> Result<Prepared> {
     let first = kernels.block_maxima(view, maxima);
     let bad = if first.has_nan || first.maximum == f32::INFINITY { first_invalid(view) } else { None };
-    let count = build_overrides(view, lists, window, bad, overrides)?;
-    let adjusted = RowView { overrides: &overrides[..count], ..*view };
-    let mut next = 0;
-    while next < count {
-        let block = overrides[next].token as usize / BLOCK;
-        maxima[block] = kernels.block_maximum(&adjusted, block);
-        next += overrides[next..count].partition_point(|entry| entry.token as usize / BLOCK == block);
-    }
+    let count = adjust(kernels, view, lists, bad, overrides, maxima)?;
     let maximum = kernels.fold_maxima(maxima, group_maxima);
     if maximum == f32::NEG_INFINITY {
         return Err(Error::EverythingMasked);
@@ -86,21 +78,16 @@ impl<'a> Surface<'a> {
         self.scale.maximum - second
     }
 
-    /// What of this row lies in a band of the order.
-    pub fn within(&self, band: Band) -> Surface<'a> {
-        let band = self.view.band.map_or(band, |own| own.narrowed(band));
-        Surface { view: RowView { band: Some(band), ..self.view }, ..*self }
-    }
-
-    /// The largest logit of the view's band; -inf if it has none.
-    pub fn largest(&self) -> f32 {
-        let last = self.view.band.map_or(f32::MIN, |band| band.last.logit);
+    /// The largest logit in a band of the order, among the tokens that the view has; -inf if there is none.
+    pub fn largest_in(&self, band: Band) -> f32 {
+        let view = RowView { band: Some(band), ..self.view };
         let mut largest = f32::NEG_INFINITY;
-        let mut next = self.kernels.find_at_least(self.maxima, 0, last);
+        let mut next = self.kernels.find_at_least(self.maxima, 0, band.last.logit);
         while let Some(block) = next {
-            let found = self.kernels.block_maximum(&self.view, block);
+            let found = self.kernels.block_maximum(&view, block);
             largest = if found > largest { found } else { largest };
-            next = self.kernels.find_at_least(self.maxima, block + 1, if largest > last { largest } else { last });
+            let least = if largest > band.last.logit { largest } else { band.last.logit };
+            next = self.kernels.find_at_least(self.maxima, block + 1, least);
         }
         largest
     }

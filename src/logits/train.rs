@@ -130,7 +130,7 @@ fn step_in_default_environment(
 pub fn score(kernels: Kernels, head: &SparseHead<'_>, example: &Example<'_>, scratch: &mut [f32]) -> Result<Score> {
     check_example(example, head.weights.rows(), scratch.len())?;
     project(kernels, head, example.columns, example.values, scratch)?;
-    score_logits(kernels, scratch, example.target)
+    with_default_environment(|| score_logits(kernels, scratch, example.target))
 }
 
 fn value_of(example: &Example<'_>, j: usize) -> f32 {
@@ -156,6 +156,7 @@ fn check_example(example: &Example<'_>, vocab: usize, scratch: usize) -> Result<
 }
 
 /// Turns logits into probabilities in place and scores the target.
+#[inline(never)]
 fn score_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<Score> {
     // Without an early exit the loop is vectorised; the position is only looked for when there is one.
     if !row.iter().fold(true, |finite, logit| finite & logit.is_finite()) {

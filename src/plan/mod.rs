@@ -138,6 +138,17 @@ impl Plan {
         self.stages.iter().flatten().copied()
     }
 
+    /// What a stage keeps at least: the profiles' engines do not ask `min_keep` everywhere.
+    pub(crate) fn min_keep_of(&self, stage: Stage) -> usize {
+        let knows = match self.config.profile {
+            Profile::Canon => true,
+            Profile::HuggingFace => !matches!(stage, Stage::TopH(_)),
+            Profile::LlamaCpp => !matches!(stage, Stage::TopK { .. } | Stage::TopNSigma(_) | Stage::Mirostat(_)),
+            Profile::Vllm => false,
+        };
+        if knows { self.min_keep } else { 1 }
+    }
+
     /// Whether a stage may need the mass of the whole row: not where a short list stands before it.
     pub(crate) fn has_nucleus_of_row(&self) -> bool {
         let listed = self.stages().any(|stage| matches!(stage, Stage::TopK { k, .. } if k <= LIST_LIMIT));
@@ -165,7 +176,7 @@ fn temperature_rule(config: &Config) -> (bool, f32) {
     let asked = config.mode == Mode::Greedy;
     match config.temperature {
         0.0 => (true, 1.0),
-        // vLLM raises what is above 0 to 0.01 before it asks whether it is greedy (`SamplingParams`).
+        // vLLM raises what is lower to 0.01 before it asks what is greedy (`SamplingParams`, 0.33.0).
         low if config.profile == Profile::Vllm && low < 0.01 => (asked, 0.01),
         temperature => (asked, temperature),
     }
@@ -216,7 +227,7 @@ fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<S
         }
         Kind::Temperature => Some(Stage::Temperature),
         Kind::TopK => {
-            // llama.cpp's top-k does not know `min_keep`.
+            // llama.cpp's top-k does not know min_keep.
             let least = if config.profile == Profile::LlamaCpp { 1 } else { min_keep };
             let k = (config.top_k as usize).max(least);
             // Hugging Face and vLLM compare values with the k-th largest, so equal ones stay.

@@ -14,7 +14,8 @@
 
 use super::{Drawn, inversion, walk};
 use crate::distribution::Truncation;
-use crate::kernels::{Band, Cut};
+use crate::distribution::flip::{LayoutEdge, lesser, radius_of_selection};
+use crate::kernels::{Band, Cut, total};
 use crate::logits::Surface;
 use crate::numeric::scale_number;
 use crate::rng::StepNumbers;
@@ -35,8 +36,8 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     pub(super) fn set_sums(&mut self) {
-        for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.chunks_exact(16)) {
-            *sum = bounds.iter().sum();
+        for (sum, bounds) in self.sums.iter_mut().zip(self.bounds.as_chunks().0) {
+            *sum = total(bounds);
         }
         for (sum, sums) in self.sums_of_sums.iter_mut().zip(self.sums.chunks_exact(16)) {
             *sum = sums.iter().sum();
@@ -50,6 +51,25 @@ impl Envelope<'_> {
         self.sums[block / 16] -= slack;
         self.sums_of_sums[block / 256] -= slack;
         slack
+    }
+
+    /// The radius within which a proposal of the number `at` of `total` lands where it did: on a token, or in a block's slack.
+    /// `left` is how far into the block it is.
+    fn radius_of_proposal(
+        &self,
+        block: usize,
+        (at, left, total): (u64, u64, u64),
+        lane: Option<usize>,
+        masses: &[u64; BLOCK],
+        surface: &Surface<'_>,
+    ) -> f64 {
+        let (before, bound) = (at - left, self.bounds[block]);
+        let after = total - before - bound;
+        let upto = |lanes: usize| masses[..lanes].iter().sum::<u64>();
+        let (from, to) = lane.map_or((upto(BLOCK), bound), |lane| (upto(lane), upto(lane + 1)));
+        let share = (at as f64 + 0.5) / total as f64;
+        let edge = |inside: u64| LayoutEdge { before, inside, bound, after }.radius(share, surface.temperature);
+        lesser(edge(from), edge(to))
     }
 
     /// The block in which the running sum of the bounds passes `at`, and how far into it.
@@ -85,6 +105,7 @@ pub(crate) fn draw(
     numbers: &mut StepNumbers,
     envelope: &mut Envelope<'_>,
     find_cut: impl Fn(&Surface<'_>) -> Cut,
+    certify: bool,
 ) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     let bounds = kernels.block_bounds(maxima, scale, envelope.bounds);
@@ -92,6 +113,12 @@ pub(crate) fn draw(
     envelope.set_sums();
     let mut total = bounds;
     let mut masses = [0; BLOCK];
+    let mut radius = f64::INFINITY;
+    if certify {
+        for &bound in envelope.bounds.iter().filter(|&&bound| bound != 0) {
+            radius = lesser(radius, radius_of_selection(bound, bounds, surface.temperature));
+        }
+    }
     for group in 0..envelope.sums.len() {
         // A group whose sum is not above the limit holds no bound above it.
         if envelope.sums[group] <= bounds / 256 {
@@ -111,18 +138,22 @@ pub(crate) fn draw(
             let at = scale_number(numbers.next_number(), total);
             let (block, left) = envelope.locate(at).unwrap_or((0, 0));
             let mass = kernels.block_masses(&view, block, scale, Cut::ALL, &mut masses);
-            if let Some((lane, _)) = walk(&masses, left) {
+            let lane = walk(&masses, left).map(|(lane, _)| lane);
+            if certify {
+                radius = lesser(radius, envelope.radius_of_proposal(block, (at, left, total), lane, &masses, surface));
+            }
+            if let Some(lane) = lane {
                 let token = (block * BLOCK + lane) as TokenId;
                 let logit = view.logit(token);
                 if let Filter::Nucleus { p, whole } = filter {
                     let upto = Cut { logit, token };
                     if is_in_nucleus(surface, p, whole, upto, masses[lane], envelope, total) {
-                        return Drawn { token, count: None, mass: None, shaped: None };
+                        return Drawn { token, count: None, mass: None, shaped: None, radius };
                     }
                     // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
                     filter = Filter::Band(Band { last: find_cut(surface), ..Band::ALL });
                 } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
-                    return Drawn { token, count: None, mass: None, shaped: None };
+                    return Drawn { token, count: None, mass: None, shaped: None, radius };
                 }
             }
             *slot = (block, mass);
@@ -133,16 +164,14 @@ pub(crate) fn draw(
         }
     }
     // Draw (a) over what is kept, which its own surface describes; a nucleus keeps the row's.
-    match filter {
-        Filter::Band(band) if kept.is_whole() => {
-            inversion::from_row(&Truncation { cut: band.last, ..*kept }, numbers.next_number(), envelope)
-        }
-        Filter::Band(_) => inversion::from_row(kept, numbers.next_number(), envelope),
-        Filter::Nucleus { .. } => {
-            let found = Truncation { cut: find_cut(surface), ..*kept };
-            inversion::from_row(&found, numbers.next_number(), envelope)
-        }
-    }
+    let cut = match filter {
+        Filter::Band(band) => band.last,
+        Filter::Nucleus { .. } => find_cut(surface),
+    };
+    let found = Truncation { cut, ..*kept };
+    let number = numbers.next_number();
+    let drawn = inversion::from_row(&found, number, envelope);
+    Drawn { radius: if certify { lesser(radius, inversion::radius(&found, number, &drawn)) } else { radius }, ..drawn }
 }
 
 /// Whether the token that ends `upto`, of mass `own`, lies in the nucleus: whether the mass before it is below `p` (units
@@ -168,12 +197,19 @@ fn is_in_nucleus(
         let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
         return below(kept - own, whole);
     }
+    // What stands before the token lies in blocks whose maximum reaches it: few, for most tokens drawn. The other blocks
+    // weigh at least their largest token, a 64th of their bound but for its slack.
+    let (kept, loaded) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
+    let mut others = 0;
+    for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
+        others += if maximum < upto.logit { (bound >> 6).saturating_sub((bound >> 24) + 2) } else { 0 };
+    }
+    if below(kept - own, loaded + others) {
+        return true;
+    }
     for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
         let least = scale.maximum + exponent / scale.scale;
-        let mut rest = 0;
-        for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
-            rest += if maximum < least { bound } else { 0 };
-        }
+        let rest = kernels.bounds_below(maxima, least, envelope.bounds);
         if rest > bounds >> 6 {
             continue;
         }

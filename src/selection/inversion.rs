@@ -5,6 +5,7 @@
 
 use super::envelope::Envelope;
 use super::{Drawn, walk};
+use crate::distribution::flip::{mass_before, radius_before_reshaping, radius_of_draw};
 use crate::distribution::{Room, StepState, Target, Truncation};
 use crate::numeric::{rank_key_parts, scale_number};
 use crate::plan::Config;
@@ -15,7 +16,13 @@ pub(crate) fn from_list(kept: &Truncation<'_>, count: usize, number: u64, room: 
     let total = list_masses(kept, count, room);
     let masses = &room.masses[..count];
     let at = walk(masses, scale_number(number, total)).map_or(0, |(at, _)| at);
-    Drawn { token: rank_key_parts(room.keys[at]).1, count: Some(count as u32), mass: Some(total), shaped: None }
+    Drawn {
+        token: rank_key_parts(room.keys[at]).1,
+        count: Some(count as u32),
+        mass: Some(total),
+        shaped: None,
+        radius: f64::INFINITY,
+    }
 }
 
 /// The masses of the listed candidates, in `room.masses`; returns their sum.
@@ -38,7 +45,7 @@ pub(crate) fn from_row(kept: &Truncation<'_>, number: u64, envelope: &mut Envelo
     kernels.block_masses(view, block, scale, cut, &mut masses);
     let lane = walk(&masses, left).map_or(0, |(lane, _)| lane);
     let token = (block * BLOCK + lane) as TokenId;
-    Drawn { token, count: Some(found.count), mass: Some(found.mass), shaped: None }
+    Drawn { token, count: Some(found.count), mass: Some(found.mass), shaped: None, radius: f64::INFINITY }
 }
 
 /// Draws from the listed candidates, reshaped around a target probability.
@@ -51,7 +58,7 @@ pub(crate) fn from_shaped_list(
 ) -> Drawn {
     let total = list_masses(kept, count, room);
     let mut target = Target::new(config, state, total);
-    room.masses[..count].iter().for_each(|&mass| target.see(mass));
+    room.masses[..count].iter().for_each(|&mass| target.look_at(mass));
     let mut shaped_total = 0;
     for mass in &mut room.masses[..count] {
         *mass = target.shape(*mass).mass();
@@ -60,7 +67,7 @@ pub(crate) fn from_shaped_list(
     let at = walk(&room.masses[..count], scale_number(number, shaped_total)).map_or(0, |(at, _)| at);
     let (logit, token) = rank_key_parts(room.keys[at]);
     let shaped = target.shape_logit(logit, kept.surface.scale);
-    Drawn { token, count: Some(count as u32), mass: Some(shaped_total), shaped: Some(shaped) }
+    Drawn { token, count: Some(count as u32), mass: Some(shaped_total), shaped: Some(shaped), radius: f64::INFINITY }
 }
 
 /// The same from the row: each kept token is reshaped one by one, so it costs much more than the other draws.
@@ -72,48 +79,91 @@ pub(crate) fn from_shaped_row(
 ) -> Drawn {
     let surface = &kept.surface;
     let found = surface.kernels.kept_masses(&surface.view, surface.maxima, surface.scale, kept.cut, envelope.bounds);
-    let mut target = Target::new(config, state, found.mass);
-    for block in 0..surface.view.blocks() {
-        each_kept(kept, block, &mut [0; BLOCK], |mass| target.see(*mass));
-    }
+    let target = target_of_row(kept, (config, state), found.mass);
     let mut total = 0;
     for block in 0..surface.view.blocks() {
-        envelope.bounds[block] = shape_block(kept, &target, block, &mut [0; BLOCK]);
+        let mut masses = [0; BLOCK];
+        envelope.bounds[block] = shaped_block(kept, &target, block, &mut masses);
         total += envelope.bounds[block];
     }
     envelope.set_sums();
     let (block, left) = envelope.locate(scale_number(number, total)).unwrap_or((0, 0));
     let mut masses = [0; BLOCK];
-    shape_block(kept, &target, block, &mut masses);
+    shaped_block(kept, &target, block, &mut masses);
     let lane = walk(&masses, left).map_or(0, |(lane, _)| lane);
     let token = (block * BLOCK + lane) as TokenId;
     let shaped = target.shape_logit(surface.view.logit(token), surface.scale);
-    Drawn { token, count: Some(found.count), mass: Some(total), shaped: Some(shaped) }
+    Drawn { token, count: Some(found.count), mass: Some(total), shaped: Some(shaped), radius: f64::INFINITY }
+}
+
+/// The target of a step for the kept tokens of the row, of the mass `total`.
+pub(crate) fn target_of_row(kept: &Truncation<'_>, (config, state): (&Config, &StepState), total: u64) -> Target {
+    let mut target = Target::new(config, state, total);
+    let surface = &kept.surface;
+    for block in 0..surface.view.blocks() {
+        if surface.maxima[block] < kept.cut.logit {
+            continue;
+        }
+        let first = block * BLOCK;
+        for token in first..(first + BLOCK).min(surface.view.valid) {
+            let logit = surface.view.logit(token as TokenId);
+            if logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token as TokenId) {
+                target.look_at(surface.scale.mass(logit));
+            }
+        }
+    }
+    target
 }
 
 /// The new masses of the kept tokens of a block; returns their sum.
-fn shape_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
-    let mut sum = 0;
-    each_kept(kept, block, masses, |mass| {
-        *mass = target.shape(*mass).mass();
-        sum += *mass;
-    });
-    sum
-}
-
-/// Calls `each` with the mass of every kept token of a block, those that weigh nothing included; the others are 0.
-fn each_kept(kept: &Truncation<'_>, block: usize, masses: &mut [u64; BLOCK], mut each: impl FnMut(&mut u64)) {
+fn shaped_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
     let surface = &kept.surface;
     if surface.maxima[block] < kept.cut.logit {
-        return;
+        return 0;
     }
     surface.kernels.block_masses(&surface.view, block, surface.scale, kept.cut, masses);
+    let mut sum = 0;
     for (lane, mass) in masses.iter_mut().enumerate() {
         let token = (block * BLOCK + lane) as TokenId;
         // A kept token may weigh nothing and still take part.
         let logit = if *mass != 0 { 0.0 } else { surface.view.logit(token) };
-        if *mass != 0 || logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token) {
-            each(mass);
-        }
+        let is_kept = *mass != 0 || logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token);
+        *mass = if is_kept { target.shape(*mass).mass() } else { 0 };
+        sum += *mass;
     }
+    sum
+}
+
+/// The radius within which `number` draws the same of the kept tokens.
+pub(crate) fn radius(kept: &Truncation<'_>, number: u64, drawn: &Drawn) -> f64 {
+    let (Some(total), None) = (drawn.mass, drawn.shaped) else { return 0.0 };
+    let surface = &kept.surface;
+    let before = mass_before(surface, kept.cut, drawn.token);
+    let own = surface.scale.mass(surface.view.logit(drawn.token));
+    radius_of_draw(before, own, total, scale_number(number, total), surface.temperature)
+}
+
+/// The same where the distribution was reshaped around a target.
+pub(crate) fn shaped_radius(
+    kept: &Truncation<'_>,
+    config: &Config,
+    state: &StepState,
+    number: u64,
+    drawn: &Drawn,
+) -> f64 {
+    let (Some(total), Some(shaped)) = (drawn.mass, drawn.shaped) else { return 0.0 };
+    let surface = &kept.surface;
+    let (kernels, view) = (surface.kernels, &surface.view);
+    let whole = kernels.kept_and_total_mass(view, surface.maxima, kept.cut.logit, surface.scale, kept.cut).0;
+    let target = target_of_row(kept, (config, state), whole);
+    let mut before = 0;
+    for block in 0..=drawn.token as usize / BLOCK {
+        let mut masses = [0; BLOCK];
+        shaped_block(kept, &target, block, &mut masses);
+        let lanes = (drawn.token as usize - block * BLOCK).min(BLOCK);
+        before += masses[..lanes].iter().sum::<u64>();
+    }
+    let reshaped = radius_of_draw(before, shaped.mass(), total, scale_number(number, total), 1.0);
+    let largest = surface.scale.mass(surface.scale.maximum) as f64 / whole as f64;
+    radius_before_reshaping(reshaped, largest, surface.temperature)
 }

@@ -16,6 +16,9 @@ pub(crate) struct Drawn {
     pub mass: Option<u64>,
     /// The token's new form, if the distribution was reshaped around a target; `mass` is then that of the new forms.
     pub shaped: Option<Shaped>,
+    /// No change of the logits smaller than this makes the same numbers draw another of the kept tokens; +inf unless it was
+    /// asked for.
+    pub radius: f64,
 }
 
 /// The index in `masses` where the running sum first exceeds `at`, and what is left of `at` there.

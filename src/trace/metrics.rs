@@ -2,6 +2,7 @@
 
 use super::pick::Pick;
 use crate::distribution::Truncation;
+use crate::distribution::flip::lesser;
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -17,14 +18,17 @@ fn weight_of(mass: u64) -> f64 {
     mass as f64 / (1u64 << MASS_BITS) as f64
 }
 
-/// The exponential pass over the adjusted row, if the metrics need it. The masses are summed where the metrics or the
-/// plan's nucleus want them.
-pub(crate) fn sums_for(surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
+/// Whether the metrics need an exponential pass over the adjusted row, and if so, whether the masses are to be summed as
+/// well, for the metrics or the plan's nucleus.
+pub(crate) fn wants_sums(plan: &Plan) -> Option<bool> {
     let wanted = plan.config.metrics;
     let masses = wanted.intersects(Metrics::KEPT_MASS | Metrics::LOGPROB) || plan.has_nucleus_of_row();
-    wanted
-        .intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS)
-        .then(|| surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses))
+    wanted.intersects(Metrics::CONFIDENCE | Metrics::KEPT_MASS).then_some(masses)
+}
+
+/// The exponential pass over the adjusted row.
+pub(crate) fn sums(surface: &Surface<'_>, masses: bool) -> Sums {
+    surface.kernels.sums(&surface.view, surface.maxima, surface.scale, masses)
 }
 
 /// Everything about a pick that was asked for. `surface` is the whole row at the temperature of the draw, and `sums` are
@@ -69,6 +73,14 @@ pub(crate) fn describe(
         });
         pick.kept_mass = (mass as f64 / sums.mass as f64) as f32;
     }
+    if wanted.contains(Metrics::FLIP) {
+        let argmax_radius = 0.5 * f64::from(pick.margin);
+        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius };
+        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept.radius, drawn.radius) };
+        pick.flip_argmax = rounded_down(argmax_radius);
+        pick.flip_kept = rounded_down(kept_radius);
+        pick.flip_token = rounded_down(token_radius);
+    }
     if wanted.contains(Metrics::LOGPROB_RAW) {
         pick.logprob_raw = raw_logprob(surface, sums, drawn.token);
     }
@@ -84,6 +96,12 @@ pub(crate) fn drawn_logprob(surface: &Surface<'_>, sums: Option<&Sums>, kept: &T
         Some(shaped) => -at_least_zero(-shaped.logprob(mass)) + 0.0,
         None => logprob_among(&kept.surface, surface.view.logit(drawn.token), mass),
     }
+}
+
+/// The next f32 below, but for 0 and infinity: a radius must not be rounded up.
+fn rounded_down(radius: f64) -> f32 {
+    let rounded = radius as f32;
+    if f64::from(rounded) > radius { f32::from_bits(rounded.to_bits() - 1) } else { rounded }
 }
 
 /// A number that is 0 or more but for rounding; never -0.0.

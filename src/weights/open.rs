@@ -9,6 +9,8 @@ use super::head::HeadSource;
 use super::map::{Advice, Bytes, FileState};
 use super::tensor::{ArrayView, Column, ColumnMatrix, ElementType, SparseHead};
 use crate::error::{Error, Label, Result};
+use std::ffi::OsString;
+use std::fmt::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +55,9 @@ impl Weights {
         let path = path.as_ref();
         let (bytes, state) = if open.copy { Bytes::read(path)? } else { Bytes::map(path)? };
         // An absolute path, so that a later change of directory does not look like a change of the file.
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        // (Asking for the current directory is the one allocation here that cannot fail politely.)
+        let path =
+            if path.is_absolute() { copy_of(path)? } else { std::path::absolute(path).or_else(|_| copy_of(path))? };
         Weights::new(bytes, Some((path, state)), open.verify)
     }
 
@@ -75,18 +79,18 @@ impl Weights {
             (Placement { range: place(&bytes, source.weights.bytes()), element: source.element() }, None)
         } else {
             let (element, columns) = transpose(&source)?;
-            notes.push(format!(
-                "{} is {}: transposed once into {} of memory; `argpick pack` writes a file that needs no copy",
-                source.weights.name(),
-                source.weights.order().name(),
-                size_text(columns.len())
-            ));
+            let (name, order) = (source.weights.name(), source.weights.order().name());
+            let size = Size(columns.len());
+            let text = format_args!(
+                "{name} is {order}: transposed once into {size} of memory; `argpick pack` writes a file that needs no copy"
+            );
+            note(&mut notes, text)?;
             // The pages that were read for it are not needed any more.
             bytes.advise(place(&bytes, source.weights.bytes()), Advice::DontNeed);
             (Placement { range: 0..columns.len(), element }, Some(columns))
         };
         if source.element() == ElementType::F64 {
-            notes.push(format!("{} is f64: rounded to f32 where it is used", source.weights.name()));
+            note(&mut notes, format_args!("{} is f64: rounded to f32 where it is used", source.weights.name()))?;
         }
         Ok(Weights { format, origin, vocab, features, weights, bias, transposed, notes, bytes })
     }
@@ -204,9 +208,7 @@ fn transpose(source: &HeadSource<'_>) -> Result<(ElementType, Vec<u8>)> {
     let element = if source.element() == ElementType::F64 { ElementType::F32 } else { source.element() };
     let length = source.vocab * source.features * element.size();
     let mut columns = Vec::new();
-    columns
-        .try_reserve_exact(length)
-        .map_err(|_| super::map::refused("transpose", &std::io::ErrorKind::OutOfMemory.into()))?;
+    columns.try_reserve_exact(length).map_err(|_| no_memory("transpose"))?;
     columns.resize(length, 0);
     source.row_matrix().write_columns(0..source.features, element, &mut columns)?;
     Ok((element, columns))
@@ -225,10 +227,46 @@ impl<'a> HeadSource<'a> {
     }
 }
 
-fn size_text(bytes: usize) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{} kB", bytes / 1000),
-        _ => format!("{} MB", bytes / 1_000_000),
+/// Adds a note. Opening fails where there is no memory for it: a library does not end its host's process.
+fn note(notes: &mut Vec<String>, text: fmt::Arguments<'_>) -> Result<()> {
+    struct Length(usize);
+    impl fmt::Write for Length {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let (mut length, mut written) = (Length(0), String::new());
+    // Counting fails nowhere, and neither does writing into what was reserved.
+    let _ = length.write_fmt(text);
+    written.try_reserve_exact(length.0).map_err(|_| no_memory("describe"))?;
+    let _ = written.write_fmt(text);
+    notes.try_reserve(1).map_err(|_| no_memory("describe"))?;
+    notes.push(written);
+    Ok(())
+}
+
+/// A copy of a path, likewise.
+fn copy_of(path: &Path) -> Result<PathBuf> {
+    let mut copy = OsString::new();
+    copy.try_reserve_exact(path.as_os_str().len()).map_err(|_| no_memory("open"))?;
+    copy.push(path);
+    Ok(copy.into())
+}
+
+fn no_memory(operation: &'static str) -> Error {
+    super::map::refused(operation, &std::io::ErrorKind::OutOfMemory.into())
+}
+
+/// A number of bytes, as people write it.
+struct Size(usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes @ 0..10_000 => write!(f, "{bytes} bytes"),
+            bytes @ 10_000..10_000_000 => write!(f, "{} kB", bytes / 1000),
+            bytes => write!(f, "{} MB", bytes / 1_000_000),
+        }
     }
 }

@@ -139,6 +139,7 @@ static void configure(argpick_config *config)
     config->seed = 7;
     config->history_capacity = 64;
     config->adjustment_capacity = 16;
+    config->sequence_capacity = 16;
     config->metrics = ARGPICK_METRIC_ALL;
 }
 

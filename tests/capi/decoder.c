@@ -12,7 +12,7 @@ static void picks_and_metrics(void) {
   argpick_decoder *decoder = new_decoder(&config, 4);
   static const float four[4] = {0.5f, 2.0f, 2.0f, -INFINITY};
   argpick_pick pick = fresh_pick();
-  OK(argpick_decode(decoder, four, ARGPICK_F32, 4, NULL, 0, &pick));
+  OK(argpick_evaluate(decoder, four, ARGPICK_F32, 4, NULL, 0, &pick));
   CHECK(pick.struct_size == sizeof pick && pick.token == 1 && pick.argmax == 1 && pick.rank == 0 && pick.kept == 1);
   CHECK(pick.finish == ARGPICK_FINISH_NONE && pick.margin == 0.0f);
   double z = 2.0 * exp(2.0) + exp(0.5);

@@ -46,6 +46,7 @@ static argpick_config plan(int which) {
   argpick_config config = default_config();
   config.history_capacity = 64;
   config.adjustment_capacity = 16;
+  config.sequence_capacity = 16;
   config.seed = 9;
   if (which == 1) config.mode = ARGPICK_MODE_GREEDY;
   if (which == 2) config.top_k = 40, config.top_p = 0.95f, config.min_p = 0.05f, config.temperature = 0.8f;
@@ -185,6 +186,60 @@ static void a_failing_allocator(void) {
   CHECK(weights == NULL);
 }
 
+#if defined(__linux__)
+/* A head whose rows are contiguous: it must be transposed, and a note says so. */
+static size_t row_major_file(unsigned char *bytes, size_t vocab, size_t features) {
+  char header[256];
+  size_t weights = vocab * features * 4, size;
+  int length = snprintf(header, sizeof header,
+                        "{\"W\":{\"dtype\":\"F32\",\"shape\":[%u,%u],\"data_offsets\":[0,%u]},"
+                        "\"b\":{\"dtype\":\"F32\",\"shape\":[%u],\"data_offsets\":[%u,%u]}}",
+                        (unsigned)vocab, (unsigned)features, (unsigned)weights, (unsigned)vocab, (unsigned)weights,
+                        (unsigned)(weights + 4 * vocab));
+  CHECK(length > 0);
+  uint64_t count = (uint64_t)length;
+  memcpy(bytes, &count, 8);
+  memcpy(bytes + 8, header, (size_t)length);
+  size = 8 + (size_t)length;
+  memcpy(bytes + size, matrix, weights);
+  memcpy(bytes + size + weights, bias, 4 * vocab);
+  return size + weights + 4 * vocab;
+}
+
+/* Opening a file allocates for the handle, the path, the transposed copy and the note: each may fail. */
+static void a_failing_allocator_and_files(void) {
+  static unsigned char bytes[1 << 15];
+  size_t size = row_major_file(bytes, 100, FEATURES);
+  char path[64] = "/tmp/argpick-no-heap-XXXXXX";
+  int file = mkstemp(path);
+  CHECK(file >= 0 && write(file, bytes, size) == (ssize_t)size && close(file) == 0);
+  for (uint32_t copy = 0; copy < 2; copy++) {
+    for (int from_memory = 0; from_memory < 2; from_memory++) {
+      argpick_weights *weights = NULL;
+      uint32_t flags = copy ? ARGPICK_WEIGHTS_COPY : 0, vocab = 0, features = 0;
+      size_t refusals = 0;
+      for (size_t n = 0;; n++) {
+        fail_from = allocations + n;
+        argpick_status status = from_memory ? argpick_weights_from_memory(bytes, size, flags, &weights)
+                                            : argpick_weights_open(path, flags, &weights);
+        fail_from = SIZE_MAX;
+        if (status == ARGPICK_OK) break;
+        /* What the system would say of a file, or what the library says of its own memory. */
+        CHECK(status == ARGPICK_ERR_OUT_OF_MEMORY || status == ARGPICK_ERR_FILE);
+        SAYS(status == ARGPICK_ERR_FILE ? "emory" : "out of memory");
+        CHECK(weights == NULL);
+        refusals++;
+      }
+      CHECK(refusals >= 3);
+      OK(argpick_weights_shape(weights, &vocab, &features));
+      CHECK(vocab == 100 && features == FEATURES);
+      argpick_weights_free(weights);
+    }
+  }
+  CHECK(unlink(path) == 0);
+}
+#endif
+
 static void no_system_call(void) {
 #if defined(__linux__)
   if (getenv("ARGPICK_TEST_SECCOMP") == NULL) return;
@@ -222,6 +277,9 @@ int main(void) {
   fill_row(bias, VOCAB, 8);
   for (int which = 0; which < 5; which++) nothing_is_allocated(which);
   a_failing_allocator();
+#if defined(__linux__)
+  a_failing_allocator_and_files();
+#endif
   no_system_call();
   puts("no heap: ok");
   return 0;

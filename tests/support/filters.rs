@@ -1,8 +1,8 @@
 //! The naive filters: each law in real arithmetic (f64) over the sorted row, in the order of each profile.
 //!
-//! Every filter keeps a run of the total order, so what is kept is a pair of ranks. Rounded arithmetic may fall on either side
-//! of a boundary within the tolerances of the documentation; a filter therefore answers every run that it may leave, the one of
-//! real arithmetic first, and a chain of filters the runs that a chain may leave. What the library keeps must be one of them.
+//! What is kept is a list of ranks of the total order. Rounded arithmetic may fall on either side of a boundary within the
+//! tolerances of the documentation; a filter therefore answers every set that it may leave, the one of real arithmetic first,
+//! and a chain of filters the sets that a chain may leave. What the library keeps must be one of them.
 //!
 //! Tolerances: 1e-6 of the mass where a mass decides (and 2^-40 for each token); 1e-6 nat where a logarithm of the normaliser
 //! does, 1e-6 (1 + H) for the entropy; half a unit in the last place of a threshold, which is rounded to f32 once.
@@ -99,8 +99,11 @@ impl Memory {
     }
 }
 
-/// A run of the total order: ranks from `start` up to, not including, `end`.
-pub type Run = (usize, usize);
+/// A run of what reached a filter: from the first up to, not including, the second.
+type Run = (usize, usize);
+
+/// Ranks that are kept, ascending.
+pub type Kept = Vec<usize>;
 
 /// What a chain may leave.
 pub struct Outcome {
@@ -108,8 +111,8 @@ pub struct Outcome {
     pub order: Vec<u32>,
     pub logits: Vec<f64>,
     pub adjusted: Adjusted,
-    /// The runs it may keep; the first is that of real arithmetic. None if there were too many to tell.
-    pub runs: Option<Vec<Run>>,
+    /// The sets it may keep; the first is that of real arithmetic. None if there were too many to tell.
+    pub sets: Option<Vec<Kept>>,
     /// The temperature at the end.
     pub temperature: f32,
 }
@@ -126,7 +129,7 @@ pub fn outcome(case: &Case, memory: &Memory, reported: f32, weight: Weight) -> R
     let settings = &case.settings;
     let mut temperature = settings.metric_temperature();
     if settings.is_greedy() {
-        return Ok(Outcome { order, logits: z, adjusted, runs: Some(vec![(0, 1)]), temperature });
+        return Ok(Outcome { order, logits: z, adjusted, sets: Some(vec![vec![0]]), temperature });
     }
     let stages = stages(case);
     if stages[0] != "temperature" {
@@ -136,30 +139,32 @@ pub fn outcome(case: &Case, memory: &Memory, reported: f32, weight: Weight) -> R
         temperature = 1.0;
     }
     let mut chain = Chain { case, z: &z, memory, temperature: f64::from(temperature), reported, weight };
-    let mut runs = Some(vec![(0, z.len())]);
+    let mut sets: Option<Vec<Kept>> = Some(vec![(0..z.len()).collect()]);
     for &stage in stages {
-        let mut next: Vec<Run> = Vec::new();
+        let mut next: Vec<Kept> = Vec::new();
         let mut unknown = false;
-        for &run in runs.iter().flatten() {
-            match chain.apply(stage, run) {
+        for kept in sets.iter().flatten() {
+            let reached: Vec<f64> = kept.iter().map(|&rank| z[rank]).collect();
+            match (Chain { z: &reached, ..chain }).sets(stage) {
                 Some(found) => {
-                    for run in found {
-                        assert!(run.0 < run.1 && run.1 <= z.len(), "{stage}: {run:?} of {}", z.len());
-                        if !next.contains(&run) {
-                            next.push(run);
+                    for within in found {
+                        assert!(!within.is_empty(), "{stage} keeps nothing");
+                        let left: Kept = within.into_iter().map(|i| kept[i]).collect();
+                        if !next.contains(&left) {
+                            next.push(left);
                         }
                     }
                 }
                 None => unknown = true,
             }
         }
-        runs = runs.filter(|_| !unknown && next.len() <= MOST).map(|_| next);
+        sets = sets.filter(|_| !unknown && next.len() <= MOST).map(|_| next);
         if stage == "temperature" {
             chain.temperature = f64::from(chain.final_temperature());
         }
     }
     let temperature = chain.final_temperature();
-    Ok(Outcome { order, logits: z, adjusted, runs, temperature })
+    Ok(Outcome { order, logits: z, adjusted, sets, temperature })
 }
 
 /// The stages of the profile, in its order.
@@ -188,6 +193,7 @@ fn stages(case: &Case) -> &'static [&'static str] {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Chain<'a> {
     case: &'a Case,
     z: &'a [f64],
@@ -215,8 +221,25 @@ impl Chain<'_> {
         if self.is_dynamic() { self.reported } else { self.case.settings.metric_temperature() }
     }
 
-    fn floor(&self) -> usize {
-        self.case.settings.floor()
+    /// The sets that a stage may leave of what reached it, by places in that.
+    fn sets(&self, stage: &'static str) -> Option<Vec<Vec<usize>>> {
+        let whole = (0, self.z.len());
+        if stage == "typical" && self.case.settings.filters.typical_p < 1.0 {
+            return self.typical(whole, self.floor(stage));
+        }
+        self.apply(stage, whole, self.floor(stage))
+            .map(|runs| runs.into_iter().map(|(a, b)| (a..b).collect()).collect())
+    }
+
+    /// What a stage keeps at least: some engines do not ask.
+    fn floor(&self, stage: &str) -> usize {
+        let asks = match self.case.settings.filters.whose {
+            Whose::Canon => true,
+            Whose::HuggingFace => stage != "top_h",
+            Whose::LlamaCpp => !["top_k", "top_n_sigma", "mirostat"].contains(&stage),
+            Whose::Vllm => false,
+        };
+        if asks { self.case.settings.floor() } else { 1 }
     }
 
     fn shares(&self, run: Run) -> Shares {
@@ -243,8 +266,8 @@ impl Chain<'_> {
     }
 
     /// `floor`, and in Hugging Face's epsilon and eta all that equal the last of it.
-    fn floor_with_equals(&self, run: Run) -> usize {
-        let mut floor = self.floor().min(run.1 - run.0);
+    fn floor_with_equals(&self, run: Run, floor: usize) -> usize {
+        let mut floor = floor.min(run.1 - run.0);
         if self.case.settings.filters.whose == Whose::HuggingFace {
             while run.0 + floor < run.1 && self.z[run.0 + floor] == self.z[run.0 + floor - 1] {
                 floor += 1;
@@ -253,7 +276,7 @@ impl Chain<'_> {
         floor
     }
 
-    fn apply(&self, stage: &str, run: Run) -> Option<Vec<Run>> {
+    fn apply(&self, stage: &str, run: Run, floor: usize) -> Option<Vec<Run>> {
         let (settings, filters, t) = (&self.case.settings, &self.case.settings.filters, self.temperature);
         let count = run.1 - run.0;
         let first = self.z[run.0];
@@ -261,7 +284,7 @@ impl Chain<'_> {
         match stage {
             "temperature" => return if self.dynamic_agrees(run) { same } else { Some(Vec::new()) },
             "top_k" if settings.top_k_active(self.case.row.len()) => {
-                let k = if filters.whose == Whose::LlamaCpp { 1 } else { self.floor() }.max(settings.top_k as usize);
+                let k = floor.max(settings.top_k as usize);
                 let mut end = run.1.min(run.0 + k);
                 let ties = filters.keep_ties || matches!(filters.whose, Whose::HuggingFace | Whose::Vllm);
                 while ties && end < run.1 && self.z[end] == self.z[end - 1] {
@@ -278,7 +301,7 @@ impl Chain<'_> {
                         mass += p;
                         mass >= limit
                     });
-                    crossing.map_or(count, |rank| rank + 1).max(self.floor()).min(count)
+                    crossing.map_or(count, |rank| rank + 1).max(floor).min(count)
                 };
                 let top_p = f64::from(settings.top_p);
                 let (low, high) = (prefix(top_p - tolerance), prefix(top_p + tolerance));
@@ -288,20 +311,19 @@ impl Chain<'_> {
             }
             "min_p" if settings.min_p > 0.0 => {
                 let threshold = first + t * f64::from(settings.min_p).ln();
-                return self.above(run, threshold, 0.0, self.floor());
+                return self.above(run, threshold, 0.0, floor);
             }
-            "typical" if filters.typical_p < 1.0 => return self.typical(run),
             "epsilon" if filters.epsilon_cutoff > 0.0 => {
                 let shares = self.shares(run);
                 let threshold = first + t * (f64::from(filters.epsilon_cutoff).ln() + shares.ln_z);
-                return self.above(run, threshold, t * 1e-6, self.floor_with_equals(run));
+                return self.above(run, threshold, t * 1e-6, self.floor_with_equals(run, floor));
             }
             "eta" if filters.eta_cutoff > 0.0 => {
                 let shares = self.shares(run);
                 let epsilon = f64::from(filters.eta_cutoff);
                 let eta = epsilon.min(epsilon.sqrt() * (-shares.entropy).exp());
                 let threshold = first + t * (eta.ln() + shares.ln_z);
-                return self.above(run, threshold, t * (1e-6 + shares.blur), self.floor_with_equals(run));
+                return self.above(run, threshold, t * (1e-6 + shares.blur), self.floor_with_equals(run, floor));
             }
             "top_n_sigma" if filters.top_n_sigma > 0.0 => {
                 let z = &self.z[run.0..run.1];
@@ -312,17 +334,16 @@ impl Chain<'_> {
                 // The variance is a difference of sums that are known to about 1e-6.
                 let error = if sigma > 0.0 { (1e-6 * square / sigma).min(1e-3 * square.sqrt()) } else { 0.0 };
                 let n = f64::from(filters.top_n_sigma);
-                let floor = if filters.whose == Whose::LlamaCpp { 1 } else { self.floor() };
                 return self.above(run, first - n * sigma, n * error, floor);
             }
             "top_a" if filters.top_a > 0.0 => {
                 let threshold = first + t * (f64::from(filters.top_a).ln() - self.shares(run).ln_z);
-                return self.above(run, threshold, t * 1e-6, self.floor());
+                return self.above(run, threshold, t * 1e-6, floor);
             }
-            "tail_free" if filters.tfs_z < 1.0 => return Some(vec![self.tail_free(run)]),
-            "top_h" if filters.top_h > 0.0 => return self.top_h(run),
-            "xtc" if filters.xtc_probability > 0.0 && filters.xtc_threshold <= 0.5 => return self.xtc(run),
-            "mirostat" => return self.mirostat(run),
+            "tail_free" if filters.tfs_z < 1.0 => return Some(vec![self.tail_free(run, floor)]),
+            "top_h" if filters.top_h > 0.0 => return self.top_h(run, floor),
+            "xtc" if filters.xtc_probability > 0.0 && filters.xtc_threshold <= 0.5 => return self.xtc(run, floor),
+            "mirostat" => return self.mirostat(run, floor),
             _ => {}
         }
         same
@@ -352,24 +373,25 @@ impl Chain<'_> {
         reported >= at(shares.entropy - blur) * (1.0 - 2e-7) && reported <= at(shares.entropy + blur) * (1.0 + 2e-7)
     }
 
-    fn typical(&self, run: Run) -> Option<Vec<Run>> {
+    fn typical(&self, run: Run, floor: usize) -> Option<Vec<Vec<usize>>> {
         let (filters, shares) = (&self.case.settings.filters, self.shares(run));
-        let (z, count) = (&self.z[run.0..run.1], run.1 - run.0);
+        let (z, count) = (self.z, self.z.len());
         // The logit whose surprise is the entropy: ln Z - H is the mean of what Z sums up.
         let below: f64 = (0..count).rev().map(|i| shares.p[i] * (z[0] - z[i])).filter(|x| x.is_finite()).sum();
         let centre = z[0] - below;
         let blur = 2e-6 * below + self.temperature * 40.0 * count as f64 * 2f64.powi(-40).min(below);
         let tolerance = 1e-6 + count as f64 * 2f64.powi(-40);
         let p = f64::from(filters.typical_p);
-        let mut runs = Vec::new();
+        let mut sets = Vec::new();
         for shift in [0.0, -1.0, 1.0, -0.5, 0.5, -0.25, 0.25, -0.75, 0.75] {
-            let distance = |i: usize| ((z[i] - (centre + shift * blur)).abs()) as f32;
-            // On the upper side the later of equals come first: what stays is a run.
-            let upper = |i: usize| z[i] >= centre + shift * blur;
+            let centre = centre + shift * blur;
+            let distance = |i: usize| ((z[i] - centre).abs()) as f32;
+            let above = |i: usize| z[i] > centre;
+            // Nearer first; of one distance those above first, the nearer logit first, equal ones by lower id.
             let mut near: Vec<usize> = (0..count).collect();
             near.sort_by(|&a, &b| {
-                let later = if upper(a) && upper(b) { b.cmp(&a) } else { a.cmp(&b) };
-                distance(a).total_cmp(&distance(b)).then(later)
+                let logit = if above(a) { z[a].total_cmp(&z[b]) } else { z[b].total_cmp(&z[a]) };
+                distance(a).total_cmp(&distance(b)).then(above(b).cmp(&above(a))).then(logit).then(a.cmp(&b))
             });
             let crossing = |limit: f64| {
                 let mut mass = 0.0;
@@ -381,36 +403,25 @@ impl Chain<'_> {
                     .map_or(count, |at| at + 1)
             };
             let (low, high) = (crossing(p - tolerance), crossing(p + tolerance));
-            if high - low > MOST {
+            if high - low > MOST / 9 {
                 return None;
             }
             for mut n in [crossing(p)].into_iter().chain(low..=high) {
-                let with_equals = |n: usize| {
-                    let mut n = n;
-                    while n < count && distance(near[n]) == distance(near[n - 1]) {
-                        n += 1;
-                    }
-                    n
-                };
-                n = match filters.whose {
-                    // Each token for itself.
-                    Whose::LlamaCpp => n.max(self.floor()),
-                    // Tokens of one distance together, but min_keep counts tokens.
-                    Whose::HuggingFace => with_equals(n).max(self.floor()),
-                    _ => with_equals(n.max(self.floor()).min(count)),
+                while filters.whose == Whose::HuggingFace && n < count && distance(near[n]) == distance(near[n - 1]) {
+                    n += 1;
                 }
-                .min(count);
-                let (start, end) = near[..n].iter().fold((count, 0), |(s, e), &i| (s.min(i), e.max(i + 1)));
-                assert_eq!(end - start, n, "what is typical is a run");
-                runs.push((run.0 + start, run.0 + end));
+                let mut kept = near[..n.max(floor).min(count)].to_vec();
+                kept.sort_unstable();
+                if !sets.contains(&kept) {
+                    sets.push(kept);
+                }
             }
         }
-        runs.dedup();
-        Some(runs)
+        Some(sets)
     }
 
     /// In the integers of the rule: curvatures of nearly equal masses are made of their last bits.
-    fn tail_free(&self, run: Run) -> Run {
+    fn tail_free(&self, run: Run, floor: usize) -> Run {
         let count = (run.1 - run.0).min(4096);
         if count < 3 {
             return (run.0, run.0 + count);
@@ -433,10 +444,10 @@ impl Chain<'_> {
             }
             kept += 1;
         }
-        (run.0, run.1.min(run.0 + kept.max(self.floor())))
+        (run.0, run.1.min(run.0 + kept.max(floor)))
     }
 
-    fn top_h(&self, run: Run) -> Option<Vec<Run>> {
+    fn top_h(&self, run: Run, floor: usize) -> Option<Vec<Run>> {
         let measured = (run.0, run.1.min(run.0 + 100));
         let p = self.shares(measured).p;
         let parts: Vec<f64> = p.iter().map(|&p| if p > 0.0 { -p * p.ln() } else { 0.0 }).collect();
@@ -453,10 +464,10 @@ impl Chain<'_> {
         let tolerance = 2e-6 * whole + 100.0 * 40.0 * 2f64.powi(-40);
         let mut ends = vec![count(limit)];
         ends.extend(count(limit - tolerance)..=count(limit + tolerance));
-        Some(ends.into_iter().map(|n| (run.0, run.1.min(run.0 + n.max(self.floor())))).collect())
+        Some(ends.into_iter().map(|n| (run.0, run.1.min(run.0 + n.max(floor)))).collect())
     }
 
-    fn xtc(&self, run: Run) -> Option<Vec<Run>> {
+    fn xtc(&self, run: Run, floor: usize) -> Option<Vec<Run>> {
         let (settings, filters) = (&self.case.settings, &self.case.settings.filters);
         let number = exact::numbers(settings.seed, settings.stream, settings.position, 1).next();
         if (number >> 32) as f64 >= (f64::from(filters.xtc_probability) * 2f64.powi(32)).round() {
@@ -466,17 +477,17 @@ impl Chain<'_> {
         let likely = self.above(run, limit, self.temperature * 1e-6, 0)?;
         let without = |(_, end): Run| {
             let removed = (end - run.0).saturating_sub(1);
-            if run.1 - run.0 - removed < self.floor() { run } else { (run.0 + removed, run.1) }
+            if run.1 - run.0 - removed < floor { run } else { (run.0 + removed, run.1) }
         };
         Some(likely.into_iter().map(without).collect())
     }
 
-    fn mirostat(&self, run: Run) -> Option<Vec<Run>> {
+    fn mirostat(&self, run: Run, floor: usize) -> Option<Vec<Run>> {
         let (mu, blur) = self.memory.mu;
         let (count, ln_2) = (run.1 - run.0, std::f64::consts::LN_2);
         if self.case.settings.filters.mirostat == 2 {
             let threshold = self.z[run.0] + self.temperature * (self.shares(run).ln_z - mu * ln_2);
-            return self.above(run, threshold, self.temperature * (1e-6 + blur * ln_2), self.floor());
+            return self.above(run, threshold, self.temperature * (1e-6 + blur * ln_2), floor);
         }
         let measured = count.min(100);
         let (mut products, mut squares) = (0.0, 0.0);
@@ -511,6 +522,6 @@ impl Chain<'_> {
             return None;
         }
         ends.extend(low as usize..=high as usize);
-        Some(ends.into_iter().map(|n| (run.0, run.0 + n.max(self.floor()).min(count))).collect())
+        Some(ends.into_iter().map(|n| (run.0, run.0 + n.max(floor).min(count))).collect())
     }
 }

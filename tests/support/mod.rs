@@ -7,5 +7,6 @@
 pub mod exact;
 pub mod filters;
 pub mod generators;
+pub mod history_oracle;
 pub mod oracle;
 pub mod report;

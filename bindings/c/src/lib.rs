@@ -8,6 +8,10 @@ pub use argpick_core as core_library;
 #[cfg(all(feature = "freestanding", not(feature = "std")))]
 #[panic_handler]
 fn stop(_: &core::panic::PanicInfo<'_>) -> ! {
+    // There it is an exception of the host's.
+    #[cfg(target_arch = "wasm32")]
+    core::arch::wasm32::unreachable();
+    #[cfg(not(target_arch = "wasm32"))]
     loop {
         core::hint::spin_loop();
     }

@@ -62,7 +62,7 @@ constexpr std::uint32_t people = 32;
 constexpr std::uint32_t hours = 24, weathers = 4, memories = 64;
 constexpr std::uint32_t features = people + hours + weathers + memories;
 constexpr std::uint32_t most_frames = 2000;
-constexpr std::size_t decoder_room = 64 * 1024;
+constexpr std::size_t decoder_room = 16 * 1024;
 
 // Static memory: the head, one block for each decoder, one for the handle of the weights, and the records.
 float matrix[std::size_t{actions} * features];
@@ -121,7 +121,9 @@ bool play(std::uint32_t frames, double budget, const game_record* script, game_r
   config.temperature = 0.8f;
   config.top_k = 24;
   config.no_repeat_window = 3;  // nobody does the same thing again at once
-  config.history_capacity = 64;
+  config.history_capacity = 64;  // and next to no lists: what is not used needs no memory
+  config.adjustment_capacity = 16;
+  config.sequence_capacity = 16;
 
   auto head = argpick::weights::from_arrays_in(weights_memory, sizeof weights_memory, matrix, bias);
   if (!head) return report("weights", head.error());

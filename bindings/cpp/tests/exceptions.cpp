@@ -107,6 +107,37 @@ void decoders() {
   twin.set_bias({}, {});
   CHECK(twin.evaluate(logits).token == 1);
 
+  // Lists, and why a sequence ends.
+  const std::uint32_t sequence[] = {0, 2, 3}, lengths[] = {2, 1};
+  const float sequence_biases[] = {40.0f, 30.0f};
+  twin.set_sequence_bias(sequence, lengths, sequence_biases);
+  CHECK(twin.evaluate(logits).token == 3);
+  CHECK(thrown([&] { twin.set_sequence_bias(sequence, lengths, bias); }) == ARGPICK_ERR_WRONG_LENGTH);
+  twin.accept(argpick::view<const std::uint32_t>(sequence, 1));
+  CHECK(twin.evaluate(logits).token == 2);
+  twin.set_bad_sequences(sequence, lengths);
+  CHECK(twin.evaluate(logits).token == 1);
+  twin.set_sequence_bias({}, {}, {});
+  twin.set_bad_sequences({}, {});
+  twin.set_breakers(sequence, lengths);
+  const std::uint64_t positions[] = {1};
+  CHECK(thrown([&] { twin.set_forced(positions, tokens); }) == ARGPICK_ERR_WRONG_LENGTH);
+  twin.set_forced(positions, token);
+  CHECK(twin.evaluate(logits).token == 3);
+  twin.set_end_tokens(token);
+  CHECK(twin.evaluate(logits).finish == ARGPICK_FINISH_END_TOKEN && twin.finish() == ARGPICK_FINISH_NONE);
+  twin.set_end_tokens({});
+  const std::uint32_t whole[] = {2}, stop_tokens[] = {0, 3};
+  twin.set_stops(stop_tokens, whole);
+  CHECK(twin.evaluate(logits).finish == ARGPICK_FINISH_STOP);
+  twin.set_forced({}, {});
+  twin.set_stops({}, {});
+  twin.set_stop_strings(argpick::view<const char>("ab", 2), whole);
+  CHECK(twin.push_bytes(argpick::view<const char>("xa", 2)).held_back == 1);
+  CHECK(twin.push_bytes(argpick::view<const char>("b", 1)).stop == 0 && twin.finish() == ARGPICK_FINISH_STOP);
+  twin.set_stop_strings({}, {});
+  twin.reset();
+
   // State.
   std::vector<std::byte> state(twin.saved_size());
   CHECK(twin.save(state) == state.size() && !state.empty());
@@ -176,6 +207,33 @@ void questions() {
   CHECK(thrown([&] { argpick::score(rows, targets, losses, ranks, argmaxes, {}); }) == ARGPICK_ERR_WRONG_LENGTH);
 }
 
+void sweeps() {
+  argpick::config config;
+  const argpick::decoder decoder = argpick::decoder::create(config, 6);
+  const std::array<float, 6> row{0.5f, 3.0f, 2.5f, -1.0f, 1.0f, 2.9f};
+  argpick::sweep sweep;
+  config.mode = ARGPICK_MODE_GREEDY;
+  sweep.add(config);
+  config.mode = ARGPICK_MODE_SAMPLE;
+  config.top_k = 2;
+  config.metrics = ARGPICK_METRIC_KEPT;
+  sweep.add(config);
+  sweep.run(decoder, row);
+  CHECK(sweep.size() == 2 && sweep.picks()[0].token == 1 && sweep.picks()[1].kept == 2);
+  CHECK(sweep.kept(0)[0] == 1u << 1 && sweep.kept(1)[0] == (1u << 1 | 1u << 5));
+  config.top_p = 3.0f;
+  sweep.add(config);
+  CHECK(thrown([&] { sweep.run(decoder, row); }) == ARGPICK_ERR_INVALID_PARAMETER);
+
+  argpick::decoder biased = argpick::decoder::create(argpick::config(), 6);
+  const std::array<std::uint32_t, 1> token{1};
+  const std::array<float, 1> bias{-5.0f};
+  biased.set_bias(token, bias);
+  std::array<argpick_candidate, 1> best;
+  CHECK(biased.top(row, best) == 1 && best[0].token == 5);
+  CHECK(biased.top_raw(row, best) == 1 && best[0].token == 1);
+}
+
 void batches() {
   argpick::config config;
   std::vector<argpick::decoder> many;
@@ -209,6 +267,53 @@ void batches() {
   CHECK(thrown([&] { batch.run(); }) == ARGPICK_ERR_EVERYTHING_MASKED);
   CHECK(batch.statuses()[0] == ARGPICK_ERR_EVERYTHING_MASKED && batch.statuses()[1] == ARGPICK_OK);
   CHECK(batch.picks()[1].token < 4);
+}
+
+void beams() {
+  argpick::beam_config config;
+  CHECK(config.beams == 4 && config.temperature == 1.0f);
+  config.beams = 2;
+  config.max_tokens = 3;
+  const std::uint32_t ends[] = {3};
+  auto search = argpick::beam_search::create(config, 4, ends);
+  std::vector<argpick_beam_continuation> next(search.state().outputs);
+  std::vector<argpick::decoder> beside;
+  std::vector<argpick_decoder*> handles;
+  for (int i = 0; i < 2; i++) {
+    beside.push_back(argpick::decoder::create(argpick::config(), 4));
+    handles.push_back(beside.back().get());
+  }
+  const std::vector<float> first{1.0f, 3.0f, 2.5f, -1.0f}, last{0.0f, 0.5f, 0.0f, 4.0f};
+  argpick::rows one, two;
+  one.add(first);
+  two.add(last);
+  two.add(last);
+  const std::array<std::uint32_t, 1> allowed{15};
+  const std::uint32_t* const masks[] = {allowed.data(), nullptr};
+
+  argpick_beam_state state = search.step(one, next, {}, 0, handles);
+  CHECK(state.live == 2 && state.ended == 0 && next[0].token == 1 && next[1].token == 2 && beside[1].position() == 1);
+  std::array<std::uint32_t, 3> tokens{};
+  CHECK(search.tokens(1, tokens) == next[1].score && tokens[0] == 2);
+  CHECK(thrown([&] { search.step(one, next); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(thrown([&] { search.step(one, next, masks, 1); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(thrown([&] { search.best(0); }) == ARGPICK_ERR_INVALID_PARAMETER);
+  state = search.step(two, next, masks, 1, handles);
+  CHECK(state.ended > 0 && state.hypotheses == state.ended);
+  const argpick_hypothesis best = search.best(0, tokens);
+  CHECK(best.length == 2 && best.finish == ARGPICK_FINISH_END_TOKEN && tokens[0] == 1 && tokens[1] == 3);
+  CHECK(search.best(0).score == best.score);
+
+  search.reset();
+  CHECK(search.state().live == 1 && search.state().hypotheses == 0);
+  config.profile = ARGPICK_PROFILE_LLAMA_CPP;
+  CHECK(thrown([&] { search.reset(config, ends); }) == ARGPICK_ERR_NOT_IN_PROFILE);
+  config.profile = ARGPICK_PROFILE_VLLM;
+  search.reset(config);
+  CHECK(search.state().outputs == 2);
+  alignas(ARGPICK_MEMORY_ALIGNMENT) static std::byte memory[16 * 1024];
+  CHECK(argpick::beam_search::size(config, 4, ends) <= sizeof memory);
+  CHECK(argpick::beam_search::create_in(memory, sizeof memory, config, 4, ends).state().outputs == 4);
 }
 
 void heads(const std::string& folder) {
@@ -284,7 +389,9 @@ int main(int count, char** arguments) {
   CHECK(argpick::numerics_version() == ARGPICK_NUMERICS_VERSION && std::strlen(argpick::kernel()) > 0);
   decoders();
   questions();
+  sweeps();
   batches();
+  beams();
   heads(arguments[1]);
   const int failed = check_results(arguments[1]);
   std::printf("both ways are fine\n");

@@ -15,7 +15,7 @@ int check_results(const char* folder) {
   config.mode = ARGPICK_MODE_GREEDY;
 
   // In memory of the caller's, and too little of it.
-  alignas(ARGPICK_MEMORY_ALIGNMENT) static std::byte memory[64 * 1024];
+  alignas(ARGPICK_MEMORY_ALIGNMENT) static std::byte memory[128 * 1024];
   const argpick::result<std::size_t> needed = argpick::decoder::size(config, 4);
   CHECK(needed && *needed <= sizeof memory);
   const auto refused = argpick::decoder::create_in(memory, *needed - 8, config, 4);

@@ -6,6 +6,7 @@
 use super::columns::ColumnSum;
 use super::mass::Cut;
 use crate::kernels::lanes::{Element, Lanes};
+use crate::numeric::ordered_key;
 use crate::types::{BLOCK, Row, TokenId};
 use bytemuck::{Pod, Zeroable};
 
@@ -60,42 +61,72 @@ pub struct RowView<'a> {
     pub band: Option<Band>,
 }
 
-/// A run of the total order: from `first` to `last`, both included.
+/// A run of the total order: from `first` to `last`, both included; of the tokens that have the logit of `first`, only those
+/// up to the id `first_until`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Band {
     /// Tokens that stand before this one take no part.
     pub first: Cut,
+    /// Among the tokens of the first logit those of higher ids take no part.
+    pub first_until: TokenId,
     /// Tokens that stand after this one take no part.
     pub last: Cut,
 }
 
 impl Band {
     /// The whole order.
-    pub const ALL: Band = Band { first: Cut { logit: f32::INFINITY, token: 0 }, last: Cut::ALL };
-
-    /// What lies in both bands.
-    pub fn narrowed(self, other: Band) -> Band {
-        let later = if self.first.keeps(other.first.logit, other.first.token) { self.first } else { other.first };
-        Band { first: later, last: self.last.stricter(other.last) }
-    }
+    pub const ALL: Band =
+        Band { first: Cut { logit: f32::INFINITY, token: 0 }, first_until: TokenId::MAX, last: Cut::ALL };
 
     /// Whether a token of this logit lies in the band.
     #[inline(always)]
     pub fn keeps(&self, logit: f32, token: TokenId) -> bool {
-        let before = logit > self.first.logit || logit == self.first.logit && token < self.first.token;
-        !before && self.last.keeps(logit, token)
+        let edge = self.first.token..=self.first_until;
+        let removed = logit > self.first.logit || logit == self.first.logit && !edge.contains(&token);
+        !removed && self.last.keeps(logit, token)
     }
 
-    /// The logits of a block that lie in the band; -inf for the others.
+    /// Puts -inf in place of the logits of a block that lie outside the band.
     #[inline(always)]
-    fn apply<L: Lanes>(&self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
+    pub(in crate::kernels) fn apply<L: Lanes>(&self, lanes: L, block: usize, logits: &mut [f32; BLOCK]) {
         let masked = lanes.splat(f32::NEG_INFINITY);
-        let mut kept = self.first.mask_before(lanes, block, quarters);
+        let (quarters, _) = logits.as_chunks_mut::<16>();
         for i in 0..4 {
-            let keep = self.last.lanes(lanes, kept[i], block * BLOCK + 16 * i);
-            kept[i] = lanes.select(keep, kept[i], masked);
+            let logits = lanes.load(&quarters[i]);
+            let kept = lanes.mask(self.bits(lanes, logits, block * BLOCK + 16 * i));
+            lanes.store(lanes.select(kept, logits, masked), &mut quarters[i]);
         }
-        kept
+    }
+
+    /// The lanes of sixteen tokens from `first` that lie in the band.
+    #[inline(always)]
+    pub(super) fn bits<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> u32 {
+        let mut kept = lanes.bits(self.last.lanes(lanes, logits, first));
+        if self.first.logit < f32::INFINITY {
+            kept &= !lanes.bits(self.first.lanes_before(lanes, logits, first));
+            if (self.first_until as usize) < first + 15 {
+                let equal = lanes.bits(lanes.eq(logits, lanes.splat(self.first.logit)));
+                let within =
+                    if (self.first_until as usize) < first { 0 } else { 1 + self.first_until as usize - first };
+                kept &= !(equal & (u32::MAX << within));
+            }
+        }
+        kept & 0xffff
+    }
+
+    /// The band that reaches as far as either; both contain a common token.
+    pub fn wider(self, other: Band) -> Band {
+        let first = match ordered_key(self.first.logit).cmp(&ordered_key(other.first.logit)) {
+            core::cmp::Ordering::Greater => self,
+            core::cmp::Ordering::Less => other,
+            core::cmp::Ordering::Equal => Band {
+                first: Cut { logit: self.first.logit, token: self.first.token.min(other.first.token) },
+                first_until: self.first_until.max(other.first_until),
+                last: self.last,
+            },
+        };
+        let last = if self.last.stricter(other.last) == self.last { other.last } else { self.last };
+        Band { last, ..first }
     }
 }
 
@@ -130,133 +161,126 @@ impl<'a> RowView<'a> {
     }
 }
 
-/// A source of one type: how a block of 64 logits is read from it, -inf from `valid` on.
-pub(super) trait Tokens: Copy {
-    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4];
+/// Where a kernel stands: the row, if blocks can be read where they lie, and a cursor into the overrides.
+///
+/// A whole block of f32 with nothing to adjust or to mask is loaded in place. Every other block (the end of a row, another
+/// type, the sparse head, an override or a masked token in it) is first written out as 64 floats by [`fill`], which is
+/// compiled once for each level; so each kernel is compiled for one source only.
+pub(super) struct Blocks<'a> {
+    view: &'a RowView<'a>,
+    in_place: &'a [f32],
+    /// The first override not yet passed, and its token.
+    cursor: usize,
+    adjusted: usize,
+    buffer: [f32; BLOCK],
 }
 
-impl Tokens for &[f32] {
+impl<'a> Blocks<'a> {
+    /// Starts reading at `first_block`; blocks are then loaded in ascending order.
     #[inline(always)]
-    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
-        load_elements(lanes, &self[block * BLOCK..valid])
+    pub(super) fn new(view: &'a RowView<'a>, first_block: usize) -> Self {
+        let in_place = match view.source {
+            Source::Row(Row::F32(row)) => &row[..view.valid],
+            _ => &[],
+        };
+        let cursor = if view.overrides.is_empty() { 0 } else { first_override(view.overrides, first_block) };
+        let adjusted = adjusted_token(view.overrides, cursor);
+        Blocks { view, in_place, cursor, adjusted, buffer: [0.0; BLOCK] }
     }
-}
 
-/// Any other source: a block is first written out as f32. So each kernel is compiled for two sources, not for each type of
-/// row and of weight; only the first pass over a row is.
-#[derive(Clone, Copy)]
-pub(super) struct Widened<'a>(pub(super) Source<'a>);
-
-impl Tokens for Widened<'_> {
+    /// Loads one block of which some tokens may be masked: what the first pass over a row does. It has no overrides.
     #[inline(always)]
-    fn load_block<L: Lanes>(self, lanes: L, block: usize, valid: usize) -> [L::F; 4] {
-        let mut logits = [f32::NEG_INFINITY; BLOCK];
-        self.write_block(lanes, block * BLOCK, valid, &mut logits);
-        load_whole(lanes, &logits)
-    }
-}
-
-impl Widened<'_> {
-    // Never part of a kernel: it only calls functions that have the level's instructions.
-    #[inline(never)]
-    fn write_block<L: Lanes>(&self, lanes: L, first: usize, valid: usize, logits: &mut [f32; BLOCK]) {
-        let end = valid.min(first + BLOCK);
-        match self.0 {
-            Source::Row(Row::F32(row)) => logits[..end - first].copy_from_slice(&row[first..end]),
-            Source::Row(Row::F16(row)) => match row[first..end].first_chunk::<BLOCK>() {
-                Some(whole) => lanes.widen_f16(bytemuck::cast_ref(whole), logits),
-                None => lanes.widen_f16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
-            },
-            Source::Row(Row::Bf16(row)) => match row[first..end].first_chunk::<BLOCK>() {
-                Some(whole) => lanes.widen_bf16(bytemuck::cast_ref(whole), logits),
-                None => lanes.widen_bf16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
-            },
-            Source::Columns(columns) => columns.kernels.write_sum(&columns, first, &mut logits[..end - first]),
+    pub(super) fn load_masked<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {
+        if let Some(words) = self.view.words
+            && let Some(rest) = self.in_place.get(block * BLOCK..)
+            && let Some(whole) = rest.first_chunk::<BLOCK>()
+        {
+            return mask_block(lanes, words, block, load_whole(lanes, whole));
         }
+        self.load(lanes, block)
     }
+
+    /// Loads one block; blocks must be asked for in ascending order.
+    #[inline(always)]
+    pub(super) fn load<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {
+        let first = block * BLOCK;
+        let all_allowed = match self.view.words {
+            Some(words) => block_bits(words, block) == u64::MAX,
+            None => true,
+        };
+        if all_allowed
+            && self.view.band.is_none()
+            && self.adjusted >= first + BLOCK
+            && let Some(rest) = self.in_place.get(first..)
+            && let Some(whole) = rest.first_chunk::<BLOCK>()
+        {
+            return load_whole(lanes, whole);
+        }
+        self.cursor = fill(lanes, self.view, block, self.cursor, &mut self.buffer);
+        self.adjusted = adjusted_token(self.view.overrides, self.cursor);
+        load_whole(lanes, &self.buffer)
+    }
+}
+
+/// The first override at or after the block.
+#[inline(never)]
+fn first_override(overrides: &[Override], block: usize) -> usize {
+    overrides.partition_point(|entry| (entry.token as usize) < block * BLOCK)
+}
+
+/// The token of an override, past every token if there is none.
+#[inline(always)]
+fn adjusted_token(overrides: &[Override], cursor: usize) -> usize {
+    match overrides.get(cursor) {
+        Some(entry) => entry.token as usize,
+        None => usize::MAX,
+    }
+}
+
+/// Writes out one block as the kernels see it and returns the first override after it; `cursor` is one at or before the
+/// first in it. Never part of a kernel: it only calls functions that have the level's instructions.
+#[inline(never)]
+fn fill<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, cursor: usize, logits: &mut [f32; BLOCK]) -> usize {
+    let first = block * BLOCK;
+    let end = view.valid.min(first + BLOCK);
+    match view.source {
+        Source::Row(Row::F32(row)) => logits[..end - first].copy_from_slice(&row[first..end]),
+        Source::Row(Row::F16(row)) => match row[first..end].first_chunk::<BLOCK>() {
+            Some(whole) => lanes.widen_f16(bytemuck::cast_ref(whole), logits),
+            None => lanes.widen_f16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
+        },
+        Source::Row(Row::Bf16(row)) => match row[first..end].first_chunk::<BLOCK>() {
+            Some(whole) => lanes.widen_bf16(bytemuck::cast_ref(whole), logits),
+            None => lanes.widen_bf16(bytemuck::cast_ref(&padded(&row[first..end])), logits),
+        },
+        Source::Columns(columns) => columns.kernels.write_sum(&columns, first, &mut logits[..end - first]),
+    }
+    logits[end - first..].fill(f32::NEG_INFINITY);
+    let mut next = cursor;
+    while let Some(entry) = view.overrides.get(next).filter(|entry| (entry.token as usize) < first + BLOCK) {
+        if entry.token as usize >= first {
+            logits[entry.token as usize - first] = entry.logit;
+        }
+        next += 1;
+    }
+    if let Some(words) = view.words {
+        lanes.mask_block(block_bits(words, block), logits);
+    }
+    if let Some(band) = view.band {
+        lanes.keep_band(&band, block, logits);
+    }
+    next
 }
 
 /// The last elements of a row, filled up to a block with masked ones.
+#[inline(never)]
 fn padded<E: Element>(rest: &[E]) -> [E; BLOCK] {
     let mut block = [E::MASKED; BLOCK];
     block[..rest.len()].copy_from_slice(rest);
     block
 }
 
-/// Where a typed kernel stands: the source, the rest of the view, and a cursor into the overrides.
-pub(super) struct Blocks<'a, T> {
-    tokens: T,
-    valid: usize,
-    words: Option<&'a [u32]>,
-    overrides: &'a [Override],
-    cursor: usize,
-    band: Option<Band>,
-}
-
-impl<'a, T: Tokens> Blocks<'a, T> {
-    /// Starts reading at `first_block`; blocks are then loaded in ascending order.
-    #[inline(always)]
-    pub(super) fn new(tokens: T, view: &RowView<'a>, first_block: usize) -> Self {
-        let overrides = view.overrides;
-        let cursor = if first_block == 0 || overrides.is_empty() {
-            0
-        } else {
-            overrides.partition_point(|entry| (entry.token as usize) < first_block * BLOCK)
-        };
-        Blocks { tokens, valid: view.valid, words: view.words, overrides, cursor, band: view.band }
-    }
-
-    /// Loads one block; blocks must be asked for in ascending order.
-    #[inline(always)]
-    pub(super) fn load<L: Lanes>(&mut self, lanes: L, block: usize) -> [L::F; 4] {
-        let mut quarters = self.tokens.load_block(lanes, block, self.valid);
-        if self.cursor < self.overrides.len() {
-            quarters = self.adjust(lanes, block, quarters);
-        }
-        if let Some(words) = self.words {
-            quarters = mask_block(lanes, words, block, quarters);
-        }
-        match self.band {
-            Some(band) => band.apply(lanes, block, quarters),
-            None => quarters,
-        }
-    }
-
-    #[inline(always)]
-    fn adjust<L: Lanes>(&mut self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
-        let first = block * BLOCK;
-        let mut next = self.cursor;
-        while next < self.overrides.len() && (self.overrides[next].token as usize) < first {
-            next += 1;
-        }
-        self.cursor = next;
-        if next == self.overrides.len() || self.overrides[next].token as usize >= first + BLOCK {
-            return quarters;
-        }
-        let mut logits = [[0.0; 16]; 4];
-        for i in 0..4 {
-            lanes.store(quarters[i], &mut logits[i]);
-        }
-        while let Some(entry) = self.overrides.get(next).filter(|entry| (entry.token as usize) < first + BLOCK) {
-            let lane = entry.token as usize - first;
-            logits[lane / 16][lane % 16] = entry.logit;
-            next += 1;
-        }
-        self.cursor = next;
-        [lanes.load(&logits[0]), lanes.load(&logits[1]), lanes.load(&logits[2]), lanes.load(&logits[3])]
-    }
-}
-
-/// Sixty-four elements from the front of `rest`, -inf where the row ends before.
-#[inline(always)]
-pub(super) fn load_elements<L: Lanes, E: Element>(lanes: L, rest: &[E]) -> [L::F; 4] {
-    if let Some(whole) = rest.first_chunk::<BLOCK>() {
-        load_whole(lanes, whole)
-    } else {
-        load_whole(lanes, &padded(rest))
-    }
-}
-
+/// Sixty-four elements.
 #[inline(always)]
 pub(super) fn load_whole<L: Lanes, E: Element>(lanes: L, block: &[E; BLOCK]) -> [L::F; 4] {
     let (chunks, _) = block.as_chunks::<16>();
@@ -286,17 +310,3 @@ pub(super) fn mask_block<L: Lanes>(lanes: L, words: &[u32], block: usize, quarte
         lanes.select(lanes.mask((bits >> 48) as u32), d, masked),
     ]
 }
-
-/// Runs a typed kernel on whatever source the view has.
-macro_rules! with_tokens {
-    ($view:expr, $tokens:ident => $body:expr) => {
-        match $view.source {
-            crate::kernels::generic::Source::Row(crate::types::Row::F32($tokens)) => $body,
-            other => {
-                let $tokens = crate::kernels::generic::block::Widened(other);
-                $body
-            }
-        }
-    };
-}
-pub(super) use with_tokens;

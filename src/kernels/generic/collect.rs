@@ -1,7 +1,7 @@
 //! From block maxima to tokens: candidates above a threshold, histograms of a bracket, one token among equals.
 
-use super::block::{Blocks, RowView, Tokens, with_tokens};
-use super::mass::{MassLanes, Scale, exponents_and_weights};
+use super::block::{Blocks, RowView};
+use super::mass::{Scale, exponents_and_weights};
 use super::maxima::find_at_least;
 use crate::kernels::lanes::Lanes;
 use crate::numeric::{key_to_logit, ordered_key, rank_key, weight_to_mass};
@@ -29,22 +29,7 @@ pub fn collect<L: Lanes>(
     from: Collected,
     keys: &mut [u64],
 ) -> Collected {
-    with_tokens!(view, tokens => typed_collect(lanes, view, tokens, maxima, threshold, strictly, from, keys))
-}
-
-#[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one row, one threshold, one buffer; a struct would only rename them")]
-fn typed_collect<L: Lanes, T: Tokens>(
-    lanes: L,
-    view: &RowView<'_>,
-    tokens: T,
-    maxima: &[f32],
-    threshold: f32,
-    strictly: bool,
-    from: Collected,
-    keys: &mut [u64],
-) -> Collected {
-    let mut blocks = Blocks::new(tokens, view, from.next_block);
+    let mut blocks = Blocks::new(view, from.next_block);
     let mut filled = from.filled;
     let limit = if threshold > f32::MIN { threshold } else { f32::MIN };
     let lowest = lanes.splat(limit);
@@ -96,36 +81,37 @@ pub fn bracket_histogram<L: Lanes>(
     bracket: Bracket,
     bins: &mut [u64; 256],
 ) {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let low = key_to_logit(bracket.low);
-        let high = key_to_logit(bracket.high - 1);
-        let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
-        let mut next = find_at_least(lanes, maxima, 0, low);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
-                if bits == 0 {
-                    continue;
-                }
-                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
-                lanes.store(logits, &mut values);
-                if let Some(scale) = scale {
-                    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
-                }
-                while bits != 0 {
-                    let lane = bits.trailing_zeros() as usize;
-                    let bin = (ordered_key(values[lane]) - bracket.low) >> bracket.shift;
-                    bins[bin as usize] += if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
-                    bits &= bits - 1;
-                }
+    let mut blocks = Blocks::new(view, 0);
+    let low = key_to_logit(bracket.low);
+    // The key below that of 0.0 is the one of -0.0 if the two were told apart. No logit has it, and as a float it would let the
+    // zeros in, whose key is the bracket's end.
+    let last = bracket.high - 1;
+    let high = key_to_logit(last - u32::from(last == ordered_key(0.0) - 1));
+    let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
+    let mut next = find_at_least(lanes, maxima, 0, low);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
+            if bits == 0 {
+                continue;
             }
-            next = find_at_least(lanes, maxima, block + 1, low);
+            let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+            lanes.store(logits, &mut values);
+            if let Some(scale) = scale {
+                let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+                lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+            }
+            while bits != 0 {
+                let lane = bits.trailing_zeros() as usize;
+                let bin = (ordered_key(values[lane]) - bracket.low) >> bracket.shift;
+                bins[bin as usize] += if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
+                bits &= bits - 1;
+            }
         }
-    })
+        next = find_at_least(lanes, maxima, block + 1, low);
+    }
 }
 
 /// The key of a token's distance from `centre`: a farther one has a higher key. The distance is taken in f64 and rounded to
@@ -135,166 +121,91 @@ pub fn distance_key(logit: f32, centre: f64) -> u32 {
     ((if distance < 0.0 { -distance } else { distance }) as f32 + 0.0).to_bits()
 }
 
-/// The logits at most so far from a centre: the lowest and the highest; none where the first is above the second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Span {
-    /// The lowest.
-    pub low: f32,
-    /// The highest.
-    pub high: f32,
-}
-
-impl Span {
-    /// No logit.
-    pub const NONE: Span = Span { low: f32::INFINITY, high: f32::NEG_INFINITY };
-
-    /// The lanes that lie in it, as bits.
-    #[inline(always)]
-    fn bits<L: Lanes>(&self, lanes: L, logits: L::F) -> u32 {
-        lanes.bits(lanes.ge(logits, lanes.splat(self.low))) & lanes.bits(lanes.ge(lanes.splat(self.high), logits))
-    }
-}
-
-/// A range of distances from a centre, and the logits it means.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Distances {
-    /// From where distances are taken.
-    pub centre: f64,
-    /// The distance keys of the bins.
-    pub bracket: Bracket,
-    /// The logits whose keys are below the bracket.
-    pub nearer: Span,
-    /// The logits whose keys are below the end of the bracket.
-    pub near: Span,
-}
-
-/// What the bins of a bracket of distances hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rings {
-    /// Masses, or numbers of tokens.
-    pub sums: [u64; 256],
-    /// The least key of each bin; `u32::MAX` in an empty one.
-    pub nearest: [u32; 256],
-    /// The greatest key of each bin; 0 in an empty one.
-    pub farthest: [u32; 256],
-}
-
-impl Rings {
-    /// All bins empty.
-    pub const EMPTY: Rings = Rings { sums: [0; 256], nearest: [u32::MAX; 256], farthest: [0; 256] };
-}
-
 /// Adds each token that takes part and whose [`distance_key`] lies in the bracket to its bin: its mass, or 1 if `masses` is
-/// false. Returns the same sum of those that are nearer, or 0 where it is not `wanted`. Blocks too light to weigh anything are
-/// not read where masses are summed.
+/// false. Blocks too light to weigh anything are not read where masses are summed.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "one row, one range, one output; a struct would only rename them")]
+#[allow(clippy::too_many_arguments, reason = "one row, one bracket, one set of bins")]
 pub fn distance_histogram<L: Lanes>(
     lanes: L,
     view: &RowView<'_>,
     maxima: &[f32],
     scale: Scale,
     masses: bool,
-    wanted: bool,
-    distances: &Distances,
-    rings: &mut Rings,
-) -> u64 {
-    let Distances { centre, bracket, nearer, near } = *distances;
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor, zero) = (lanes.splat(scale.maximum), lanes.splat(scale.scale), lanes.splat(0.0));
-        let mut inside = MassLanes::new(lanes);
-        let (mut count, mut loaded) = (0, 0);
-        let mut next = find_at_least(lanes, maxima, 0, near.low);
-        while let Some(block) = next {
-            next = find_at_least(lanes, maxima, block + 1, near.low);
-            if masses && scale.is_negligible(maxima[block]) {
-                continue;
-            }
+    centre: f64,
+    bracket: Bracket,
+    bins: &mut [u64; 256],
+) {
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let lowest = lanes.splat(f32::MIN);
+    let mut next = find_at_least(lanes, maxima, 0, f32::MIN);
+    while let Some(block) = next {
+        if !(masses && scale.is_negligible(maxima[block])) {
             let quarters = blocks.load(lanes, block);
             for i in 0..4 {
                 let logits = quarters[i];
-                let all = near.bits(lanes, logits);
-                if all == 0 {
-                    continue;
-                }
-                let inner = nearer.bits(lanes, logits);
-                let mut ring = all & !inner;
-                let inner = if wanted { inner } else { 0 };
+                let mut bits = lanes.bits(lanes.ge(logits, lowest));
                 let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
-                if masses && inner | ring != 0 {
-                    let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
-                    inside.add(lanes.select(lanes.mask(inner), w, zero));
-                    lanes.store(w, &mut weights);
-                } else {
-                    count += u64::from(inner.count_ones());
-                }
                 lanes.store(logits, &mut values);
-                while ring != 0 {
-                    let lane = ring.trailing_zeros() as usize;
-                    let key = distance_key(values[lane], centre);
-                    let bin = ((key - bracket.low) >> bracket.shift) as usize;
-                    rings.sums[bin] += if masses { weight_to_mass(weights[lane]) } else { 1 };
-                    rings.nearest[bin] = rings.nearest[bin].min(key);
-                    rings.farthest[bin] = rings.farthest[bin].max(key);
-                    ring &= ring - 1;
+                if masses {
+                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
                 }
-            }
-            loaded += 1;
-            if loaded % 256 == 0 {
-                inside.empty();
+                while bits != 0 {
+                    let lane = bits.trailing_zeros() as usize;
+                    let key = distance_key(values[lane], centre);
+                    if key >= bracket.low && key < bracket.high {
+                        let bin = (key - bracket.low) >> bracket.shift;
+                        bins[bin as usize] += if masses { weight_to_mass(weights[lane]) } else { 1 };
+                    }
+                    bits &= bits - 1;
+                }
             }
         }
-        inside.empty();
-        inside.total + count
-    })
+        next = find_at_least(lanes, maxima, block + 1, f32::MIN);
+    }
 }
 
 /// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
 #[inline(always)]
 pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let wanted = lanes.splat(logit);
-        let mut left = n;
-        let mut next = find_at_least(lanes, maxima, 0, logit);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                let mut bits = lanes.bits(lanes.eq(logits, wanted));
-                let count = u64::from(bits.count_ones());
-                if left >= count {
-                    left -= count;
-                    continue;
-                }
-                for _ in 0..left {
-                    bits &= bits - 1;
-                }
-                return Some((block * BLOCK + 16 * i) as TokenId + bits.trailing_zeros());
+    let mut blocks = Blocks::new(view, 0);
+    let wanted = lanes.splat(logit);
+    let mut left = n;
+    let mut next = find_at_least(lanes, maxima, 0, logit);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        for i in 0..4 {
+            let logits = quarters[i];
+            let mut bits = lanes.bits(lanes.eq(logits, wanted));
+            let count = u64::from(bits.count_ones());
+            if left >= count {
+                left -= count;
+                continue;
             }
-            next = find_at_least(lanes, maxima, block + 1, logit);
+            for _ in 0..left {
+                bits &= bits - 1;
+            }
+            return Some((block * BLOCK + 16 * i) as TokenId + bits.trailing_zeros());
         }
-        None
-    })
+        next = find_at_least(lanes, maxima, block + 1, logit);
+    }
+    None
 }
 
 /// The largest logit of a block other than that of `token`, which lies in it; -inf if there is none.
 #[inline(always)]
 pub fn runner_up<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, token: TokenId) -> f32 {
-    with_tokens!(view, tokens => {
-        let masked = lanes.splat(f32::NEG_INFINITY);
-        let mut largest = masked;
-        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
-        for i in 0..4 {
-            let logits = quarters[i];
-            let first = block * BLOCK + 16 * i;
-            let lane = (token as usize).wrapping_sub(first);
-            let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };
-            largest = lanes.max(others, largest);
-        }
-        let mut values = [0.0; 16];
-        lanes.store(largest, &mut values);
-        values.iter().fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest }) + 0.0
-    })
+    let masked = lanes.splat(f32::NEG_INFINITY);
+    let mut largest = masked;
+    let quarters = Blocks::new(view, block).load(lanes, block);
+    for i in 0..4 {
+        let logits = quarters[i];
+        let first = block * BLOCK + 16 * i;
+        let lane = (token as usize).wrapping_sub(first);
+        let others = if lane < 16 { lanes.select(lanes.mask(1 << lane), masked, logits) } else { logits };
+        largest = lanes.max(others, largest);
+    }
+    let mut values = [0.0; 16];
+    lanes.store(largest, &mut values);
+    values.iter().fold(f32::NEG_INFINITY, |largest, &value| if value > largest { value } else { largest }) + 0.0
 }

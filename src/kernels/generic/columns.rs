@@ -38,7 +38,7 @@ pub const COLUMN_TILE: usize = 1024;
 /// instructions.)
 trait Weight {
     const SIZE: usize;
-    /// `bytes` are those of sixteen weights, or fewer at the end of a column; then the rest is 0.
+    /// `bytes` are those of sixteen weights.
     fn load<L: Lanes>(lanes: L, bytes: &[u8]) -> L::F;
 }
 
@@ -79,7 +79,7 @@ impl Weight for Binary32 {
     }
 }
 
-/// Sixteen 16-bit numbers; fewer bytes are filled up with 0.
+/// Sixteen 16-bit numbers.
 #[inline(always)]
 fn halves(bytes: &[u8]) -> [u16; 16] {
     let mut values = [0; 16];
@@ -180,6 +180,23 @@ pub fn write_sum<L: Lanes>(lanes: L, sum: &ColumnSum<'_>, first: usize, output: 
     }
 }
 
+/// One weight, widened: what the vectors leave over at the end of a column.
+fn weight(kind: ColumnType, bytes: &[u8], index: usize) -> f32 {
+    let bytes = &bytes[index * kind.size()..];
+    match kind {
+        ColumnType::F64 => f64::from_le_bytes(first(bytes)) as f32,
+        ColumnType::F32 => f32::from_le_bytes(first(bytes)),
+        ColumnType::F16 => half::f16::from_le_bytes(first(bytes)).to_f32_const(),
+        ColumnType::Bf16 => half::bf16::from_le_bytes(first(bytes)).to_f32_const(),
+    }
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut value = [0; N];
+    value.copy_from_slice(&bytes[..N]);
+    value
+}
+
 /// Writes the column to `output`, widened.
 #[inline(always)]
 fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
@@ -189,75 +206,84 @@ fn write_column<L: Lanes>(lanes: L, kind: ColumnType, bytes: &[u8], output: &mut
         ColumnType::F16 => write_weights::<L, Binary16>(lanes, bytes, output),
         ColumnType::Bf16 => write_weights::<L, Brain16>(lanes, bytes, output),
     }
+    write_end(kind, bytes, output);
 }
 
 #[inline(always)]
 fn write_weights<L: Lanes, W: Weight>(lanes: L, bytes: &[u8], output: &mut [f32]) {
-    let (vectors, tail) = output.as_chunks_mut::<16>();
-    let mut rest = bytes;
-    for vector in vectors {
-        let (from, next) = rest.split_at(16 * W::SIZE);
-        lanes.store(W::load(lanes, from), vector);
-        rest = next;
+    let (vectors, _) = output.as_chunks_mut::<16>();
+    for (i, vector) in vectors.iter_mut().enumerate() {
+        lanes.store(W::load(lanes, &bytes[i * 16 * W::SIZE..(i + 1) * 16 * W::SIZE]), vector);
     }
-    if !tail.is_empty() {
-        let mut values = [0.0; 16];
-        lanes.store(W::load(lanes, rest), &mut values);
-        tail.copy_from_slice(&values[..tail.len()]);
+}
+
+/// The elements that no vector of sixteen covers, one after the other: the same code for every level.
+#[inline(never)]
+fn write_end(kind: ColumnType, bytes: &[u8], output: &mut [f32]) {
+    for i in output.len() / 16 * 16..output.len() {
+        output[i] = weight(kind, bytes, i);
     }
+}
+
+/// Adds one to four columns to the vectors of the output: spelled out for each number of columns, so that their factors stay
+/// in registers. An activation of 1 is multiplied by as any other: exact, and no slower than the memory it waits for.
+macro_rules! add_group {
+    ($L:ty, $W:ty, $lanes:ident, $output:ident, $($column:ident),+) => {{
+        let step = 16 * <$W>::SIZE;
+        let (vectors, _) = $output.as_chunks_mut::<16>();
+        $(let $column = ($lanes.splat($column.value), &$column.bytes[..vectors.len() * step]);)+
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            let mut sum = $lanes.load(vector);
+            $(
+                let weights = <$W>::load::<$L>($lanes, &$column.1[i * step..(i + 1) * step]);
+                sum = $lanes.add(sum, $lanes.mul($column.0, weights));
+            )+
+            $lanes.store(sum, vector);
+        }
+    }};
 }
 
 /// Adds up to four columns to `output`, for each element in the order of the columns.
 #[inline(always)]
 fn add_columns<L: Lanes>(lanes: L, kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
     match kind {
-        ColumnType::F64 => add_weights::<L, Binary64>(lanes, columns, output),
+        // Rare: one at a time.
+        ColumnType::F64 => add_singly::<L, Binary64>(lanes, columns, output),
         ColumnType::F32 => add_weights::<L, Binary32>(lanes, columns, output),
         ColumnType::F16 => add_weights::<L, Binary16>(lanes, columns, output),
         ColumnType::Bf16 => add_weights::<L, Brain16>(lanes, columns, output),
     }
+    add_end(kind, columns, output);
 }
 
 #[inline(always)]
 fn add_weights<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    if L::SMALL {
+        return add_singly::<L, W>(lanes, columns, output);
+    }
     match columns {
-        [a] => add_group::<L, W, 1>(lanes, [*a], output),
-        [a, b] => add_group::<L, W, 2>(lanes, [*a, *b], output),
-        [a, b, c] => add_group::<L, W, 3>(lanes, [*a, *b, *c], output),
-        [a, b, c, d] => add_group::<L, W, 4>(lanes, [*a, *b, *c, *d], output),
+        [a] => add_group!(L, W, lanes, output, a),
+        [a, b] => add_group!(L, W, lanes, output, a, b),
+        [a, b, c] => add_group!(L, W, lanes, output, a, b, c),
+        [a, b, c, d] => add_group!(L, W, lanes, output, a, b, c, d),
         _ => debug_assert!(columns.is_empty(), "{} columns in one group", columns.len()),
     }
 }
 
 #[inline(always)]
-fn add_group<L: Lanes, W: Weight, const N: usize>(lanes: L, columns: [ScaledColumn<'_>; N], output: &mut [f32]) {
-    let step = 16 * W::SIZE;
-    let mut factors = [lanes.splat(1.0); N];
-    let mut plain = true;
-    for j in 0..N {
-        factors[j] = lanes.splat(columns[j].value);
-        plain &= columns[j].value == 1.0;
+fn add_singly<L: Lanes, W: Weight>(lanes: L, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    for column in columns {
+        add_group!(L, W, lanes, output, column);
     }
-    let (vectors, tail) = output.as_chunks_mut::<16>();
-    let whole = vectors.len();
-    for (i, vector) in vectors.iter_mut().enumerate() {
-        let mut sum = lanes.load(vector);
-        for j in 0..N {
-            let weights = W::load(lanes, &columns[j].bytes[i * step..(i + 1) * step]);
-            sum = lanes.add(sum, if plain { weights } else { lanes.mul(factors[j], weights) });
+}
+
+/// What `add_columns` leaves over, as in `write_end`.
+#[inline(never)]
+fn add_end(kind: ColumnType, columns: &[ScaledColumn<'_>], output: &mut [f32]) {
+    for i in output.len() / 16 * 16..output.len() {
+        for column in columns {
+            output[i] += column.value * weight(kind, column.bytes, i);
         }
-        lanes.store(sum, vector);
-    }
-    if !tail.is_empty() {
-        let mut values = [0.0; 16];
-        values[..tail.len()].copy_from_slice(tail);
-        let mut sum = lanes.load(&values);
-        for j in 0..N {
-            let weights = W::load(lanes, &columns[j].bytes[whole * step..]);
-            sum = lanes.add(sum, if plain { weights } else { lanes.mul(factors[j], weights) });
-        }
-        lanes.store(sum, &mut values);
-        tail.copy_from_slice(&values[..tail.len()]);
     }
 }
 

@@ -4,9 +4,9 @@
 //! summed in two halves of 20 bits, because every machine has 32-bit lanes: `high = trunc(w 2^20)` and
 //! `low = trunc((w 2^20 - high) 2^20)` are exact, so `high 2^20 + low` is the truncated product.
 
-use super::block::{Blocks, RowView, Tokens, with_tokens};
+use super::block::{Blocks, RowView};
 use super::maxima::find_at_least;
-use crate::kernels::lanes::{Lanes, fold_sum};
+use crate::kernels::lanes::{Lanes, fold_sum, for_quarters};
 use crate::numeric::{EXP2_COEFFICIENTS, EXPONENT_FLOOR, ROUND_MAGIC, WEIGHT_CUTOFF, exponent, weight, weight_to_mass};
 use crate::types::{BLOCK, TokenId};
 
@@ -76,21 +76,19 @@ impl Cut {
         }
     }
 
-    /// The logits of a block without the tokens that stand before this one; -inf for these.
-    #[inline(always)]
-    pub(super) fn mask_before<L: Lanes>(&self, lanes: L, block: usize, quarters: [L::F; 4]) -> [L::F; 4] {
-        let masked = lanes.splat(f32::NEG_INFINITY);
-        let mut left = quarters;
-        for i in 0..4 {
-            let before = self.lanes_before(lanes, quarters[i], block * BLOCK + 16 * i);
-            left[i] = lanes.select(before, masked, quarters[i]);
-        }
-        left
-    }
-
     /// The lanes of sixteen tokens from `first` that are kept.
     #[inline(always)]
     pub(super) fn lanes<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        if L::SMALL { self.lanes_apart(lanes, logits, first) } else { self.lanes_inline(lanes, logits, first) }
+    }
+
+    #[inline(never)]
+    fn lanes_apart<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
+        self.lanes_inline(lanes, logits, first)
+    }
+
+    #[inline(always)]
+    fn lanes_inline<L: Lanes>(&self, lanes: L, logits: L::F, first: usize) -> L::M {
         let threshold = lanes.splat(self.logit);
         let token = self.token as usize;
         if first + 15 <= token {
@@ -127,6 +125,16 @@ pub struct Kept {
 /// Exponents and weights of sixteen logits.
 #[inline(always)]
 pub(super) fn exponents_and_weights<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
+    if L::SMALL { weights_apart(lanes, logits, maximum, scale) } else { weights_inline(lanes, logits, maximum, scale) }
+}
+
+#[inline(never)]
+fn weights_apart<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
+    weights_inline(lanes, logits, maximum, scale)
+}
+
+#[inline(always)]
+fn weights_inline<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) -> (L::F, L::F) {
     let t = lanes.max(lanes.mul(lanes.sub(logits, maximum), scale), lanes.splat(EXPONENT_FLOOR));
     let magic = lanes.splat(ROUND_MAGIC);
     let rounded = lanes.add(t, magic);
@@ -143,6 +151,16 @@ pub(super) fn exponents_and_weights<L: Lanes>(lanes: L, logits: L::F, maximum: L
 /// The two 20-bit halves of sixteen masses.
 #[inline(always)]
 fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+    if L::SMALL { split_apart(lanes, weight) } else { split_inline(lanes, weight) }
+}
+
+#[inline(never)]
+fn split_apart<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+    split_inline(lanes, weight)
+}
+
+#[inline(always)]
+fn split_inline<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     let unit = lanes.splat((1u32 << 20) as f32);
     let scaled = lanes.mul(weight, unit);
     let high = lanes.truncate(scaled);
@@ -150,40 +168,43 @@ fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     (high, low)
 }
 
+/// The sum of sixteen masses; a tree, because a chain waits for each addition.
+#[inline(always)]
+pub fn total(masses: &[u64; 16]) -> u64 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *masses;
+    (((a + b) + (c + d)) + ((e + f) + (g + h))) + (((i + j) + (k + l)) + ((m + n) + (o + p)))
+}
+
 /// Sixteen masses.
 #[inline(always)]
 pub(super) fn mass_array<L: Lanes>(lanes: L, weight: L::F) -> [u64; 16] {
     let (high, low) = split_mass(lanes, weight);
-    let (mut highs, mut lows, mut masses) = ([0; 16], [0; 16], [0; 16]);
-    lanes.store_u(high, &mut highs);
-    lanes.store_u(low, &mut lows);
-    for lane in 0..16 {
-        masses[lane] = (u64::from(highs[lane]) << 20) + u64::from(lows[lane]);
-    }
+    let mut masses = [0; 16];
+    lanes.join(high, low, 20, &mut masses);
     masses
 }
 
 /// Integer masses summed in 32-bit lanes; 2,048 additions fit before they must be emptied into 64 bits.
-pub(super) struct MassLanes<L: Lanes> {
+struct MassLanes<L: Lanes> {
     lanes: L,
     high: L::U,
     low: L::U,
-    pub(super) total: u64,
+    total: u64,
 }
 
 impl<L: Lanes> MassLanes<L> {
     #[inline(always)]
-    pub(super) fn new(lanes: L) -> Self {
+    fn new(lanes: L) -> Self {
         MassLanes { lanes, high: lanes.zero(), low: lanes.zero(), total: 0 }
     }
     #[inline(always)]
-    pub(super) fn add(&mut self, weight: L::F) {
+    fn add(&mut self, weight: L::F) {
         let (high, low) = split_mass(self.lanes, weight);
         self.high = self.lanes.add_u(self.high, high);
         self.low = self.lanes.add_u(self.low, low);
     }
     #[inline(always)]
-    pub(super) fn empty(&mut self) {
+    fn empty(&mut self) {
         self.total += (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
         self.high = self.lanes.zero();
         self.low = self.lanes.zero();
@@ -196,9 +217,9 @@ impl<L: Lanes> MassLanes<L> {
 #[inline(always)]
 pub fn sums<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums {
     if masses {
-        with_tokens!(view, tokens => typed_sums::<L, _, true>(lanes, view, tokens, maxima, scale))
+        typed_sums::<L, true>(lanes, view, maxima, scale)
     } else {
-        with_tokens!(view, tokens => typed_sums::<L, _, false>(lanes, view, tokens, maxima, scale))
+        typed_sums::<L, false>(lanes, view, maxima, scale)
     }
 }
 
@@ -227,14 +248,8 @@ pub fn sums_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, scale: Scale
 }
 
 #[inline(always)]
-fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
-    lanes: L,
-    view: &RowView<'_>,
-    tokens: T,
-    maxima: &[f32],
-    scale: Scale,
-) -> Sums {
-    let mut blocks = Blocks::new(tokens, view, 0);
+fn typed_sums<L: Lanes, const MASSES: bool>(lanes: L, view: &RowView<'_>, maxima: &[f32], scale: Scale) -> Sums {
+    let mut blocks = Blocks::new(view, 0);
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let count = view.blocks();
     let mut sums = Sums::default();
@@ -247,7 +262,7 @@ fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
                 continue;
             }
             let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
+            for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
                 let logits = quarters[i];
                 let (t, w) = exponents_and_weights(lanes, logits, maximum, factor);
                 weight_lanes = lanes.add(weight_lanes, w);
@@ -255,7 +270,7 @@ fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
                 if MASSES {
                     masses.add(w);
                 }
-            }
+            });
         }
         sums.weight += f64::from(lanes.sum(weight_lanes));
         sums.weight_exponent += f64::from(lanes.sum(exponent_lanes));
@@ -268,7 +283,7 @@ fn typed_sums<L: Lanes, T: Tokens, const MASSES: bool>(
     sums
 }
 
-/// How the logits of a row are spread, relative to its maximum and in the unit asked for.
+/// How the logits of a row are spread, relative to its maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moments {
     /// Tokens that take part.
@@ -279,39 +294,35 @@ pub struct Moments {
     pub squares: f64,
 }
 
-/// Counts and sums up the differences between the logits that take part and `maximum`, both first multiplied by `unit`, a power
-/// of two.
+/// Counts and sums up the differences between the logits that take part and `maximum`.
 #[inline(always)]
-pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32, unit: f32) -> Moments {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (highest, lowest, zero) = (lanes.splat(maximum * unit), lanes.splat(f32::MIN), lanes.splat(0.0));
-        let unit = lanes.splat(unit);
-        let count = view.blocks();
-        let mut moments = Moments::default();
-        for tile in 0..count.div_ceil(16) {
-            let (mut sum, mut squares) = (zero, zero);
-            for block in 16 * tile..count.min(16 * tile + 16) {
-                let quarters = blocks.load(lanes, block);
-                for i in 0..4 {
-                    let logits = quarters[i];
-                    let present = lanes.ge(logits, lowest);
-                    moments.count += lanes.bits(present).count_ones();
-                    let difference = lanes.select(present, lanes.sub(lanes.mul(logits, unit), highest), zero);
-                    sum = lanes.add(sum, difference);
-                    squares = lanes.add(squares, lanes.mul(difference, difference));
-                }
-            }
-            moments.sum += f64::from(lanes.sum(sum));
-            moments.squares += f64::from(lanes.sum(squares));
+pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments {
+    let mut blocks = Blocks::new(view, 0);
+    let (highest, lowest, zero) = (lanes.splat(maximum), lanes.splat(f32::MIN), lanes.splat(0.0));
+    let count = view.blocks();
+    let mut moments = Moments::default();
+    for tile in 0..count.div_ceil(16) {
+        let (mut sum, mut squares) = (zero, zero);
+        for block in 16 * tile..count.min(16 * tile + 16) {
+            let quarters = blocks.load(lanes, block);
+            for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+                let logits = quarters[i];
+                let present = lanes.ge(logits, lowest);
+                moments.count += lanes.bits(present).count_ones();
+                let difference = lanes.select(present, lanes.sub(logits, highest), zero);
+                sum = lanes.add(sum, difference);
+                squares = lanes.add(squares, lanes.mul(difference, difference));
+            });
         }
-        moments
-    })
+        moments.sum += f64::from(lanes.sum(sum));
+        moments.squares += f64::from(lanes.sum(squares));
+    }
+    moments
 }
 
 /// The moments of some tokens of a row, in ascending order of token; the bits are those of [`moments`] over a view that has
 /// no others.
-pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32, unit: f32) -> Moments {
+pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32) -> Moments {
     let mut moments = Moments::default();
     let (mut sum, mut squares) = ([0.0; 16], [0.0; 16]);
     let mut tile = 0;
@@ -321,7 +332,7 @@ pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: 
             moments.squares += f64::from(fold_sum(core::mem::take(&mut squares)));
             tile = token / 1024;
         }
-        let difference = logit * unit - maximum * unit;
+        let difference = logit - maximum;
         let lane = token as usize % 16;
         sum[lane] += difference;
         squares[lane] += difference * difference;
@@ -342,29 +353,27 @@ pub fn kept_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64],
 ) -> Kept {
-    with_tokens!(view, tokens => {
-        let mut kept = Kept::default();
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        masses.fill(0);
-        let mut next = find_at_least(lanes, maxima, 0, cut.logit);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            let (mut high, mut low) = (lanes.zero(), lanes.zero());
-            for i in 0..4 {
-                let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
-                kept.count += lanes.bits(keep).count_ones();
-                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
-                let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-                high = lanes.add_u(high, high_part);
-                low = lanes.add_u(low, low_part);
-            }
-            masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
-            kept.mass += masses[block];
-            next = find_at_least(lanes, maxima, block + 1, cut.logit);
-        }
-        kept
-    })
+    let mut kept = Kept::default();
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    masses.fill(0);
+    let mut next = find_at_least(lanes, maxima, 0, cut.logit);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        let (mut high, mut low) = (lanes.zero(), lanes.zero());
+        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+            let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+            kept.count += lanes.bits(keep).count_ones();
+            let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+            let (high_part, low_part) = split_mass(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+            high = lanes.add_u(high, high_part);
+            low = lanes.add_u(low, low_part);
+        });
+        masses[block] = (lanes.sum_u(high) << 20) + lanes.sum_u(low);
+        kept.mass += masses[block];
+        next = find_at_least(lanes, maxima, block + 1, cut.logit);
+    }
+    kept
 }
 
 /// The mass of the tokens that a cut keeps, and of all tokens, over the blocks whose maximum is at least `least`.
@@ -377,54 +386,50 @@ pub fn kept_and_total_mass<L: Lanes>(
     scale: Scale,
     cut: Cut,
 ) -> (u64, u64) {
-    with_tokens!(view, tokens => {
-        let mut blocks = Blocks::new(tokens, view, 0);
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
-        let mut loaded = 0;
-        let mut next = find_at_least(lanes, maxima, 0, least);
-        while let Some(block) = next {
-            let quarters = blocks.load(lanes, block);
-            let block_is_kept = maxima[block] >= cut.logit;
-            for i in 0..4 {
-                let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
-                total.add(w);
-                if block_is_kept {
-                    let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
-                    kept.add(lanes.select(keep, w, lanes.splat(0.0)));
-                }
+    let mut blocks = Blocks::new(view, 0);
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let (mut kept, mut total) = (MassLanes::new(lanes), MassLanes::new(lanes));
+    let mut loaded = 0;
+    let mut next = find_at_least(lanes, maxima, 0, least);
+    while let Some(block) = next {
+        let quarters = blocks.load(lanes, block);
+        let block_is_kept = maxima[block] >= cut.logit;
+        for_quarters!(!L::SMALL, i => {
+            let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
+            total.add(w);
+            if block_is_kept {
+                let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
+                kept.add(lanes.select(keep, w, lanes.splat(0.0)));
             }
-            loaded += 1;
-            if loaded % 256 == 0 {
-                kept.empty();
-                total.empty();
-            }
-            next = find_at_least(lanes, maxima, block + 1, least);
+        });
+        loaded += 1;
+        if loaded % 256 == 0 {
+            kept.empty();
+            total.empty();
         }
-        kept.empty();
-        total.empty();
-        (kept.total, total.total)
-    })
+        next = find_at_least(lanes, maxima, block + 1, least);
+    }
+    kept.empty();
+    total.empty();
+    (kept.total, total.total)
 }
 
 /// Number of tokens that a cut keeps.
 #[inline(always)]
 pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32 {
-    with_tokens!(view, tokens => {
-        let mut count = 0;
-        let mut blocks = Blocks::new(tokens, view, 0);
-        for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
-            if block_maximum < cut.logit {
-                continue;
-            }
-            let quarters = blocks.load(lanes, block);
-            for i in 0..4 {
-                let logits = quarters[i];
-                count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
-            }
+    let mut count = 0;
+    let mut blocks = Blocks::new(view, 0);
+    for (block, &block_maximum) in maxima.iter().enumerate().take(view.blocks()) {
+        if block_maximum < cut.logit {
+            continue;
         }
-        count
-    })
+        let quarters = blocks.load(lanes, block);
+        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+            let logits = quarters[i];
+            count += lanes.bits(cut.lanes(lanes, logits, block * BLOCK + 16 * i)).count_ones();
+        });
+    }
+    count
 }
 
 /// The masses of the kept tokens of one block, in token order; the rest are 0. Returns their sum.
@@ -437,22 +442,18 @@ pub fn block_masses<L: Lanes>(
     cut: Cut,
     masses: &mut [u64; BLOCK],
 ) -> u64 {
-    with_tokens!(view, tokens => {
-        let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-        let (outputs, _) = masses.as_chunks_mut::<16>();
-        let mut total = 0;
-        let quarters = Blocks::new(tokens, view, block).load(lanes, block);
-        for i in 0..4 {
-            let logits = quarters[i];
-            let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
-            let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
-            outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
-            for lane in 0..16 {
-                total += outputs[i][lane];
-            }
-        }
-        total
-    })
+    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+    let (outputs, _) = masses.as_chunks_mut::<16>();
+    let mut sum = 0;
+    let quarters = Blocks::new(view, block).load(lanes, block);
+    for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+        let logits = quarters[i];
+        let keep = cut.lanes(lanes, logits, block * BLOCK + 16 * i);
+        let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
+        outputs[i] = mass_array(lanes, lanes.select(keep, w, lanes.splat(0.0)));
+        sum += total(&outputs[i]);
+    });
+    sum
 }
 
 /// Bounds of all blocks from their maxima: 0 for a masked or negligible block. Returns their sum. `maxima` is a multiple of
@@ -470,15 +471,23 @@ pub fn block_bounds<L: Lanes>(lanes: L, maxima: &[f32], scale: Scale, bounds: &m
         let scaled = lanes.mul(w, unit);
         let high = lanes.truncate(scaled);
         let low = lanes.truncate(lanes.mul(lanes.sub(scaled, lanes.to_float(high)), unit));
-        let (mut highs, mut lows) = ([0; 16], [0; 16]);
-        lanes.store_u(high, &mut highs);
-        lanes.store_u(low, &mut lows);
-        for (to, (high, low)) in to.iter_mut().zip(highs.into_iter().zip(lows)) {
-            let e = (u64::from(high) << 23) + u64::from(low);
-            // A weight is 0 or at least 2^-40, so e is 0 exactly where the block weighs nothing.
-            *to = if e == 0 { 0 } else { e + (e >> 18) + 64 };
-            sum += *to;
-        }
+        lanes.join(high, low, 23, to);
+        // A weight is 0 or at least 2^-40, so the number is 0 exactly where the block weighs nothing.
+        sum += lanes.bound(to);
+    }
+    sum
+}
+
+/// The sum of the bounds of those blocks whose maximum is below `threshold`; `maxima` is a multiple of 16 long, `bounds` at
+/// least as long.
+#[inline(always)]
+pub fn bounds_below<L: Lanes>(lanes: L, maxima: &[f32], threshold: f32, bounds: &[u64]) -> u64 {
+    let (vectors, _) = maxima.as_chunks::<16>();
+    let (numbers, _) = bounds.as_chunks::<16>();
+    let threshold = lanes.splat(threshold);
+    let mut sum = 0;
+    for (vector, numbers) in vectors.iter().zip(numbers) {
+        sum += lanes.sum_selected(lanes.gt(threshold, lanes.load(vector)), numbers);
     }
     sum
 }

@@ -4,7 +4,7 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, Source, block_bits, load_elements, load_whole, mask_block, with_tokens};
+use super::block::{Blocks, RowView, Source, block_bits, load_whole};
 use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
@@ -23,78 +23,37 @@ pub struct FirstPass {
 /// found even where it is banned. `maxima` is a multiple of 16 long and covers all blocks; entries past them become -inf.
 #[inline(always)]
 pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) -> FirstPass {
-    match view.source {
-        Source::Row(Row::F32(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Row(Row::F16(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Row(Row::Bf16(row)) => row_maxima(lanes, view, row, maxima),
-        Source::Columns(columns) => column_maxima(lanes, view, columns, maxima),
+    if let Source::Columns(columns) = view.source {
+        return column_maxima(view, columns, maxima);
     }
-}
-
-/// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten.
-#[inline(always)]
-fn column_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
-    let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
-    let mut tile = [0.0; COLUMN_TILE];
-    maxima.fill(f32::NEG_INFINITY);
-    for (i, maxima) in maxima.chunks_mut(16).enumerate() {
-        let first = i * COLUMN_TILE;
-        if first >= view.valid {
-            break;
-        }
-        let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
-        if words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0)) {
-            continue;
-        }
-        let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
-        columns.kernels.write_sum(&columns, first, logits);
-        let part =
-            RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
-        let pass = row_maxima(lanes, &part, logits, maxima);
-        found.has_nan |= pass.has_nan;
-        found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };
-    }
-    found
-}
-
-#[inline(always)]
-fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], maxima: &mut [f32]) -> FirstPass {
-    let row = &row[..view.valid];
+    let view = &view.as_given();
     let count = view.blocks();
     debug_assert!(
         maxima.len().is_multiple_of(16) && maxima.len() >= count,
         "{} maxima for {count} blocks",
         maxima.len()
     );
-    let masked = lanes.splat(f32::NEG_INFINITY);
-    let mut largest = masked;
+    let mut largest = lanes.splat(f32::NEG_INFINITY);
     let mut nan = lanes.none();
     let (groups, _) = maxima.as_chunks_mut::<16>();
     for (group, to) in groups.iter_mut().enumerate() {
         let first = group * 16;
-        let whole = if first + 16 <= count { row[first * BLOCK..].first_chunk::<1024>() } else { None };
-        let mut folded = [masked; 16];
-        match (whole, view.words) {
-            (Some(tile), None) => {
-                let (whole_blocks, _) = tile.as_chunks::<BLOCK>();
-                for i in 0..16 {
-                    let [a, b, c, d] = load_whole(lanes, &whole_blocks[i]);
-                    nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
-                    folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
-                }
+        let mut folded = [lanes.splat(f32::NEG_INFINITY); 16];
+        if view.words.is_none() && (first + 16) * BLOCK <= view.valid {
+            let (from, end) = (first * BLOCK, (first + 16) * BLOCK);
+            match view.source {
+                Source::Row(Row::F32(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Row(Row::F16(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Row(Row::Bf16(row)) => nan = fold_tile(lanes, &row[from..end], nan, &mut folded),
+                Source::Columns(_) => {}
             }
-            (_, words) => {
-                for i in 0..16 {
-                    let block = first + i;
-                    // A block without an allowed token is not read.
-                    if block >= count || words.is_some_and(|words| block_bits(words, block) == 0) {
-                        continue;
-                    }
-                    let mut quarters = load_elements(lanes, &row[block * BLOCK..]);
-                    if let Some(words) = words {
-                        quarters = mask_block(lanes, words, block, quarters);
-                    }
-                    let [a, b, c, d] = quarters;
+        } else {
+            let mut blocks = Blocks::new(view, first);
+            for i in 0..16 {
+                let block = first + i;
+                // A block without an allowed token is not read.
+                if block < count && view.words.is_none_or(|words| block_bits(words, block) != 0) {
+                    let [a, b, c, d] = blocks.load_masked(lanes, block);
                     nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
                     folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
                 }
@@ -108,13 +67,51 @@ fn row_maxima<L: Lanes, E: Element>(lanes: L, view: &RowView<'_>, row: &[E], max
     FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
 }
 
+/// Folds sixteen whole blocks to sixteen lanes each; returns the lanes in which a NaN was met so far.
+#[inline(always)]
+fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
+    let mut nan = nan;
+    let (blocks, _) = tile.as_chunks::<BLOCK>();
+    if let Some(blocks) = blocks.first_chunk::<16>() {
+        for i in 0..16 {
+            let [a, b, c, d] = load_whole(lanes, &blocks[i]);
+            nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
+            folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
+        }
+    }
+    nan
+}
+
+/// The sparse head goes tile by tile: each is added up in the first-level cache, searched, and forgotten. Both are done by
+/// the kernels of the sum, so this is the same code for every level.
+#[inline(never)]
+fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
+    let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
+    let mut tile = [0.0; COLUMN_TILE];
+    for (i, maxima) in maxima.chunks_mut(16).enumerate() {
+        let first = i * COLUMN_TILE;
+        let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
+        if first >= view.valid || words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0))
+        {
+            maxima.fill(f32::NEG_INFINITY);
+            continue;
+        }
+        let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
+        columns.kernels.write_sum(&columns, first, logits);
+        let part =
+            RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
+        let pass = columns.kernels.block_maxima(&part, maxima);
+        found.has_nan |= pass.has_nan;
+        found.maximum = if pass.maximum > found.maximum { pass.maximum } else { found.maximum };
+    }
+    found
+}
+
 /// The maximum of one block after adjustments.
 #[inline(always)]
 pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
-    with_tokens!(view, tokens => {
-        let [a, b, c, d] = Blocks::new(tokens, view, block).load(lanes, block);
-        largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
-    })
+    let [a, b, c, d] = Blocks::new(view, block).load(lanes, block);
+    largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
 }
 
 #[inline(always)]
@@ -179,15 +176,27 @@ pub fn find_equal<L: Lanes>(lanes: L, values: &[f32], wanted: f32) -> Option<usi
 /// The first block at or after `first` whose maximum is at least `threshold` (and not -inf).
 #[inline(always)]
 pub fn find_at_least<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
+    if L::SMALL { find_apart(lanes, maxima, first, threshold) } else { find_inline(lanes, maxima, first, threshold) }
+}
+
+#[inline(never)]
+fn find_apart<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
+    find_inline(lanes, maxima, first, threshold)
+}
+
+#[inline(always)]
+fn find_inline<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32) -> Option<usize> {
     let (vectors, _) = maxima.as_chunks::<16>();
     let threshold = lanes.splat(if threshold > f32::MIN { threshold } else { f32::MIN });
     let mut skip = first % 16;
-    for (i, vector) in vectors.iter().enumerate().skip(first / 16) {
+    let mut at = first / 16;
+    while let Some(vector) = vectors.get(at) {
         let bits = lanes.bits(lanes.ge(lanes.load(vector), threshold)) >> skip << skip;
         if bits != 0 {
-            return Some(16 * i + bits.trailing_zeros() as usize);
+            return Some(16 * at + bits.trailing_zeros() as usize);
         }
         skip = 0;
+        at += 1;
     }
     None
 }

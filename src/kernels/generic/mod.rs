@@ -13,13 +13,12 @@ mod write;
 
 pub use block::{Band, Override, RowView, Source};
 pub use collect::{
-    Bracket, Collected, Distances, Rings, Span, bracket_histogram, collect, distance_histogram, distance_key,
-    nth_equal, runner_up,
+    Bracket, Collected, bracket_histogram, collect, distance_histogram, distance_key, nth_equal, runner_up,
 };
 pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
-    Cut, Kept, Moments, Scale, Sums, block_bounds, block_masses, kept_and_total_mass, kept_count, kept_masses,
-    list_masses, moments, moments_of_tokens, sums, sums_of_tokens,
+    Cut, Kept, Moments, Scale, Sums, block_bounds, block_masses, bounds_below, kept_and_total_mass, kept_count,
+    kept_masses, list_masses, moments, moments_of_tokens, sums, sums_of_tokens, total,
 };
 pub use maxima::{
     FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,

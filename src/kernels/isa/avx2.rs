@@ -1,6 +1,7 @@
 //! The AVX2 level: sixteen lanes are two registers. Chosen at run time. F16C widens binary16; no FMA is used.
 
-use crate::kernels::lanes::Lanes;
+use crate::kernels::Band;
+use crate::kernels::lanes::{Lanes, four_times};
 use crate::types::BLOCK;
 use core::arch::x86_64::*;
 
@@ -35,7 +36,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
-        with_avx2!(self, [_mm256_set1_ps(x); 2])
+        with_avx2!(self, [_mm256_set1_ps(x), _mm256_set1_ps(x)])
     }
     #[inline(always)]
     fn load(self, from: &[f32; 16]) -> Self::F {
@@ -63,6 +64,14 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn widen_bf16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
         with_avx2!(self, widen_bf16(self, from, to))
+    }
+    #[inline(always)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        with_avx2!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        with_avx2!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -115,7 +124,7 @@ impl Lanes for Avx2 {
     }
     #[inline(always)]
     fn none(self) -> Self::M {
-        with_avx2!(self, [_mm256_setzero_ps(); 2])
+        with_avx2!(self, [_mm256_setzero_ps(), _mm256_setzero_ps()])
     }
     #[inline(always)]
     fn mask(self, bits: u32) -> Self::M {
@@ -132,7 +141,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn zero(self) -> Self::U {
-        with_avx2!(self, [_mm256_setzero_si256(); 2])
+        with_avx2!(self, [_mm256_setzero_si256(), _mm256_setzero_si256()])
     }
     #[inline(always)]
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
@@ -159,6 +168,65 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        with_avx2!(self, {
+            let eight = _mm256_add_ps(x[0], x[1]);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn sum_u(self, x: Self::U) -> u64 {
+        with_avx2!(self, {
+            let [a, b, c, d] = self.widen_u(x);
+            let four = _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d));
+            self.sum_of_four(four)
+        })
+    }
+    #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        with_avx2!(self, {
+            let from = numbers.as_ptr().cast::<__m256i>();
+            let mut four = _mm256_setzero_si256();
+            four_times!(i => {
+                let half = _mm256_castps_si256(m[i / 2]);
+                let half = if i & 1 == 0 { _mm256_castsi256_si128(half) } else { _mm256_extracti128_si256::<1>(half) };
+                let selected = _mm256_and_si256(_mm256_cvtepi32_epi64(half), _mm256_loadu_si256(from.add(i)));
+                four = _mm256_add_epi64(four, selected);
+            });
+            self.sum_of_four(four)
+        })
+    }
+    #[inline(always)]
+    fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
+        with_avx2!(self, {
+            let bits = _mm_cvtsi32_si128(bits as i32);
+            let (highs, lows) = (self.widen_u(high), self.widen_u(low));
+            let to = to.as_mut_ptr().cast::<__m256i>();
+            four_times!(i => {
+                _mm256_storeu_si256(to.add(i), _mm256_add_epi64(_mm256_sll_epi64(highs[i], bits), lows[i]));
+            });
+        })
+    }
+    #[inline(always)]
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
+        with_avx2!(self, {
+            let mut four = _mm256_setzero_si256();
+            let at = numbers.as_mut_ptr().cast::<__m256i>();
+            four_times!(i => {
+                let e = _mm256_loadu_si256(at.add(i));
+                let bound = _mm256_add_epi64(_mm256_add_epi64(e, _mm256_srli_epi64::<18>(e)), _mm256_set1_epi64x(64));
+                let empty = _mm256_cmpeq_epi64(e, _mm256_setzero_si256());
+                let bound = _mm256_andnot_si256(empty, bound);
+                _mm256_storeu_si256(at.add(i), bound);
+                four = _mm256_add_epi64(four, bound);
+            });
+            self.sum_of_four(four)
+        })
+    }
+
+    #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
         [
             self.fold_eight(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]),
@@ -170,6 +238,28 @@ impl Lanes for Avx2 {
 type Pair = [__m256; 2];
 
 impl Avx2 {
+    #[inline(always)]
+    fn sum_of_four(self, four: __m256i) -> u64 {
+        with_avx2!(self, {
+            let two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256::<1>(four));
+            _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) as u64
+        })
+    }
+
+    /// Sixteen u32 as u64.
+    #[inline(always)]
+    fn widen_u(self, x: [__m256i; 2]) -> [__m256i; 4] {
+        with_avx2!(
+            self,
+            [
+                _mm256_cvtepu32_epi64(_mm256_castsi256_si128(x[0])),
+                _mm256_cvtepu32_epi64(_mm256_extracti128_si256::<1>(x[0])),
+                _mm256_cvtepu32_epi64(_mm256_castsi256_si128(x[1])),
+                _mm256_cvtepu32_epi64(_mm256_extracti128_si256::<1>(x[1])),
+            ]
+        )
+    }
+
     /// Folds eight inputs to one register whose lane i belongs to input i.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "eight registers, not eight ideas")]
@@ -241,4 +331,16 @@ fn widen_bf16(lanes: Avx2, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
     for i in 0..4 {
         lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn mask_block(lanes: Avx2, bits: u64, block: &mut [f32; BLOCK]) {
+    lanes.mask_whole(bits, block);
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline(never)]
+fn keep_band(lanes: Avx2, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+    band.apply(lanes, block, logits);
 }

@@ -1,5 +1,6 @@
 //! The AVX-512 level: sixteen lanes are one register. Chosen at run time.
 
+use crate::kernels::Band;
 use crate::kernels::lanes::Lanes;
 use crate::types::BLOCK;
 use core::arch::x86_64::*;
@@ -62,6 +63,14 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn widen_bf16(self, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
         with_avx512!(self, widen_bf16(self, from, to))
+    }
+    #[inline(always)]
+    fn mask_block(self, bits: u64, block: &mut [f32; BLOCK]) {
+        with_avx512!(self, mask_block(self, bits, block))
+    }
+    #[inline(always)]
+    fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+        with_avx512!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -158,6 +167,57 @@ impl Lanes for Avx512 {
     }
 
     #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        with_avx512!(self, {
+            let eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn sum_u(self, x: Self::U) -> u64 {
+        with_avx512!(self, {
+            let low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(x));
+            let high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64::<1>(x));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(low, high)) as u64
+        })
+    }
+    #[inline(always)]
+    fn sum_selected(self, m: Self::M, numbers: &[u64; 16]) -> u64 {
+        with_avx512!(self, {
+            let from = numbers.as_ptr().cast::<__m512i>();
+            let first = _mm512_maskz_mov_epi64(m as __mmask8, _mm512_loadu_si512(from));
+            let second = _mm512_maskz_mov_epi64((m >> 8) as __mmask8, _mm512_loadu_si512(from.add(1)));
+            _mm512_reduce_add_epi64(_mm512_add_epi64(first, second)) as u64
+        })
+    }
+    #[inline(always)]
+    fn join(self, high: Self::U, low: Self::U, bits: u32, to: &mut [u64; 16]) {
+        with_avx512!(self, {
+            let bits = _mm_cvtsi32_si128(bits as i32);
+            let highs = [_mm512_castsi512_si256(high), _mm512_extracti64x4_epi64::<1>(high)];
+            let lows = [_mm512_castsi512_si256(low), _mm512_extracti64x4_epi64::<1>(low)];
+            let first = _mm512_sll_epi64(_mm512_cvtepu32_epi64(highs[0]), bits);
+            let second = _mm512_sll_epi64(_mm512_cvtepu32_epi64(highs[1]), bits);
+            let to = to.as_mut_ptr().cast::<__m512i>();
+            _mm512_storeu_si512(to, _mm512_add_epi64(first, _mm512_cvtepu32_epi64(lows[0])));
+            _mm512_storeu_si512(to.add(1), _mm512_add_epi64(second, _mm512_cvtepu32_epi64(lows[1])));
+        })
+    }
+    #[inline(always)]
+    fn bound(self, numbers: &mut [u64; 16]) -> u64 {
+        with_avx512!(self, {
+            let at = numbers.as_mut_ptr().cast::<__m512i>();
+            let first = self.bound_of_eight(_mm512_loadu_si512(at));
+            let second = self.bound_of_eight(_mm512_loadu_si512(at.add(1)));
+            _mm512_storeu_si512(at, first);
+            _mm512_storeu_si512(at.add(1), second);
+            _mm512_reduce_add_epi64(_mm512_add_epi64(first, second)) as u64
+        })
+    }
+
+    #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
         let p = self.fold_four(x[0], x[4], x[8], x[12]);
         let q = self.fold_four(x[1], x[5], x[9], x[13]);
@@ -174,6 +234,14 @@ impl Lanes for Avx512 {
 }
 
 impl Avx512 {
+    #[inline(always)]
+    fn bound_of_eight(self, e: __m512i) -> __m512i {
+        with_avx512!(self, {
+            let bound = _mm512_add_epi64(_mm512_add_epi64(e, _mm512_srli_epi64::<18>(e)), _mm512_set1_epi64(64));
+            _mm512_maskz_mov_epi64(_mm512_test_epi64_mask(e, e), bound)
+        })
+    }
+
     /// Folds four inputs so that the 128-bit quarter j of the result holds four lanes of input j.
     #[inline(always)]
     fn fold_four(self, a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
@@ -202,4 +270,16 @@ fn widen_bf16(lanes: Avx512, from: &[u16; BLOCK], to: &mut [f32; BLOCK]) {
     for i in 0..4 {
         lanes.store(lanes.load_bf16(&sources[i]), &mut targets[i]);
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn mask_block(lanes: Avx512, bits: u64, block: &mut [f32; BLOCK]) {
+    lanes.mask_whole(bits, block);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline(never)]
+fn keep_band(lanes: Avx512, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
+    band.apply(lanes, block, logits);
 }

@@ -3,48 +3,67 @@
 
 use crate::kernels::lanes::Lanes;
 use bytemuck::cast;
-use core::array::from_fn;
 use wide::{f32x4, i32x4, u32x4};
 
 /// The portable machine; every processor has it.
 #[derive(Clone, Copy)]
 pub struct Portable;
 
+/// Four 16-bit numbers as u32.
 #[inline(always)]
-fn quarter<T: Copy>(from: &[T; 16], i: usize) -> [T; 4] {
-    [from[4 * i], from[4 * i + 1], from[4 * i + 2], from[4 * i + 3]]
+fn wide_quarter(from: &[u16; 16], i: usize) -> u32x4 {
+    u32x4::new([u32::from(from[i]), u32::from(from[i + 1]), u32::from(from[i + 2]), u32::from(from[i + 3])])
+}
+
+#[inline(always)]
+fn splat_u(x: u32) -> u32x4 {
+    u32x4::new([x, x, x, x])
+}
+
+/// Four binary16 numbers, widened.
+#[inline(always)]
+fn half_quarter(from: &[u16; 16], i: usize) -> f32x4 {
+    let bits = wide_quarter(from, i);
+    let magnitude = (bits & splat_u(0x7fff)) << 13u32;
+    // The exponent is short by 112; multiplying mends normal and subnormal numbers alike, exactly.
+    let scaled: f32x4 = cast::<u32x4, f32x4>(magnitude) * cast::<u32x4, f32x4>(splat_u(0x7780_0000));
+    let largest = cast::<u32x4, i32x4>(splat_u((0x7bff << 13) | 0x1fff));
+    let special: f32x4 = cast(cast::<u32x4, i32x4>(magnitude).simd_gt(largest));
+    let exponent = special & cast::<u32x4, f32x4>(splat_u(0x7f80_0000));
+    let sign: f32x4 = cast((bits & splat_u(0x8000)) << 16u32);
+    scaled | exponent | sign
+}
+
+/// Four bfloat16 numbers, widened.
+#[inline(always)]
+fn brain_quarter(from: &[u16; 16], i: usize) -> f32x4 {
+    cast(wide_quarter(from, i) << 16u32)
 }
 
 impl Lanes for Portable {
     type F = [f32x4; 4];
     type U = [i32x4; 4];
     type M = [f32x4; 4];
+    const QUARTERS_IN_REGISTERS: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
-        [f32x4::splat(x); 4]
+        // Spelled out: small builds make a loop of a repeated element.
+        let x = f32x4::new([x, x, x, x]);
+        [x, x, x, x]
     }
     #[inline(always)]
     fn load(self, from: &[f32; 16]) -> Self::F {
-        from_fn(|i| f32x4::new(quarter(from, i)))
+        cast(*from)
     }
-    #[inline(always)]
+    // Called, not contained: as long as a kernel.
+    #[inline(never)]
     fn load_f16(self, from: &[u16; 16]) -> Self::F {
-        from_fn(|i| {
-            let bits = u32x4::new(quarter(from, i).map(u32::from));
-            let magnitude = (bits & u32x4::splat(0x7fff)) << 13u32;
-            // The exponent is short by 112; multiplying mends normal and subnormal numbers alike, exactly.
-            let scaled: f32x4 = cast::<u32x4, f32x4>(magnitude) * f32x4::splat(f32::from_bits(0x7780_0000));
-            let special: f32x4 =
-                cast::<i32x4, f32x4>(cast::<u32x4, i32x4>(magnitude).simd_gt(i32x4::splat((0x7bff << 13) | 0x1fff)));
-            let exponent = special & f32x4::splat(f32::INFINITY);
-            let sign: f32x4 = cast((bits & u32x4::splat(0x8000)) << 16u32);
-            scaled | exponent | sign
-        })
+        [half_quarter(from, 0), half_quarter(from, 4), half_quarter(from, 8), half_quarter(from, 12)]
     }
     #[inline(always)]
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
-        from_fn(|i| cast(u32x4::new(quarter(from, i).map(|bits| u32::from(bits) << 16))))
+        [brain_quarter(from, 0), brain_quarter(from, 4), brain_quarter(from, 8), brain_quarter(from, 12)]
     }
     #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
@@ -53,56 +72,58 @@ impl Lanes for Portable {
 
     #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        from_fn(|i| a[i] + b[i])
+        [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
     }
     #[inline(always)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        from_fn(|i| a[i] - b[i])
+        [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]]
     }
     #[inline(always)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        from_fn(|i| a[i] * b[i])
+        [a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]]
     }
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        from_fn(|i| a[i] / b[i])
+        [a[0] / b[0], a[1] / b[1], a[2] / b[2], a[3] / b[3]]
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         // One instruction on SSE2; elsewhere it may differ for NaN and for the sign of a zero, which no caller sees.
-        from_fn(|i| a[i].fast_max(b[i]))
+        [a[0].fast_max(b[0]), a[1].fast_max(b[1]), a[2].fast_max(b[2]), a[3].fast_max(b[3])]
     }
 
     #[inline(always)]
     fn gt(self, a: Self::F, b: Self::F) -> Self::M {
-        from_fn(|i| a[i].simd_gt(b[i]))
+        [a[0].simd_gt(b[0]), a[1].simd_gt(b[1]), a[2].simd_gt(b[2]), a[3].simd_gt(b[3])]
     }
     #[inline(always)]
     fn ge(self, a: Self::F, b: Self::F) -> Self::M {
-        from_fn(|i| a[i].simd_ge(b[i]))
+        [a[0].simd_ge(b[0]), a[1].simd_ge(b[1]), a[2].simd_ge(b[2]), a[3].simd_ge(b[3])]
     }
     #[inline(always)]
     fn eq(self, a: Self::F, b: Self::F) -> Self::M {
-        from_fn(|i| a[i].simd_eq(b[i]))
+        [a[0].simd_eq(b[0]), a[1].simd_eq(b[1]), a[2].simd_eq(b[2]), a[3].simd_eq(b[3])]
     }
     #[inline(always)]
     fn unordered(self, a: Self::F, b: Self::F) -> Self::M {
-        from_fn(|i| a[i].is_nan() | b[i].is_nan())
+        [
+            a[0].is_nan() | b[0].is_nan(),
+            a[1].is_nan() | b[1].is_nan(),
+            a[2].is_nan() | b[2].is_nan(),
+            a[3].is_nan() | b[3].is_nan(),
+        ]
     }
     #[inline(always)]
     fn or(self, a: Self::M, b: Self::M) -> Self::M {
-        from_fn(|i| a[i] | b[i])
+        [a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]]
     }
     #[inline(always)]
     fn none(self) -> Self::M {
-        [f32x4::splat(0.0); 4]
+        self.splat(0.0)
     }
     #[inline(always)]
     fn mask(self, bits: u32) -> Self::M {
-        from_fn(|i| {
-            let lanes = i32x4::new([1, 2, 4, 8]) << (4 * i as u32);
-            cast((i32x4::splat(bits as i32) & lanes).simd_eq(lanes))
-        })
+        [mask_quarter(bits, 0), mask_quarter(bits, 4), mask_quarter(bits, 8), mask_quarter(bits, 12)]
     }
     #[inline(always)]
     fn bits(self, m: Self::M) -> u32 {
@@ -110,24 +131,24 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
-        from_fn(|i| m[i].bitselect(a[i], b[i]))
+        [m[0].bitselect(a[0], b[0]), m[1].bitselect(a[1], b[1]), m[2].bitselect(a[2], b[2]), m[3].bitselect(a[3], b[3])]
     }
 
     #[inline(always)]
     fn zero(self) -> Self::U {
-        [i32x4::splat(0); 4]
+        [i32x4::new([0, 0, 0, 0]), i32x4::new([0, 0, 0, 0]), i32x4::new([0, 0, 0, 0]), i32x4::new([0, 0, 0, 0])]
     }
     #[inline(always)]
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
-        from_fn(|i| a[i] + b[i])
+        [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
     }
     #[inline(always)]
     fn truncate(self, x: Self::F) -> Self::U {
-        from_fn(|i| x[i].fast_trunc_int())
+        [x[0].fast_trunc_int(), x[1].fast_trunc_int(), x[2].fast_trunc_int(), x[3].fast_trunc_int()]
     }
     #[inline(always)]
     fn to_float(self, x: Self::U) -> Self::F {
-        from_fn(|i| x[i].round_float())
+        [x[0].round_float(), x[1].round_float(), x[2].round_float(), x[3].round_float()]
     }
     #[inline(always)]
     fn store_u(self, x: Self::U, to: &mut [u32; 16]) {
@@ -135,16 +156,48 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F {
-        from_fn(|i| cast(cast::<f32x4, i32x4>(p[i]) + (cast::<f32x4, i32x4>(rounded[i]) << 23u32)))
+        [
+            cast(cast::<f32x4, i32x4>(p[0]) + (cast::<f32x4, i32x4>(rounded[0]) << 23u32)),
+            cast(cast::<f32x4, i32x4>(p[1]) + (cast::<f32x4, i32x4>(rounded[1]) << 23u32)),
+            cast(cast::<f32x4, i32x4>(p[2]) + (cast::<f32x4, i32x4>(rounded[2]) << 23u32)),
+            cast(cast::<f32x4, i32x4>(p[3]) + (cast::<f32x4, i32x4>(rounded[3]) << 23u32)),
+        ]
+    }
+
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        let four = (x[0] + x[2]) + (x[1] + x[3]);
+        let [a, b, c, d] = four.to_array();
+        (a + c) + (b + d)
     }
 
     #[inline(always)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
-        // Fold each input to four lanes, then transpose four inputs at a time and fold their columns.
-        let four: [f32x4; 16] = from_fn(|i| x[i][0].fast_max(x[i][1]).fast_max(x[i][2].fast_max(x[i][3])));
-        from_fn(|i| {
-            let [a, b, c, d] = f32x4::transpose([four[4 * i], four[4 * i + 1], four[4 * i + 2], four[4 * i + 3]]);
-            a.fast_max(b).fast_max(c.fast_max(d))
-        })
+        // Transpose four inputs at a time and fold their columns.
+        [
+            fold(x[0], x[1], x[2], x[3]),
+            fold(x[4], x[5], x[6], x[7]),
+            fold(x[8], x[9], x[10], x[11]),
+            fold(x[12], x[13], x[14], x[15]),
+        ]
     }
+}
+
+/// The largest lanes of four inputs.
+#[inline(always)]
+fn fold(a: [f32x4; 4], b: [f32x4; 4], c: [f32x4; 4], d: [f32x4; 4]) -> f32x4 {
+    let [a, b, c, d] = f32x4::transpose([fold_quarters(a), fold_quarters(b), fold_quarters(c), fold_quarters(d)]);
+    a.fast_max(b).fast_max(c.fast_max(d))
+}
+
+#[inline(always)]
+fn fold_quarters(x: [f32x4; 4]) -> f32x4 {
+    x[0].fast_max(x[1]).fast_max(x[2].fast_max(x[3]))
+}
+
+/// Four lanes of a mask: lane i holds where bit `first + i` is set.
+#[inline(always)]
+fn mask_quarter(bits: u32, first: u32) -> f32x4 {
+    let lanes = i32x4::new([1, 2, 4, 8]) << first;
+    cast((i32x4::splat(bits as i32) & lanes).simd_eq(lanes))
 }

@@ -1,4 +1,5 @@
-//! The scalar level: sixteen lanes one after the other. It is the definition that every other level must equal.
+//! The scalar level: sixteen lanes one after the other. It is the definition that every other level must equal. Nobody waits
+//! for it, so each operation is a function that kernels call: written into them it was the largest level.
 
 use crate::kernels::lanes::Lanes;
 use core::array::from_fn;
@@ -12,6 +13,8 @@ impl Lanes for Scalar {
     type F = [f32; 16];
     type U = [u32; 16];
     type M = u32;
+    const QUARTERS_IN_REGISTERS: bool = false;
+    const SMALL: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -21,11 +24,11 @@ impl Lanes for Scalar {
     fn load(self, from: &[f32; 16]) -> Self::F {
         *from
     }
-    #[inline(always)]
+    #[inline(never)]
     fn load_f16(self, from: &[u16; 16]) -> Self::F {
         from_fn(|i| f16::from_bits(from[i]).to_f32_const())
     }
-    #[inline(always)]
+    #[inline(never)]
     fn load_bf16(self, from: &[u16; 16]) -> Self::F {
         from_fn(|i| bf16::from_bits(from[i]).to_f32_const())
     }
@@ -34,40 +37,40 @@ impl Lanes for Scalar {
         *to = x;
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| a[i] + b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn sub(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| a[i] - b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn mul(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| a[i] * b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| a[i] / b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn gt(self, a: Self::F, b: Self::F) -> Self::M {
         collect(|i| a[i] > b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn ge(self, a: Self::F, b: Self::F) -> Self::M {
         collect(|i| a[i] >= b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn eq(self, a: Self::F, b: Self::F) -> Self::M {
         collect(|i| a[i] == b[i])
     }
-    #[inline(always)]
+    #[inline(never)]
     fn unordered(self, a: Self::F, b: Self::F) -> Self::M {
         collect(|i| a[i].is_nan() || b[i].is_nan())
     }
@@ -87,7 +90,7 @@ impl Lanes for Scalar {
     fn bits(self, m: Self::M) -> u32 {
         m
     }
-    #[inline(always)]
+    #[inline(never)]
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
         from_fn(|i| if m >> i & 1 != 0 { a[i] } else { b[i] })
     }
@@ -96,15 +99,15 @@ impl Lanes for Scalar {
     fn zero(self) -> Self::U {
         [0; 16]
     }
-    #[inline(always)]
+    #[inline(never)]
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
         from_fn(|i| a[i].wrapping_add(b[i]))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn truncate(self, x: Self::F) -> Self::U {
         from_fn(|i| x[i] as i32 as u32)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn to_float(self, x: Self::U) -> Self::F {
         from_fn(|i| x[i] as i32 as f32)
     }
@@ -112,12 +115,12 @@ impl Lanes for Scalar {
     fn store_u(self, x: Self::U, to: &mut [u32; 16]) {
         *to = x;
     }
-    #[inline(always)]
+    #[inline(never)]
     fn scale_exponent(self, p: Self::F, rounded: Self::F) -> Self::F {
         from_fn(|i| f32::from_bits(p[i].to_bits().wrapping_add(rounded[i].to_bits() << 23)))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn fold_max(self, x: [Self::F; 16]) -> Self::F {
         from_fn(|i| x[i].iter().fold(f32::NEG_INFINITY, |largest, &lane| if lane > largest { lane } else { largest }))
     }

@@ -24,8 +24,14 @@ fn fill(row: &mut [f32; VOCAB]) {
 
 /// Decodes the row under each configuration in `storage` and writes one line per pick.
 pub fn run(kernels: Kernels, storage: &mut [u64], out: &mut impl Write) -> Result<(), Error> {
-    let base =
-        Config { seed: 7, history_capacity: 64, adjustment_capacity: 16, metrics: Metrics::ALL, ..Config::default() };
+    let base = Config {
+        seed: 7,
+        history_capacity: 64,
+        adjustment_capacity: 16,
+        sequence_capacity: 16,
+        metrics: Metrics::ALL,
+        ..Config::default()
+    };
     let configurations = [
         ("greedy", Config { mode: Mode::Greedy, no_repeat_window: 3, ..base.clone() }),
         ("draw", Config { temperature: 0.8, ..base.clone() }),
