@@ -390,7 +390,9 @@ impl Chain<'_> {
             // Nearer first; of one distance those above first, the nearer logit first, equal ones by lower id.
             let mut near: Vec<usize> = (0..count).collect();
             near.sort_by(|&a, &b| {
-                let logit = if above(a) { z[a].total_cmp(&z[b]) } else { z[b].total_cmp(&z[a]) };
+                // Zeros of both signs are equal.
+                let rising = z[a].partial_cmp(&z[b]).expect("no NaN is left");
+                let logit = if above(a) { rising } else { rising.reverse() };
                 distance(a).total_cmp(&distance(b)).then(above(b).cmp(&above(a))).then(logit).then(a.cmp(&b))
             });
             let crossing = |limit: f64| {

@@ -150,7 +150,9 @@ impl Case {
             let mut value = given;
             for &(biased, amount) in &self.bias {
                 if biased as usize == token {
-                    value += amount;
+                    // vLLM holds biases within 100.
+                    let most = if self.settings.filters.whose == Whose::Vllm { 100.0 } else { f32::INFINITY };
+                    value += amount.clamp(-most, most);
                 }
             }
             if invalid(value) {
