@@ -1,6 +1,6 @@
 //! The list of stages.
 
-use argpick::{Config, Dtype, Kernels, Level, Metrics, Mode};
+use argpick::{Config, Dtype, Kernels, Level, Metrics, Mirostat, Mode};
 
 /// What a stage calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,11 @@ pub const STAGES: &[Stage] = &[
     decode("top-p", top_p),
     decode("top-p-entropy", || with_entropy(top_p())),
     decode("top-k-1000", || Config { top_k: 1000, ..sampling() }),
+    decode("typical", || Config { typical_p: 0.9, ..sampling() }),
+    decode("epsilon", || Config { epsilon_cutoff: 3e-4, ..sampling() }),
+    decode("top-n-sigma", || Config { top_n_sigma: 1.0, ..sampling() }),
+    decode("mirostat-2", || Config { mirostat: Mirostat::Two, ..sampling() }),
+    decode("xtc", || Config { xtc_probability: 0.5, ..sampling() }),
     Stage { action: Action::Masked, ..decode("greedy-masked", greedy) },
     Stage { action: Action::Burdened, ..decode("chain-penalties", penalties) },
     Stage { dtype: Dtype::F16, ..decode("greedy-f16", greedy) },
