@@ -42,6 +42,26 @@ pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
     key_to_logit(low)
 }
 
+/// The logit of token number `n` (from 1) of the order among those from the logit `from` up to, not including, `until`; there
+/// are at least as many. Only these are looked at one by one.
+pub(super) fn nth_logit_between(surface: &Surface<'_>, (from, until): (f32, f32), n: u64) -> f32 {
+    let (mut low, mut high) = (ordered_key(from), ordered_key(until));
+    let mut left = n;
+    while high - low > 1 {
+        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
+        let mut bins = [0; 256];
+        surface.kernels.bracket_histogram(&surface.view, surface.maxima, None, Bracket { low, high, shift }, &mut bins);
+        let mut bin = 255;
+        while bin > 0 && bins[bin] < left {
+            left -= bins[bin];
+            bin -= 1;
+        }
+        low += (bin as u32) << shift;
+        high = high.min(low + (1 << shift));
+    }
+    key_to_logit(low)
+}
+
 /// The next lower logit. Zero has one key of its own and none beside it.
 pub(super) fn below(logit: f32) -> f32 {
     key_to_logit(ordered_key(logit) - if logit == 0.0 { 2 } else { 1 })

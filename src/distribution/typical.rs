@@ -147,7 +147,7 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, 
         if count <= higher {
             break;
         }
-        let logit = cut::nth_token(surface, count).logit;
+        let logit = cut::nth_logit_between(surface, (from, upper_until), count - higher);
         let equal = count - from_logit(above(logit));
         band.first = Cut { logit, token: 0 };
         if each(logit) * equal >= missing {
@@ -159,13 +159,14 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, 
         from = above(logit);
     }
     // Below it the higher ones.
-    let mut count = from_logit(lower_until);
+    let (mut count, all) = (from_logit(lower_until), from_logit(lower_from));
+    let mut until = lower_until;
     loop {
-        if count >= from_logit(lower_from) {
+        if count >= all {
             band.last = Cut::at_least(lower_from);
             return band;
         }
-        let logit = cut::nth_token(surface, count + 1).logit;
+        let logit = cut::nth_logit_between(surface, (lower_from, until), 1);
         let equal = from_logit(logit) - count;
         if each(logit) * equal >= missing {
             let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
@@ -174,5 +175,6 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, 
         }
         missing -= each(logit) * equal;
         count += equal;
+        until = logit;
     }
 }
