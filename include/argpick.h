@@ -142,6 +142,30 @@
 // No stop string was found.
 #define ARGPICK_NO_STOP UINT32_MAX
 
+// The token is picked as argpick_decode picks it; a draft stands if it is that token. For drafts made in any way.
+#define ARGPICK_ACCEPTANCE_MATCH 0
+
+// The drafts were chosen without chance (an argmax, a look-up): one stands with its probability p.
+#define ARGPICK_ACCEPTANCE_CERTAIN 1
+
+// Each draft was drawn from the draft model's q, siblings independently: one stands with probability min(1, p/q).
+#define ARGPICK_ACCEPTANCE_DRAWN 2
+
+// The same with siblings drawn without replacement: none comes twice.
+#define ARGPICK_ACCEPTANCE_WITHOUT_REPLACEMENT 3
+
+// In argpick_drafts.parents: the draft follows what is recorded already. In argpick_verified.node: no draft stands.
+#define ARGPICK_ROOT 4294967295
+
+// The longest path of drafts.
+#define ARGPICK_MAX_DRAFT 64
+
+// The most drafts that may follow one node.
+#define ARGPICK_MAX_SIBLINGS 64
+
+// So many stages have room for any configuration, the row itself included.
+#define ARGPICK_MOST_STAGES 14
+
 // The search ends when no beam can get among the best hypotheses any more. Nothing is lost by it.
 #define ARGPICK_EARLY_STOPPING_NEVER 0
 
@@ -173,12 +197,51 @@
 // One token has nearly all the probability.
 #define ARGPICK_VERDICT_SATURATED 2
 
+// Record the numbers of each pick that the metrics asked for.
+#define ARGPICK_TRACE_NUMBERS 1
+
+// Record the masks themselves, each when it changes, so that a replay need not be given them.
+#define ARGPICK_TRACE_MASKS 2
+
+// Record the columns of sparse steps, so that a replay needs only the weights.
+#define ARGPICK_TRACE_COLUMNS 4
+
+// Record everything.
+#define ARGPICK_TRACE_ALL 7
+
+// The step was recorded in the decoder, not only evaluated.
+#define ARGPICK_STEP_RECORDED 1
+
+// The columns that make the step's row are in the trace: argpick_replay_check_sparse needs only the weights.
+#define ARGPICK_STEP_COLUMNS 2
+
+// The step had a mask.
+#define ARGPICK_STEP_MASK 4
+
+// The step's mask is in the trace, so that none need be given.
+#define ARGPICK_STEP_MASK_RECORDED 8
+
+// The row is not the one that was recorded.
+#define ARGPICK_DIFFERS_ROW 1
+
+// The mask is not the one that was recorded.
+#define ARGPICK_DIFFERS_MASK 2
+
+// The answer is not the one that was recorded: see field.
+#define ARGPICK_DIFFERS_ANSWER 4
+
 // A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_beam argpick_beam;
 
 // A sequence being decoded: a configuration, a position, a history, biases, bans and other lists. One thread at a time: a
 // second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_decoder argpick_decoder;
+
+// A trace being executed again. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_replay argpick_replay;
+
+// A run of one decoder, being recorded. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
+typedef struct argpick_trace argpick_trace;
 
 // A sparse linear head: z = b + sum_j a_j * W[:, c_j], W of shape (vocab, features), columns contiguous.
 //
@@ -211,7 +274,7 @@ typedef struct argpick_config {
   float min_p;
   // Tokens that the history holds, up to 2^24; past it the oldest leave. 0: 4096.
   uint32_t history_capacity;
-  // Masks the last so many generated tokens, up to history_capacity. 0: off.
+  // Masks the generated ones among the last so many tokens, up to history_capacity. 0: off.
   uint32_t no_repeat_window;
   // Ends the sequence after so many generated tokens. 0: no limit.
   uint32_t max_tokens;
@@ -354,6 +417,92 @@ typedef struct argpick_candidate {
   float logprob;
 } argpick_candidate;
 
+// Drafted tokens, the target model's rows for them, and the draft model's side. Set all of it to 0, then struct_size =
+// sizeof(argpick_drafts) and what there is.
+typedef struct argpick_drafts {
+  // sizeof(argpick_drafts); the caller sets it.
+  uint32_t struct_size;
+  // How the drafts are judged, which must fit how they were made: an ARGPICK_ACCEPTANCE_. In greedy mode all are the same.
+  uint32_t acceptance;
+  // Element type of the target's rows.
+  argpick_dtype dtype;
+  // Element type of the draft model's rows.
+  argpick_dtype draft_dtype;
+  // The drafts.
+  const uint32_t *tokens;
+  // NULL: a chain, each draft follows the one before. Otherwise a tree: parents[i] is the index of the draft that draft i
+  // follows, lower than i, or ARGPICK_ROOT. Siblings are judged in ascending order.
+  const uint32_t *parents;
+  // How many drafts there are. 0 is a plain step.
+  size_t drafts;
+  // drafts + 1 rows of the target: logits[0] is that of the next token, logits[i + 1] that of the token after draft i.
+  const void *const *logits;
+  // Elements of each of these rows: the target's vocabulary.
+  size_t count;
+  // drafts + 1 bitmasks of mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *masks;
+  // Words of each mask.
+  size_t mask_words;
+  // The decoder that drew the drafts, or one configured as it, standing where the target stands, before the drafts; it
+  // goes along and records the same tokens. May be NULL unless drafts were drawn.
+  struct argpick_decoder *draft_decoder;
+  // draft_rows rows of the draft model, numbered as those of the target: draft_logits[0] is the one that the first drafts
+  // were drawn from. Only rows that drafts follow are needed, and only where drafts were drawn.
+  const void *const *draft_logits;
+  // How many they are.
+  size_t draft_rows;
+  // Elements of each of these rows: the draft decoder's vocabulary.
+  size_t draft_count;
+  // draft_rows bitmasks of draft_mask_words words, each of which may be NULL; or NULL.
+  const uint32_t *const *draft_masks;
+  // Words of each of these masks.
+  size_t draft_mask_words;
+  // Elements of picks: one more than drafts on the longest path, or more.
+  size_t picks;
+} argpick_drafts;
+
+// What a verification comes to. Set struct_size = sizeof(argpick_verified) before the call.
+typedef struct argpick_verified {
+  // sizeof(argpick_verified); the caller sets it.
+  uint32_t struct_size;
+  // Drafts that stand.
+  uint32_t accepted;
+  // Tokens emitted and recorded, so many picks were written: the accepted drafts and, unless one of them ends the
+  // sequence, one token more.
+  uint32_t emitted;
+  // The index of the last draft that stands, or ARGPICK_ROOT; in a tree, its ancestors are the others.
+  uint32_t node;
+  // Whether the sequence ends with the last token, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+  // 0.
+  uint32_t reserved0;
+} argpick_verified;
+
+// What is left of a row after a stage. The element of an array, so it never grows.
+//
+// The kept tokens are a run of the order (higher logit first, then lower id), with logits after penalties and biases: none
+// stands before first, none after last. These need not be tokens of the row.
+typedef struct argpick_stage {
+  // Which stage, for argpick_stage_name.
+  uint32_t stage;
+  // How many tokens are kept.
+  uint32_t kept;
+  // The parameter as the stage uses it; NaN where there is none.
+  double parameter;
+  // Their probability in the whole row, after penalties, biases and masks, at the temperature in force.
+  float kept_mass;
+  // The temperature in force after the stage.
+  float temperature;
+  // Where the run begins: the token.
+  uint32_t first_token;
+  // Where the run begins: the logit.
+  float first_logit;
+  // Where the run ends: the token.
+  uint32_t last_token;
+  // Where the run ends: the logit.
+  float last_logit;
+} argpick_stage;
+
 // Everything that decides what a beam search does. Fill it by argpick_beam_config_init, then set what you want.
 typedef struct argpick_beam_config {
   // sizeof(argpick_beam_config), set by argpick_beam_config_init.
@@ -469,6 +618,61 @@ typedef struct argpick_diagnosis {
   // 0.
   uint32_t reserved1;
 } argpick_diagnosis;
+
+// Takes bytes of a trace, in order; answers 0, or another number if it cannot, and then the trace ends there.
+typedef int32_t (*argpick_trace_sink)(void *context, const void *bytes, size_t size);
+
+// One step of a trace. Set struct_size = sizeof(argpick_step_record) before the call.
+typedef struct argpick_step_record {
+  // sizeof(argpick_step_record); the caller sets it.
+  uint32_t struct_size;
+  // 1, or 0 at the end of the trace: then the rest means nothing.
+  uint32_t is_there;
+  // Which step it is, from 0.
+  uint64_t step;
+  // The position that its random numbers came from.
+  uint64_t position;
+  // The digest of its row.
+  uint64_t row_digest;
+  // The digest of its mask; 0 without one.
+  uint64_t mask_digest;
+  // ARGPICK_STEP_ flags.
+  uint32_t flags;
+  // ARGPICK_OK, or the status with which the step was refused.
+  int32_t status;
+  // The token picked; UINT32_MAX if it was refused.
+  uint32_t token;
+  // Whether the sequence ended with it, and why: ARGPICK_FINISH_.
+  uint32_t finish;
+} argpick_step_record;
+
+// What differs in a step. Set struct_size = sizeof(argpick_difference) before the call.
+typedef struct argpick_difference {
+  // sizeof(argpick_difference); the caller sets it.
+  uint32_t struct_size;
+  // ARGPICK_DIFFERS_ flags; 0: row, mask and answer are those recorded, bit for bit.
+  uint32_t differs;
+  // The step, from 0.
+  uint64_t step;
+  // Its position, as recorded.
+  uint64_t position;
+  // The digest of the row recorded; 0 unless it differs.
+  uint64_t recorded_row;
+  // That of the row given.
+  uint64_t found_row;
+  // The digest of the mask recorded; 0 unless it differs.
+  uint64_t recorded_mask;
+  // That of the mask given.
+  uint64_t found_mask;
+  // The first field of the answer that differs, for argpick_field_name; 0 for none.
+  uint32_t field;
+  // 0.
+  uint32_t reserved0;
+  // The field as recorded.
+  double recorded;
+  // The field as it came out.
+  double found;
+} argpick_difference;
 
 // Done.
 #define ARGPICK_OK 0
@@ -1226,6 +1430,56 @@ argpick_status argpick_probability_of(struct argpick_decoder *decoder,
                                       uint32_t token,
                                       float *probability);
 
+// Verifies drafted tokens: how many of them stand, and which token comes after them. Records all of these.
+//
+// What is emitted has the distribution that argpick_decode would have given, token for token; with
+// ARGPICK_ACCEPTANCE_MATCH and in greedy mode it is the very same tokens. p is the target's distribution after its whole
+// pipeline, q that of draft_decoder. A row is read only when the drafts before it stand. The picks are those of the
+// emitted tokens, numbers included; picks has drafts->picks structs of one size: set struct_size in each that may be
+// written. Everything is borrowed for the call. No memory is allocated.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY (also if both decoders are
+// one), ARGPICK_ERR_POISONED, ARGPICK_ERR_WRONG_LENGTH (rows, draft rows, picks), ARGPICK_ERR_TOKEN_OUT_OF_RANGE,
+// ARGPICK_ERR_INVALID_PARAMETER (acceptance; dtype; parent; draft token: the draft model cannot have drawn it),
+// ARGPICK_ERR_CAPACITY_EXCEEDED (ARGPICK_MAX_DRAFT, ARGPICK_MAX_SIBLINGS, or a history too short to come back),
+// ARGPICK_ERR_INVALID_LOGIT, ARGPICK_ERR_EVERYTHING_MASKED, ARGPICK_ERR_FINISHED (either decoder). After any of them both
+// decoders stand where they stood and nothing has been written.
+//
+// Safety:
+// - decoder and drafts->draft_decoder are live decoders; what drafts points to has as many elements as it says; picks has
+//   drafts->picks structs that can be written.
+argpick_status argpick_verify(struct argpick_decoder *decoder,
+                              const struct argpick_drafts *drafts,
+                              struct argpick_pick *picks,
+                              struct argpick_verified *verified);
+
+// The name of a stage: the parameter in argpick_config that puts it there; "row" before the first, "greedy" in greedy mode;
+// an empty text for numbers that no stage has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_stage_name(uint32_t stage);
+
+// Lists what each stage in force leaves of a row, in the order in which they run, the row itself first.
+//
+// found is how many reports there are, at most ARGPICK_MOST_STAGES; as many were written as there is room for. With capacity 0,
+// stages may be NULL. Row and mask are as for argpick_decode; nothing is recorded. Costs many passes: it is for questions,
+// not for steps.
+//
+// Statuses: those of argpick_decode but ARGPICK_ERR_STRUCT_SIZE. Nothing is written then.
+//
+// Safety:
+// - decoder is a live decoder; logits and mask have as many elements as said; stages has capacity elements that can be
+//   written; found can be written.
+argpick_status argpick_explain(struct argpick_decoder *decoder,
+                               const void *logits,
+                               argpick_dtype dtype,
+                               size_t count,
+                               const uint32_t *mask,
+                               size_t mask_words,
+                               struct argpick_stage *stages,
+                               size_t capacity,
+                               size_t *found);
+
 // Fills a configuration: four beams, up to 256 tokens, nothing else.
 //
 // struct_size is sizeof(argpick_beam_config) as the caller's header has it; a smaller size of an earlier release works.
@@ -1689,6 +1943,258 @@ argpick_status argpick_diagnose(struct argpick_decoder *decoder,
                                 const struct argpick_diagnosis_limits *limits,
                                 uint32_t *verdicts,
                                 struct argpick_diagnosis *diagnosis);
+
+// Begins a trace of a decoder as it is now: its whole state stands at the beginning.
+//
+// From here on the host does what it does to the decoder through the functions below, each of which does the same as the
+// decoder's own and then writes it down. A sink that fails does not disturb the run: the trace ends there, and
+// argpick_trace_finish says so.
+//
+// parts are ARGPICK_TRACE_ flags. sink gets the bytes as they come, with context; NULL keeps them in memory, until
+// argpick_trace_finish hands them out. It is called inside of the functions below and must not use the trace or the decoder.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_RESERVED (parts),
+// ARGPICK_ERR_OUT_OF_MEMORY. Not in a library without a heap.
+//
+// Safety:
+// - decoder is a live decoder; sink, unless NULL, can be called with context until the trace is freed; out can be written.
+argpick_status argpick_trace_new(struct argpick_decoder *decoder,
+                                 uint32_t parts,
+                                 argpick_trace_sink sink,
+                                 void *context,
+                                 struct argpick_trace **out);
+
+// Ends a handle; NULL is allowed and does nothing. The bytes that argpick_trace_finish handed out go with it.
+//
+// Safety:
+// - trace is NULL or a live trace; neither it nor its bytes are used after this call.
+void argpick_trace_free(struct argpick_trace *trace);
+
+// Ends the trace: its last record, with the checksum. Nothing can be recorded after it.
+//
+// bytes and size are the whole trace, which stays where it is until argpick_trace_free; NULL and 0 where a sink took it.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (it has
+// ended before), ARGPICK_ERR_FILE (value = what the sink answered), ARGPICK_ERR_CAPACITY_EXCEEDED (no memory for more).
+//
+// Safety:
+// - trace is a live trace; bytes and size can be written.
+argpick_status argpick_trace_finish(struct argpick_trace *trace,
+                                    const void **bytes,
+                                    size_t *size);
+
+// Writes the decoder's whole state into the trace: after anything that was done to it without the trace.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (the trace
+// has ended), ARGPICK_ERR_OUT_OF_MEMORY.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_state(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder);
+
+// Writes a remark of size bytes in UTF-8 for whoever reads the trace; it means nothing to a replay.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_WRONG_LENGTH (an impossible size), ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_FINISHED (the trace has ended), ARGPICK_ERR_TEXT.
+//
+// Safety:
+// - trace is a live trace; text points to size bytes.
+argpick_status argpick_trace_note(struct argpick_trace *trace,
+                                  const char *text,
+                                  size_t size);
+
+// argpick_decoder_prompt, recorded.
+//
+// Statuses: those of argpick_decoder_prompt; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_prompt(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_accept, recorded.
+//
+// Statuses: those of argpick_decoder_accept; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_accept(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const uint32_t *tokens,
+                                    size_t count);
+
+// argpick_decoder_undo, recorded.
+//
+// Statuses: those of argpick_decoder_undo; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_undo(struct argpick_trace *trace, struct argpick_decoder *decoder, size_t count);
+
+// argpick_decoder_seek, recorded.
+//
+// Statuses: those of argpick_decoder_seek; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles.
+argpick_status argpick_trace_seek(struct argpick_trace *trace,
+                                  struct argpick_decoder *decoder,
+                                  uint64_t position);
+
+// argpick_decoder_reset, recorded.
+//
+// Statuses: those of argpick_decoder_reset; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; config is NULL or points to a struct that is as long as its struct_size says.
+argpick_status argpick_trace_reset(struct argpick_trace *trace,
+                                   struct argpick_decoder *decoder,
+                                   const struct argpick_config *config);
+
+// argpick_decoder_set_bias, recorded.
+//
+// Statuses: those of argpick_decoder_set_bias; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens and biases point to count elements each.
+argpick_status argpick_trace_set_bias(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      const float *biases,
+                                      size_t count);
+
+// argpick_decoder_set_bans, recorded.
+//
+// Statuses: those of argpick_decoder_set_bans; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; tokens points to count ids.
+argpick_status argpick_trace_set_bans(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const uint32_t *tokens,
+                                      size_t count);
+
+// argpick_decode, recorded: the pick, and digests of the row and the mask.
+//
+// Statuses: those of argpick_decode; ARGPICK_ERR_FINISHED also if the trace has ended. A row that is refused is recorded,
+// too.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode.
+argpick_status argpick_trace_decode(struct argpick_trace *trace,
+                                    struct argpick_decoder *decoder,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_pick *pick);
+
+// argpick_evaluate, recorded.
+//
+// Statuses: those of argpick_evaluate; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_evaluate.
+argpick_status argpick_trace_evaluate(struct argpick_trace *trace,
+                                      struct argpick_decoder *decoder,
+                                      const void *logits,
+                                      argpick_dtype dtype,
+                                      size_t count,
+                                      const uint32_t *mask,
+                                      size_t mask_words,
+                                      struct argpick_pick *pick);
+
+// argpick_decode_sparse, recorded. For its digest the row is computed once more.
+//
+// Statuses: those of argpick_decode_sparse; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_decode_sparse.
+argpick_status argpick_trace_decode_sparse(struct argpick_trace *trace,
+                                           struct argpick_decoder *decoder,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *columns,
+                                           const float *values,
+                                           size_t count,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_pick *pick);
+
+// The name of a field of argpick_difference; an empty text for 0 and for numbers that no field has.
+//
+// Never NULL; static text, nothing to free.
+const char *argpick_field_name(uint32_t field);
+
+// Begins to execute a trace, whose size bytes are checked as a whole and believed in nothing.
+//
+// The bytes stay where they are, unchanged, until argpick_replay_free. steps, unless NULL, tells how many steps there are, and
+// is_complete, unless NULL, whether the trace has its end (1): one that was cut off is executed up to there.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible size),
+// ARGPICK_ERR_FILE_MALFORMED (no trace, or a damaged one, or one of another format, release or numerics),
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_NOT_IN_PROFILE, ARGPICK_ERR_OUT_OF_MEMORY, ARGPICK_ERR_KERNEL_UNAVAILABLE and
+// ARGPICK_ERR_UNKNOWN_KERNEL (see argpick_kernel). Not in a library without a heap.
+//
+// Safety:
+// - bytes points to size bytes that nobody changes until the replay is freed; steps and is_complete, unless NULL, and out
+//   can be written.
+argpick_status argpick_replay_new(const void *bytes,
+                                  size_t size,
+                                  uint64_t *steps,
+                                  uint32_t *is_complete,
+                                  struct argpick_replay **out);
+
+// Ends a replay; NULL is allowed and does nothing.
+//
+// Safety:
+// - replay is NULL or a live replay; it is not used after this call.
+void argpick_replay_free(struct argpick_replay *replay);
+
+// Does what the host did before the next step and tells about that step. Until it is checked, it is the same one.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_OUT_OF_MEMORY, and those of the decoder's functions where the trace holds what no host could have done.
+//
+// Safety:
+// - replay is a live replay; step->struct_size bytes can be written.
+argpick_status argpick_replay_next(struct argpick_replay *replay,
+                                   struct argpick_step_record *step);
+
+// Runs the step that argpick_replay_next told about on its row, and tells what differs from the trace.
+//
+// The mask may be left out (NULL and 0) where the trace has it, or where the step had none. After a difference the decoder is
+// where the step has left it now, so that what follows may differ, too.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED,
+// ARGPICK_ERR_WRONG_LENGTH, ARGPICK_ERR_INVALID_PARAMETER (dtype), ARGPICK_ERR_FINISHED (no step is due). A row that is
+// refused is an answer, which is compared, too.
+//
+// Safety:
+// - replay is a live replay; logits and mask have as many elements as said; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check(struct argpick_replay *replay,
+                                    const void *logits,
+                                    argpick_dtype dtype,
+                                    size_t count,
+                                    const uint32_t *mask,
+                                    size_t mask_words,
+                                    struct argpick_difference *difference);
+
+// The same with the row that weights make of the columns in the trace.
+//
+// Statuses: those of argpick_replay_check; ARGPICK_ERR_WRONG_LENGTH also if the trace has no columns for this step;
+// ARGPICK_ERR_COLUMN_OUT_OF_RANGE, ARGPICK_ERR_INVALID_PARAMETER (values).
+//
+// Safety:
+// - replay and weights are live handles; mask has mask_words words; difference->struct_size bytes can be written.
+argpick_status argpick_replay_check_sparse(struct argpick_replay *replay,
+                                           const struct argpick_weights *weights,
+                                           const uint32_t *mask,
+                                           size_t mask_words,
+                                           struct argpick_difference *difference);
 
 #ifdef __cplusplus
 }  // extern "C"

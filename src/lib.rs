@@ -33,14 +33,17 @@
 //! | `constrain` | penalties, biases, bans, end tokens, bitmask: what adjusts single logits |
 //! | `distribution` | temperature, top-k, top-p, min-p |
 //! | `selection` | the two draws |
-//! | `trace` | [`Pick`]: the token and the numbers about it |
+//! | `trace` | [`Pick`]: the token and the numbers about it; [`Trace`]: the bytes of a recorded run |
 //! | `decoder` | [`Decoder`], [`decode_batch`], [`softmax`], [`score`]: the conductors |
 //! | `beam` | [`BeamSearch`]: several sequences side by side |
+//! | `speculative` | [`verify`]: drafted tokens against the target's rows |
+//! | `replay` | [`Recorder`], [`Replay`]: a run written down, and executed again |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
-//! step](docs::order).
+//! step](docs::order), [profiles](docs::profiles), [the history](docs::history), [beam search](docs::beam), [speculative
+//! decoding](docs::speculative), [traces and what each filter leaves](docs::replay).
 //!
 //! # Features
 //!
@@ -93,6 +96,10 @@ mod decoder;
 
 mod beam;
 
+mod speculative;
+
+mod replay;
+
 #[cfg(feature = "capi")]
 pub mod capi;
 
@@ -105,12 +112,19 @@ pub use beam::{BeamConfig, BeamSearch, BeamStep, Continuation, EarlyStopping, Hy
 #[cfg(feature = "parallel")]
 pub use decoder::decode_batch_parallel;
 pub use decoder::{
-    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, Verdict, decode_batch, score,
-    softmax, sweep_words,
+    Candidate, Decoder, Diagnosis, DiagnosisLimits, Memory, RowDiagnosis, RowScore, StageReport, Verdict, decode_batch,
+    score, softmax, sweep_words,
 };
 pub use error::{Error, Result};
 pub use history::TextMatch;
 pub use kernels::{Kernels, Level};
 pub use plan::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
-pub use trace::{Finish, Pick};
+#[cfg(feature = "std")]
+pub use replay::TraceFile;
+pub use replay::{Difference, Digests, Recorder, Replay, TraceParts};
+pub use speculative::{Acceptance, DraftModel, Drafts, MAX_DRAFT, MAX_SIBLINGS, ROOT, Verified, verify};
+pub use trace::{
+    Biases, Columns, FieldDifference, FieldValue, Finish, MaskWords, Pick, Record, Records, StepRecord, Tokens, Trace,
+    TraceBuffer, TraceSink,
+};
 pub use types::{BLOCK, Dtype, MAX_VOCAB, Row, TokenId};

@@ -21,9 +21,11 @@ const PROGRAMS: &[&str] = &[
     "beam",
     "sweep",
     "weights",
+    "trace",
     "null",
     "bad_input",
     "no_heap",
+    "speculative",
     "threads",
     "conformance",
 ];

@@ -23,11 +23,15 @@ const FILES: &[&str] = &[
     "batch",
     "sweep",
     "query",
+    "speculative",
+    "explain",
     "beam",
     "beam_step",
     "weights",
     "logits",
     "score",
+    "trace",
+    "replay",
 ];
 
 fn root() -> &'static Path {

@@ -3,7 +3,7 @@
 //! Data flows one way, and a room knows only rooms to its left:
 //!
 //! ```text
-//! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder > beam
+//! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder > beam, speculative, replay
 //! sandbox is a client of what is public; src/bin/argpick is another crate and sees nothing else
 //! ```
 //! The test reads text, not types: comments and strings are blanked, then every path that begins with `crate::` is
@@ -60,10 +60,15 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
             ],
         ],
     ),
+    // A conductor as well: it walks a target's decoder, and a draft model's beside it, along drafted tokens.
+    ("speculative", &[GROUND, &["kernels", "plan", "logits", "distribution", "selection", "trace", "decoder"]]),
+    // A conductor as well, one step further right: it writes down and repeats what a decoder does.
+    // The history for its answer about a text.
+    ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "history", "trace", "decoder"]]),
     // A client: only modules that are public, and what the crate root re-exports.
-    ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace"]]),
+    ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "replay"]]),
     // The rim: it knows the whole library, and nothing knows it.
-    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam"]]),
+    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam", "speculative", "replay"]]),
     ("docs", &[]),
 ];
 

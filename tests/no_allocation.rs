@@ -2,7 +2,10 @@
 
 mod support;
 
-use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Row, decode_batch};
+use argpick::{
+    BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Recorder, Replay, Row, Trace,
+    TraceBuffer, TraceParts, decode_batch,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::generators::{self, MaskKind, Shape, Source};
@@ -147,6 +150,48 @@ fn a_batch_and_a_softmax_allocate_nothing() {
     assert_eq!(calls_during(|| argpick::softmax(&mut row, 0.7).expect("a row")).0, 0);
 }
 
+/// Everything that the history keeps, and all lists: recording, undoing and steps allocate nothing.
+#[test]
+fn a_history_allocates_nothing() {
+    let config = argpick::Config {
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.1,
+        dry_multiplier: 0.5,
+        no_repeat_ngram: 3,
+        no_repeat_window: 2,
+        loop_repeats: 50,
+        min_tokens: 3,
+        length_decay_factor: 1.01,
+        history_capacity: 64,
+        metrics: Metrics::ALL,
+        ..argpick::Config::default()
+    };
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mut decoder = Decoder::new(&config, row.len()).expect("a decoder");
+    let mut bytes = vec![0; 1 << 16];
+    let (calls, ()) = calls_during(|| {
+        decoder.set_end_tokens(&[1, 2]).expect("end tokens");
+        decoder.set_stops(&[&[3, 4], &[5]]).expect("stops");
+        decoder.set_breakers(&[&[6], &[7, 8]]).expect("breakers");
+        decoder.set_bad_sequences(&[&[9, 10], &[11]]).expect("bad sequences");
+        decoder.set_sequence_bias(&[(&[9, 12], 1.0), (&[13], -1.0)]).expect("biased sequences");
+        decoder.set_forced(&[(5, 14)]).expect("forced tokens");
+        decoder.set_stop_strings(&[b"never", b"ever"]).expect("stop strings");
+        decoder.prompt(&[20, 21, 20, 21, 20]).expect("a prompt");
+        for i in 0..200u32 {
+            decoder.accept(&[20 + i % 5, 30 + i % 7]).expect("tokens");
+            decoder.push_bytes(b"eve");
+            decoder.evaluate(&row, None).expect("a step");
+            decoder.undo(1).expect("a token");
+        }
+        let written = decoder.save(&mut bytes).expect("room");
+        decoder.load(&bytes[..written]).expect("a saved decoder");
+        decoder.reset(None).expect("a reset");
+    });
+    assert_eq!(calls, 0);
+}
+
 /// A decoder in the caller's memory allocates nothing even to be made.
 #[test]
 fn a_decoder_in_given_memory_allocates_nothing_at_all() {
@@ -163,6 +208,77 @@ fn a_decoder_in_given_memory_allocates_nothing_at_all() {
         let mut owned = Decoder::new_with_kernels(&config, row.len(), kernels).expect("a decoder");
         assert!(report::first_difference(&pick, &owned.decode(&row, None).expect("a step")).is_none());
         assert_eq!(calls, 0, "{}", kernels.level().name());
+    }
+}
+
+/// Drafts verified, chain and tree, by every rule, and refused: the allocator is not called.
+#[test]
+fn a_verification_allocates_nothing() {
+    use argpick::{Acceptance, DraftModel, Drafts, ROOT, verify};
+    let mut source = Source::new(14);
+    let vocab = 1_025;
+    let rows: Vec<Vec<f32>> = (0..6).map(|_| generators::row(&mut source, Shape::Normal, vocab)).collect();
+    let given: Vec<Row> = rows.iter().map(Row::from).collect();
+    for kernels in report::levels("a_verification_allocates_nothing") {
+        for (name, settings) in plans() {
+            let case = Case { settings, ..Case::new(rows[0].clone()) };
+            let mut target = report::decoder(&case, kernels, Metrics::ALL);
+            let mut draft = report::decoder(&Case::new(rows[0].clone()), kernels, Metrics::NONE);
+            let rules = [Acceptance::Match, Acceptance::Certain, Acceptance::Drawn, Acceptance::WithoutReplacement];
+            for acceptance in rules {
+                for parents in [&[][..], &[ROOT, ROOT, 0, 0, 1]] {
+                    let mut picks = [Pick::default(); 6];
+                    let mut refused = rows[0].clone();
+                    refused[3] = f32::NAN;
+                    let bad = [Row::from(&refused); 6];
+                    let (calls, ()) = calls_during(|| {
+                        for round in 0..4 {
+                            let tokens = [round, 7, 3, 9, 11];
+                            let drafts = Drafts { tokens: &tokens, parents, rows: &given, masks: &[], acceptance };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect("a verification");
+                            let drafts = Drafts { rows: &bad, ..drafts };
+                            let model = DraftModel { decoder: &mut draft, rows: &given, masks: &[] };
+                            verify(&mut target, &drafts, Some(model), &mut picks).expect_err("NaN is refused");
+                        }
+                    });
+                    assert_eq!(calls, 0, "{name}, {acceptance:?}, {}", kernels.level().name());
+                }
+            }
+        }
+    }
+}
+
+/// Recording into a caller's buffer, reading it and executing it again, all without a heap.
+#[test]
+fn a_trace_in_given_memory_allocates_nothing_at_all() {
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mask = generators::mask(&mut source, MaskKind::Runs, 1_025).expect("a mask");
+    for kernels in report::levels("a_trace_in_given_memory") {
+        let config = report::config(&Settings { top_p: 0.9, no_repeat_window: 3, ..Settings::default() }, Metrics::ALL);
+        let words = Decoder::<Vec<u64>>::storage_words(&config, row.len()).expect("a size");
+        let (mut storage, mut other) = (vec![0u64; words], vec![0u64; words]);
+        let (mut memory, mut lists) = (vec![0u8; 4_000], vec![0u32; 100]);
+        let (calls, steps) = calls_during(|| {
+            let mut decoder = Decoder::new_in(&config, row.len(), kernels, &mut storage[..]).expect("enough memory");
+            let mut recorder = Recorder::new(TraceBuffer::new(&mut memory), &decoder, TraceParts::default());
+            recorder.prompt(&mut decoder, &[1, 2, 3]).expect("a prompt");
+            recorder.set_bias(&mut decoder, &[(7, 1.0), (9, -2.0)]).expect("biases");
+            for _ in 0..4 {
+                recorder.decode(&mut decoder, &row, None).expect("a step");
+                let _ = recorder.decode(&mut decoder, &row, Some(&mask));
+            }
+            recorder.undo(&mut decoder, 1).expect("a token to undo");
+            let buffer = recorder.finish().expect("room");
+            let trace = Trace::open(buffer.bytes()).expect("a trace");
+            let mut replay = Replay::new_in(trace, kernels, &mut other[..], &mut lists[..]).expect("enough memory");
+            while replay.advance().expect("a step").is_some() {
+                assert!(replay.check(&row, None).expect("an answer").is_none());
+            }
+            replay.steps()
+        });
+        assert_eq!((calls, steps), (0, 8), "{}", kernels.level().name());
     }
 }
 

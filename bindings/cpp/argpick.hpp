@@ -317,6 +317,17 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
                                                          allowed.data(), allowed.size(), token, &probability);
     return detail::answer(status, probability);
   }
+  /// Verifies drafted tokens and records what stands. picks: room for the longest path of drafts and one more; their
+  /// struct_size and drafts.picks are set here.
+  outcome<argpick_verified> verify(argpick_drafts drafts, view<argpick_pick> picks) {
+    for (argpick_pick& pick : picks) pick.struct_size = sizeof pick;
+    drafts.struct_size = sizeof drafts;
+    drafts.picks = picks.size();
+    argpick_verified verified{};
+    verified.struct_size = sizeof verified;
+    const argpick_status status = argpick_verify(get(), &drafts, picks.data(), &verified);
+    return detail::answer(status, verified);
+  }
   /// What rows look like to a trainer. limits NULL: the defaults. verdicts: an ARGPICK_VERDICT_ for each row, or none.
   outcome<argpick_diagnosis> diagnose(const rows& logits, view<const std::uint32_t> targets,
                                       const argpick_diagnosis_limits* limits = nullptr,

@@ -186,6 +186,9 @@ export const constants: {
     readonly FINISH_END_TOKEN: number;
     readonly FINISH_STOP: number;
     readonly FINISH_LOOP: number;
+    readonly EARLY_STOPPING_NEVER: number;
+    readonly EARLY_STOPPING_HEURISTIC: number;
+    readonly EARLY_STOPPING_FULL: number;
     readonly WEIGHTS_COPY: number;
     readonly WEIGHTS_VERIFY: number;
     readonly FORMAT_NPZ: number;

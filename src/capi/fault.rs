@@ -25,10 +25,13 @@ pub(super) enum Fault {
     Busy(&'static str),
     /// A call on the handle has panicked before.
     Poisoned(&'static str),
+    /// The thing has ended.
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "traces are on the heap"))]
+    Ended(&'static str),
     /// The weights cannot be trained.
     ReadOnly,
     /// A text is not UTF-8 from this byte on.
-    #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "only paths are texts"))]
+    #[cfg_attr(not(feature = "alloc"), allow(dead_code, reason = "paths are texts, and notes"))]
     Text { what: &'static str, offset: usize },
     /// This call has panicked.
     #[cfg(feature = "std")]
@@ -57,6 +60,7 @@ impl Fault {
             Fault::MemoryTooSmall { .. } => ARGPICK_ERR_STORAGE_TOO_SMALL,
             Fault::Busy(_) => ARGPICK_ERR_BUSY,
             Fault::Poisoned(_) => ARGPICK_ERR_POISONED,
+            Fault::Ended(_) => ARGPICK_ERR_FINISHED,
             Fault::ReadOnly => ARGPICK_ERR_READ_ONLY,
             Fault::Text { .. } => ARGPICK_ERR_TEXT,
             #[cfg(feature = "std")]
@@ -74,7 +78,9 @@ impl Fault {
             Fault::OutOfMemory { bytes } => (bytes as u64, f64::NAN),
             Fault::MemoryTooSmall { needed, given } => (needed as u64, given as f64),
             Fault::Text { offset, .. } => (offset as u64, f64::NAN),
-            Fault::Null(_) | Fault::Busy(_) | Fault::Poisoned(_) | Fault::ReadOnly => (NO_INDEX, f64::NAN),
+            Fault::Null(_) | Fault::Busy(_) | Fault::Poisoned(_) | Fault::Ended(_) | Fault::ReadOnly => {
+                (NO_INDEX, f64::NAN)
+            }
             #[cfg(feature = "std")]
             Fault::Panic(_) => (NO_INDEX, f64::NAN),
         }
@@ -141,6 +147,7 @@ impl fmt::Display for Fault {
             }
             Fault::Busy(what) => write!(f, "another thread is in a call on this {what}"),
             Fault::Poisoned(what) => write!(f, "this {what} is poisoned: an earlier call on it broke; free it"),
+            Fault::Ended(what) => write!(f, "this {what} has ended: nothing can be added to it"),
             Fault::ReadOnly => f.write_str("these weights are read-only: they are those of a file"),
             Fault::Text { what, offset } => write!(f, "{what} is not UTF-8 from byte {offset} on"),
             #[cfg(feature = "std")]

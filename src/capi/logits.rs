@@ -18,7 +18,7 @@ use crate::weights::SparseHead;
 ///
 /// # Safety
 /// `values`, unless NULL, points to `count` floats that nobody writes while they are used.
-unsafe fn values_of<'a>(values: *const f32, count: usize) -> Result<Option<&'a [f32]>, Fault> {
+pub(super) unsafe fn values_of<'a>(values: *const f32, count: usize) -> Result<Option<&'a [f32]>, Fault> {
     if values.is_null() {
         return Ok(None);
     }

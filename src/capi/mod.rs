@@ -23,6 +23,7 @@ pub mod beam;
 pub mod beam_step;
 pub mod config;
 pub mod decoder;
+pub mod explain;
 mod fault;
 mod guard;
 #[cfg(feature = "capi-test-hooks")]
@@ -34,9 +35,14 @@ pub mod logits;
 mod memory;
 pub mod pick;
 pub mod query;
+#[cfg(feature = "alloc")]
+pub mod replay;
 pub mod saved;
 pub mod score;
+pub mod speculative;
 pub mod status;
 pub mod step;
 mod sweep;
+#[cfg(feature = "alloc")]
+pub mod trace;
 pub mod weights;

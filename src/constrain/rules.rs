@@ -109,7 +109,8 @@ impl Rules {
     }
 
     /// Once per distinct token: the repetition penalty, then frequency and presence in one subtraction.
-    fn penalise(&self, logit: f32, counts: &Slot) -> f32 {
+    #[inline(always)]
+    pub fn penalise(&self, logit: f32, counts: &Slot) -> f32 {
         let mut logit = logit;
         let repeated = if self.repeats_generated { counts.generated } else { counts.all };
         if self.repetition != 1.0 && repeated != 0 {

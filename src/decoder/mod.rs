@@ -3,20 +3,23 @@
 //! A decoder works in memory that the caller gives (any `AsRef<[u64]> + AsMut<[u64]>`: a borrowed slice, an array, a
 //! `Box`), and allocates nothing in a step. A call that fails changes nothing.
 
+pub(crate) mod ahead;
 mod batch;
 mod copy;
+mod explain;
 pub(crate) mod lists;
 mod query;
 mod record;
 mod saved;
 pub(crate) mod score;
-mod step;
+pub(crate) mod step;
 mod storage;
 mod sweep;
 
 pub use batch::decode_batch;
 #[cfg(feature = "parallel")]
 pub use batch::decode_batch_parallel;
+pub use explain::StageReport;
 pub use query::Candidate;
 pub use score::{Diagnosis, DiagnosisLimits, RowDiagnosis, RowScore, Verdict, score};
 pub use sweep::sweep_words;

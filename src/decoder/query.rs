@@ -91,7 +91,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         })
     }
 
-    fn with_row<T>(
+    pub(crate) fn with_row<T>(
         &mut self,
         row: Row<'_>,
         mask: Option<&[u32]>,

@@ -118,10 +118,31 @@ pub(crate) fn pick(opened: &mut Opened<'_>, known: &mut KnownSums) -> (Pick, Ste
     } else {
         draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus)
     };
+    conclude(opened, &surface, argmax, sums.as_ref(), &kept, &drawn)
+}
+
+/// The pick of a token that was chosen elsewhere among what is kept, as if it had been drawn here. `drawn` knows the mass
+/// that is kept.
+pub(crate) fn settle(opened: &Opened<'_>, kept: &Truncation<'_>, drawn: &Drawn) -> (Pick, StepState) {
+    let surface = opened.surface.at_temperature(kept.surface.temperature);
+    let sums = KnownSums::default().find(&surface, opened.plan);
+    conclude(opened, &surface, opened.surface.argmax(), sums.as_ref(), kept, drawn)
+}
+
+/// Describes what was drawn, and learns from it. `surface` is the whole row at the temperature of the draw, `sums` are its.
+fn conclude(
+    opened: &Opened<'_>,
+    surface: &Surface<'_>,
+    argmax: TokenId,
+    sums: Option<&Sums>,
+    kept: &Truncation<'_>,
+    drawn: &Drawn,
+) -> (Pick, StepState) {
+    let plan = opened.plan;
     let mut state = opened.state;
-    let mut pick = metrics::describe(&surface, plan, argmax, sums.as_ref(), &kept, &drawn);
+    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn);
     if plan.config.mirostat != Mirostat::Off && !plan.greedy {
-        let logprob = metrics::drawn_logprob(&surface, sums.as_ref(), &kept, &drawn);
+        let logprob = metrics::drawn_logprob(surface, sums, kept, drawn);
         state.mirostat_mu = updated_mu(&plan.config, state.mirostat_mu, logprob.into());
     }
     if let Some(shaped) = drawn.shaped {

@@ -1,4 +1,5 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, the history, beam search, speculative
+//! decoding, traces.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -12,5 +13,14 @@ pub mod profiles {}
 #[doc = include_str!("order.md")]
 pub mod order {}
 
+#[doc = include_str!("history.md")]
+pub mod history {}
+
 #[doc = include_str!("beam.md")]
 pub mod beam {}
+
+#[doc = include_str!("speculative.md")]
+pub mod speculative {}
+
+#[doc = include_str!("replay.md")]
+pub mod replay {}

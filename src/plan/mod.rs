@@ -4,6 +4,7 @@
 //! dropped here, once, so that a step never asks.
 
 mod config;
+mod names;
 mod ranges;
 mod words;
 
@@ -48,7 +49,7 @@ pub(crate) enum Stage {
 }
 
 /// Stages at most.
-const MAX_STAGES: usize = 13;
+pub(crate) const MAX_STAGES: usize = 13;
 
 /// Top-k up to this many goes by a short list of candidates; beyond it, by a search for the k-th logit. Tail-free sampling
 /// looks at no more.

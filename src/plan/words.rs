@@ -6,6 +6,9 @@ use super::config::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 trait Word: Sized {
     fn to_word(&self) -> u32;
     fn from_word(word: u32) -> Option<Self>;
+    fn to_number(&self) -> f64 {
+        self.to_word().into()
+    }
 }
 
 impl Word for u32 {
@@ -23,6 +26,9 @@ impl Word for f32 {
     }
     fn from_word(word: u32) -> Option<Self> {
         Some(f32::from_bits(word))
+    }
+    fn to_number(&self) -> f64 {
+        (*self).into()
     }
 }
 
@@ -97,6 +103,22 @@ macro_rules! fields {
                     $($field: Word::from_word(next()).ok_or(stringify!($field))?,)*
                 })
             }
+
+            /// Every parameter but `seed` and `stream`, by its name, with its value as a number: a flag is 0 or 1, a choice
+            /// its number in the C ABI.
+            pub fn parameters(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
+                [$((stringify!($field), self.$field.to_number())),*].into_iter()
+            }
+
+            /// Sets the parameter of this name to its default; whether there is one.
+            pub fn set_default(&mut self, name: &str) -> bool {
+                let standard = Config::default();
+                match name {
+                    $(stringify!($field) => self.$field = standard.$field,)*
+                    _ => return false,
+                }
+                true
+            }
         }
     };
 }
@@ -129,5 +151,23 @@ mod tests {
         let mut words = config.to_words();
         words[4] = 9;
         assert_eq!(Config::from_words(&words), Err("profile"));
+    }
+
+    #[test]
+    fn parameters_have_names_and_can_be_set_back() {
+        let mut config =
+            Config { min_p: 0.25, mirostat: Mirostat::Two, keep_ties: true, top_k: 7, ..Config::default() };
+        let value =
+            |config: &Config, name| config.parameters().find(|(known, _)| *known == name).map(|(_, value)| value);
+        assert_eq!(value(&config, "min_p"), Some(0.25));
+        assert_eq!(value(&config, "mirostat"), Some(2.0));
+        assert_eq!(value(&config, "keep_ties"), Some(1.0));
+        assert_eq!(value(&config, "max_p"), None);
+        for name in ["min_p", "mirostat", "keep_ties", "top_k"] {
+            assert!(config.set_default(name));
+        }
+        assert_eq!(config, Config::default());
+        assert!(!config.set_default("max_p"));
+        assert_eq!(config.parameters().count() + 4, CONFIG_WORDS);
     }
 }

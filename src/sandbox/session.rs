@@ -9,6 +9,7 @@
 //!     pick = decoder.decode(row, mask)                refused -> stop: Refused
 //!     record the step
 //!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text)
+//!     the end is a circle     -> stop: Loop           (with loop_repeats; the pick is part of the text)
 //!     the text grows by pick
 //!     pick is . ! ?           -> stop: Punctuation    (with stop_punct)
 //! ```
@@ -18,7 +19,7 @@ use super::features::shift;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
-use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick};
+use crate::{Config, Decoder, Finish, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
 
 /// What is asked of a session.
 #[derive(Clone, Debug)]
@@ -35,6 +36,9 @@ pub struct Options {
     pub top_p: f32,
     /// What has at least this share of the best one's probability; 0 = off.
     pub min_p: f32,
+    /// The rest of the decoder's configuration: profile, other filters, what is done about repetition (the words of the prompt
+    /// that the model can say count as the prompt). What has a field of its own here is taken from that.
+    pub base: Config,
     /// The seed of every draw.
     pub seed: u64,
     /// The stream of the first text; each later text takes the next one, so that texts differ under one seed.
@@ -54,6 +58,7 @@ impl Default for Options {
             top_k: 0,
             top_p: 1.0,
             min_p: 0.0,
+            base: Config::default(),
             seed: 0,
             stream: 0,
             rules: Rules::default(),
@@ -94,6 +99,8 @@ pub enum Stop {
     Punctuation,
     /// The number of steps asked for.
     Steps,
+    /// The end of the text stands so many times in a row as was asked for.
+    Loop,
     /// The rules left nothing to pick.
     Exhausted,
     /// The decoder refused the row.
@@ -101,12 +108,13 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A short name: `end token`, `punctuation`, `steps`, `mask exhausted`, `error`.
+    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `mask exhausted`, `error`.
     pub fn name(&self) -> &'static str {
         match self {
             Stop::EndToken => "end token",
             Stop::Punctuation => "punctuation",
             Stop::Steps => "steps",
+            Stop::Loop => "loop",
             Stop::Exhausted => "mask exhausted",
             Stop::Refused(_) => "error",
         }
@@ -168,6 +176,7 @@ pub struct Session<'m> {
     allowed: ClassSet,
     order: Vec<u32>,
     texts: u64,
+    recorder: Option<Recorder<Vec<u8>>>,
 }
 
 impl<'m> Session<'m> {
@@ -189,16 +198,20 @@ impl<'m> Session<'m> {
             top_k: options.top_k,
             top_p: options.top_p,
             min_p: options.min_p,
-            metrics: Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
-            ..Config::default()
+            metrics: options.base.metrics | Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
+            ..options.base.clone()
         };
-        let decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        if let Some(end) = model.class(END) {
+            decoder.set_end_tokens(&[end])?;
+        }
         Ok(Session {
             rules: RuleSets::new(options.rules.clone(), model),
             row: vec![0.0; model.vocab()],
             allowed: ClassSet::empty(model.vocab()),
             order: Vec::with_capacity(model.vocab()),
             texts: 0,
+            recorder: None,
             model,
             kernels,
             options,
@@ -210,6 +223,20 @@ impl<'m> Session<'m> {
     /// The options in force.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Records all texts from here on, with the columns of each step, so that [`Replay`](crate::Replay) needs only the model's
+    /// head. Each text begins with a note that has its prompt.
+    pub fn start_recording(&mut self, parts: TraceParts) {
+        self.recorder = Some(Recorder::new(Vec::new(), &self.decoder, parts));
+    }
+
+    /// The bytes of the trace, if one was recorded.
+    ///
+    /// # Errors
+    /// There was not enough memory.
+    pub fn finish_recording(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.recorder.take().map(Recorder::finish).transpose()?)
     }
 
     /// Continues one text. A step that the decoder refuses ends it with [`Stop::Refused`]; the steps before remain.
@@ -227,7 +254,18 @@ impl<'m> Session<'m> {
 
         self.config.stream = self.options.stream.wrapping_add(self.texts);
         self.texts += 1;
-        self.decoder.reset(Some(&self.config))?;
+        match &mut self.recorder {
+            Some(recorder) => {
+                recorder.note(context);
+                recorder.reset(&mut self.decoder, Some(&self.config))?;
+            }
+            None => self.decoder.reset(Some(&self.config))?,
+        }
+        let said: Vec<u32> = prompt.iter().filter_map(|word| self.model.class(word)).collect();
+        match &mut self.recorder {
+            Some(recorder) => recorder.prompt(&mut self.decoder, &said)?,
+            None => self.decoder.prompt(&said)?,
+        }
 
         let stop = loop {
             let step = steps.len() as u32;
@@ -246,7 +284,15 @@ impl<'m> Session<'m> {
             if self.allowed.is_empty() {
                 break Stop::Exhausted;
             }
-            let pick = match self.decoder.decode(&self.row, Some(self.allowed.words())) {
+            let mask = Some(self.allowed.words());
+            let decoded = match &mut self.recorder {
+                Some(recorder) => {
+                    recorder.columns(&space.columns(recent), None);
+                    recorder.decode(&mut self.decoder, &self.row, mask)
+                }
+                None => self.decoder.decode(&self.row, mask),
+            };
+            let pick = match decoded {
                 Ok(pick) => pick,
                 // Logits of negative infinity mask as the rules do.
                 Err(crate::Error::EverythingMasked) => break Stop::Exhausted,
@@ -261,6 +307,9 @@ impl<'m> Session<'m> {
             recent = shift(recent, space.id(word));
             if self.options.rules.stop_punct && PUNCTUATION.contains(&word) {
                 break Stop::Punctuation;
+            }
+            if pick.finish == Finish::Loop {
+                break Stop::Loop;
             }
         };
         Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream: self.config.stream })

@@ -26,7 +26,7 @@ pub(crate) fn from_list(kept: &Truncation<'_>, count: usize, number: u64, room: 
 }
 
 /// The masses of the listed candidates, in `room.masses`; returns their sum.
-fn list_masses(kept: &Truncation<'_>, count: usize, room: &mut Room<'_>) -> u64 {
+pub(crate) fn list_masses(kept: &Truncation<'_>, count: usize, room: &mut Room<'_>) -> u64 {
     let Room { keys, masses, logits, .. } = room;
     for (to, &key) in logits.iter_mut().zip(&keys[..count]) {
         *to = rank_key_parts(key).0;
@@ -116,7 +116,7 @@ pub(crate) fn target_of_row(kept: &Truncation<'_>, (config, state): (&Config, &S
 }
 
 /// The new masses of the kept tokens of a block; returns their sum.
-fn shaped_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
+pub(crate) fn shaped_block(kept: &Truncation<'_>, target: &Target, block: usize, masses: &mut [u64; BLOCK]) -> u64 {
     let surface = &kept.surface;
     if surface.maxima[block] < kept.cut.logit {
         return 0;

@@ -67,6 +67,13 @@ pub struct Pick {
     pub loop_score: f32,
 }
 
+/// Nothing is known: a place for a pick to be written to.
+impl Default for Pick {
+    fn default() -> Self {
+        Pick::unknown(TokenId::MAX, TokenId::MAX, f32::NAN)
+    }
+}
+
 impl Pick {
     /// A pick of which nothing else is known.
     pub(crate) fn unknown(token: TokenId, argmax: TokenId, temperature: f32) -> Pick {

@@ -152,6 +152,11 @@ impl Prepared {
         Ok(Prepared { greedy, by_inverse_cdf, order, masses, bounds, is_kept, kept })
     }
 
+    /// The mass of each token, 0 where it is not kept; in greedy mode only the argmax is.
+    pub fn kept_masses(&self) -> Vec<u64> {
+        self.masses.iter().zip(&self.is_kept).map(|(&mass, &kept)| if kept { mass } else { 0 }).collect()
+    }
+
     /// The draw of one position.
     pub fn draw(&self, seed: u64, stream: u64, position: u64) -> Exact {
         let mut generator = numbers(seed, stream, position, 0);

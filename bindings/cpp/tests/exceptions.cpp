@@ -269,6 +269,29 @@ void batches() {
   CHECK(batch.picks()[1].token < 4);
 }
 
+// Drafts that are the tokens of plain decoding all stand, and one token more comes after them.
+void drafts() {
+  argpick::config config;
+  config.seed = 3;
+  auto plain = argpick::decoder::create(config, 4), ahead = argpick::decoder::create(config, 4);
+  std::vector<std::uint32_t> tokens;
+  for (int i = 0; i < 3; i++) tokens.push_back(plain.decode(logits).token);
+  argpick::rows rows;
+  for (int i = 0; i < 3; i++) rows.add(logits);
+  argpick_drafts given{};
+  given.acceptance = ARGPICK_ACCEPTANCE_MATCH;
+  given.tokens = tokens.data();
+  given.drafts = 2;
+  given.logits = rows.data();
+  given.count = rows.length();
+  std::vector<argpick_pick> picks(3);
+  const argpick_verified verified = ahead.verify(given, picks);
+  CHECK(verified.accepted == 2 && verified.emitted == 3 && verified.node == 1);
+  for (int i = 0; i < 3; i++) CHECK(picks[i].token == tokens[i]);
+  CHECK(thrown([&] { ahead.verify(given, argpick::view<argpick_pick>(picks).first(2)); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(ahead.position() == 3);
+}
+
 void beams() {
   argpick::beam_config config;
   CHECK(config.beams == 4 && config.temperature == 1.0f);
@@ -391,6 +414,7 @@ int main(int count, char** arguments) {
   questions();
   sweeps();
   batches();
+  drafts();
   beams();
   heads(arguments[1]);
   const int failed = check_results(arguments[1]);

@@ -1,11 +1,13 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
+use crate::repetition_args::RepetitionArgs;
+use crate::sampling_args::SamplingArgs;
 use crate::{Failure, args, document, plot, remark, report};
 use argpick::sandbox::default::CONTEXTS;
 use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
 use argpick::sandbox::session::{Options, Session, Stop, Transcript};
 use argpick::sandbox::{Model, contexts, default_model, trace};
-use argpick::{Level, Mode};
+use argpick::{Config, Level, Mode, TraceParts};
 use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
@@ -45,17 +47,6 @@ pub struct Args {
     #[arg(long, visible_alias = "temperature", value_name = "T", default_value = "1", value_parser = args::temperature,
           help_heading = "Decoding")]
     temp: f64,
-    /// Sample among the K best; 0 = all
-    #[arg(long, alias = "top-k", alias = "top_k", value_name = "K", default_value_t = 0, help_heading = "Decoding")]
-    topk: u32,
-    /// Sample among the best that together have this probability; 1 = all
-    #[arg(long, alias = "top_p", value_name = "P", default_value = "1", value_parser = args::probability,
-          help_heading = "Decoding")]
-    top_p: f32,
-    /// Sample among those with at least this share of the best one's probability; 0 = all
-    #[arg(long, alias = "min_p", value_name = "P", default_value = "0", value_parser = args::probability,
-          help_heading = "Decoding")]
-    min_p: f32,
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Decoding")]
     seed: u64,
@@ -65,6 +56,11 @@ pub struct Args {
     /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
     #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
     kernel: Option<Level>,
+
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    #[command(flatten)]
+    repetition: RepetitionArgs,
 
     /// No text ends before this step
     #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
@@ -111,6 +107,9 @@ pub struct Args {
     /// Write the curves of margin, top-1 probability and entropy as CSV
     #[arg(long, alias = "csv_out", value_name = "FILE", help_heading = "Output")]
     csv_out: Option<PathBuf>,
+    /// Record the run, so that `argpick replay` can execute it again
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    record: Option<PathBuf>,
     /// Draw the same curves, per text
     #[arg(long, value_name = "FILE.svg", help_heading = "Output")]
     plot: Option<PathBuf>,
@@ -128,7 +127,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
-    let outputs = [&args.trace_out, &args.csv_out, &args.plot];
+    let outputs = [&args.trace_out, &args.csv_out, &args.record, &args.plot];
     for path in outputs.into_iter().flatten() {
         trace::check_writable(path)?;
     }
@@ -149,6 +148,9 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let options = options(&args, &model);
     let mut session = Session::new(&model, options.clone(), kernels)?;
+    if args.record.is_some() {
+        session.start_recording(TraceParts::default());
+    }
     let texts: Vec<Transcript> = prompts.iter().map(|prompt| session.run(prompt)).collect::<Result<_, _>>()?;
     let shown = report::Shown { model: &model, kernels, options: &options, texts: &texts };
 
@@ -163,6 +165,10 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         if let Some(path) = &args.csv_out {
             trace::write_file(path, |file| trace::write_csv(file, &model, &options, &texts))?;
+        }
+        if let Some(path) = &args.record {
+            let recorded = session.finish_recording()?.unwrap_or_default();
+            trace::write_file(path, |file| file.write_all(&recorded))?;
         }
         if let Some(path) = &args.plot {
             let drawing = plot::draw(&shown)?;
@@ -208,9 +214,10 @@ fn options(args: &Args, model: &Model) -> Options {
             ModeName::Sample => Mode::Sample,
         },
         temperature: args.temp,
-        top_k: args.topk,
-        top_p: args.top_p,
-        min_p: args.min_p,
+        top_k: args.sampling.top_k,
+        top_p: args.sampling.top_p,
+        min_p: args.sampling.min_p,
+        base: args.sampling.config(args.repetition.config(Config::default())),
         seed: args.seed,
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,

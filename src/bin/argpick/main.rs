@@ -6,11 +6,16 @@ mod args;
 mod bench;
 mod decode;
 mod document;
+mod explain;
 mod inspect;
 mod kernels;
 mod pack;
 mod plot;
+mod repetition_args;
+mod replay;
 mod report;
+mod rows;
+mod sampling_args;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +37,10 @@ enum Command {
     Bench(bench::Args),
     /// Continue texts and show every step: the choices, the pick, and how sure it was
     Decode(decode::Args),
+    /// Execute a recorded run again and name the first difference
+    Replay(replay::Args),
+    /// What each filter leaves of a row, and where two profiles part
+    Explain(explain::Args),
     /// Train a small model on a text file
     Train(train::Args),
     /// Turn a weight file into one that is used in place, without a copy
@@ -46,6 +55,8 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Bench(args) => bench::run(args, out),
         Command::Decode(args) => decode::run(args, out),
+        Command::Replay(args) => replay::run(args, out),
+        Command::Explain(args) => explain::run(args, out),
         Command::Train(args) => train::run(args, out),
         Command::Pack(args) => pack::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),

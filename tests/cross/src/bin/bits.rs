@@ -6,7 +6,7 @@
 //! ```
 //! With `--cases` every case is printed with the hash so far: two such outputs part at the first case that differs.
 
-use argpick::{Error, Kernels, Level, decode_batch};
+use argpick::{Error, Kernels, Level, decode_batch, decode_batch_parallel};
 use argpick_cross::corpus::operations::{BATCH, batch_decoders, batch_rows, tell_batch};
 use argpick_cross::corpus::rows::{Recipe, mask};
 use argpick_cross::corpus::{self, Listener, Tally, Workspace};
@@ -24,7 +24,8 @@ impl Listener for Printer {
     fn case(&mut self, unit: &str, operation: &str, recipe: Recipe, dtype: argpick::Dtype, hash: u64) {
         if self.cases {
             let Recipe { vocab, shape } = recipe;
-            self.lines.push((self.unit, format!("{unit} / {operation}: {shape:?} {vocab} {dtype} {hash:016x}")));
+            // At once, so that a panic shows which case it was.
+            println!("{unit} / {operation}: {shape:?} {vocab} {dtype} {hash:016x}");
         }
     }
 
@@ -81,8 +82,8 @@ fn part(first: usize, options: &Options, kernels: Kernels) -> Vec<(usize, String
     printer.lines
 }
 
-/// The unit `decode_batch` once more with its rows dealt out to threads.
-fn batch_on_threads(options: &Options, kernels: Kernels) -> Tally {
+/// The unit `decode_batch` once more with its rows dealt out to threads: `threads` of our own, or rayon's if 0.
+fn batch_on_threads(threads: usize, kernels: Kernels) -> Tally {
     let mut words = vec![0; corpus::WORDS];
     let workspace = Workspace::new(&mut words);
     let rows = batch_rows(workspace.row);
@@ -92,7 +93,12 @@ fn batch_on_threads(options: &Options, kernels: Kernels) -> Tally {
     let mut tally = Tally::default();
     for _ in 0..3 {
         let mut results = [Err(Error::Finished); BATCH];
-        let share = BATCH.div_ceil(options.threads);
+        if threads == 0 {
+            decode_batch_parallel(&mut decoders, &rows, &masks, &mut results).expect("a batch of equal lengths");
+            tell_batch(&mut tally, results);
+            continue;
+        }
+        let share = BATCH.div_ceil(threads);
         std::thread::scope(|scope| {
             let parts = decoders.chunks_mut(share).zip(rows.chunks(share)).zip(masks.chunks(share));
             for (((decoders, rows), masks), results) in parts.zip(results.chunks_mut(share)) {
@@ -144,8 +150,10 @@ fn main() -> ExitCode {
         let unit = (0..corpus::units()).find(|&unit| corpus::name_of(unit) == "decode_batch").expect("the batch");
         let mut only = Only(None);
         corpus::run(unit, kernels, &mut Workspace::new(&mut vec![0; corpus::WORDS]), &mut only);
-        let dealt_out = batch_on_threads(&options, kernels);
-        assert_eq!(only.0, Some(dealt_out.parts()), "a batch on {} threads differs", options.threads);
+        for threads in [options.threads, 0] {
+            let dealt_out = batch_on_threads(threads, kernels);
+            assert_eq!(only.0, Some(dealt_out.parts()), "a batch on {threads} threads (0: rayon's) differs");
+        }
     }
     ExitCode::SUCCESS
 }

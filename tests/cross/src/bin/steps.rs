@@ -7,6 +7,7 @@ use argpick::logits::project;
 use argpick::logits::train::{Example, TrainableHead, train_step};
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
 use argpick::{Config, Decoder, Dtype, Kernels, Level, Metrics, Mirostat, Mode, Row, score};
+use argpick_cross::corpus::configurations::USUAL;
 use argpick_cross::corpus::rows::{Recipe, Shape, fill, mask, narrow};
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -56,13 +57,17 @@ const STEPS: &[Step] = &[
     ("greedy bf16", Decode(Dtype::Bf16), greedy),
     ("greedy masked", Masked, greedy),
     ("greedy, entropy", F32, |c| (c.mode, c.metrics) = (Mode::Greedy, Metrics::CONFIDENCE)),
-    ("greedy, everything", F32, |c| (c.mode, c.metrics) = (Mode::Greedy, Metrics::ALL)),
+    ("greedy, everything but flips", F32, |c| (c.mode, c.metrics) = (Mode::Greedy, USUAL)),
     ("chain", F32, chain),
     ("chain f16", Decode(Dtype::F16), chain),
     ("chain masked", Masked, chain),
-    ("chain, everything", F32, |c| {
+    ("chain, everything but flips", F32, |c| {
         chain(c);
-        c.metrics = Metrics::ALL;
+        c.metrics = USUAL;
+    }),
+    ("chain, flips", F32, |c| {
+        chain(c);
+        c.metrics = Metrics::FLIP;
     }),
     ("full", F32, |_| {}),
     ("full f16", Decode(Dtype::F16), |_| {}),
@@ -70,7 +75,7 @@ const STEPS: &[Step] = &[
     ("top_k 1000", F32, |c| c.top_k = 1000),
     ("top_k 20000", F32, |c| c.top_k = 20_000),
     ("top_p 0.95", F32, |c| c.top_p = 0.95),
-    ("top_p 0.95, everything", F32, |c| (c.top_p, c.metrics) = (0.95, Metrics::ALL)),
+    ("top_p 0.95, everything but flips", F32, |c| (c.top_p, c.metrics) = (0.95, USUAL)),
     ("typical_p 0.9", F32, |c| c.typical_p = 0.9),
     ("epsilon_cutoff 3e-4", F32, |c| c.epsilon_cutoff = 3e-4),
     ("eta_cutoff 2e-3", F32, |c| c.eta_cutoff = 2e-3),

@@ -5,14 +5,20 @@ use argpick::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
 /// A configuration by its name: what it changes in [`base`].
 pub type Configuration = (&'static str, fn(&mut Config));
 
-/// Where every configuration begins: everything off, everything reported, small capacities.
+/// Everything that is reported but the flip certificate, which costs more than all the rest: it has lines of its own.
+pub const USUAL: Metrics = match Metrics::from_bits(Metrics::ALL.bits() & !Metrics::FLIP.bits()) {
+    Some(usual) => usual,
+    None => Metrics::ALL,
+};
+
+/// Where every configuration begins: everything off, everything usual reported, small capacities.
 pub fn base() -> Config {
     Config {
         seed: 0x5eed,
         stream: 3,
         history_capacity: 64,
         adjustment_capacity: 16,
-        metrics: Metrics::ALL,
+        metrics: USUAL,
         ..Config::default()
     }
 }
@@ -140,5 +146,12 @@ pub static CONFIGURATIONS: &[Configuration] = &[
         (c.temperature, c.top_k, c.top_p, c.min_p) = (0.8, 50, 0.9, 0.01);
     }),
     ("not in the profile", |c| (c.profile, c.top_a) = (Profile::Vllm, 0.2)),
+    ("flips", |c| c.metrics = Metrics::ALL),
+    ("greedy, flips", |c| (c.mode, c.metrics) = (Mode::Greedy, Metrics::ALL)),
+    ("chain, flips", |c| (c.top_k, c.top_p, c.min_p, c.metrics) = (40, 0.95, 0.05, Metrics::ALL)),
+    ("top_p 0.9, flips", |c| (c.top_p, c.metrics) = (0.9, Metrics::FLIP)),
+    ("typical_p 0.9, flips", |c| (c.typical_p, c.metrics) = (0.9, Metrics::FLIP)),
+    ("top_n_sigma 1, flips", |c| (c.top_n_sigma, c.metrics) = (1.0, Metrics::FLIP)),
+    ("a list, tfs_z and top_h, flips", |c| (c.top_k, c.tfs_z, c.top_h, c.metrics) = (20, 0.9, 0.5, Metrics::FLIP)),
     ("another seed", |c| (c.seed, c.stream) = (u64::MAX, u64::MAX)),
 ];

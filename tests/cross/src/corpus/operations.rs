@@ -8,7 +8,7 @@ use argpick::types::MAX_VOCAB;
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
 use argpick::{
     Config, Decoder, Diagnosis, DiagnosisLimits, Dtype, Error, Kernels, Mode, Pick, Row, RowDiagnosis, RowScore,
-    TokenId, decode_batch, kernels, numeric, rng, score, softmax,
+    TokenId, decode_batch, kernels, numeric, rng, score, softmax, sweep_words,
 };
 
 /// A unit by its name.
@@ -25,6 +25,7 @@ pub static OTHERS: &[Other] = &[
     ("decode_sparse", sparse),
     ("train_step", training),
     ("decode_batch", batch),
+    ("sweep", sweeps),
     ("refused", refused),
 ];
 
@@ -35,7 +36,7 @@ fn rules(_: Kernels, _: &mut Workspace<'_>, tally: &mut Tally) {
     fn each(tally: &mut Tally) {
         let mut source = Source(1);
         for i in 0..4096u32 {
-            let random = source.next();
+            let random = source.next_number();
             let t = -f32::from_bits(0x4248_0000 - i * 16_411); // -50 to about 0
             let weight = numeric::weight(t);
             tally.floats(&[weight, numeric::exponent(t, 1.5, 0.7)]);
@@ -142,7 +143,7 @@ const ROWS_OF_HEAD: usize = 1037;
 fn fill_weights(element: ElementType, salt: u64, bytes: &mut [u8]) {
     let mut source = Source(0x6865_6164 + salt);
     for (i, to) in bytes.chunks_exact_mut(element.size()).enumerate() {
-        let random = source.next();
+        let random = source.next_number();
         let (sign, fraction) = (random >> 63, random >> 12 & 0x000f_ffff_ffff_ffff);
         let exponent = (random & 3) + 1021;
         match element {
@@ -262,7 +263,7 @@ pub const BATCH: usize = 6;
 const BATCH_VOCAB: usize = 777;
 
 /// The decoders of the batch, each with a configuration of its own.
-pub fn batch_decoders<'s>(kernels: Kernels, storage: &'s mut [u64]) -> [Decoder<&'s mut [u64]>; BATCH] {
+pub fn batch_decoders(kernels: Kernels, storage: &mut [u64]) -> [Decoder<&mut [u64]>; BATCH] {
     let changes: [fn(&mut Config); BATCH] = [
         |c| c.mode = Mode::Greedy,
         |c| (c.temperature, c.top_k, c.top_p, c.min_p) = (0.8, 40, 0.95, 0.05),
@@ -286,7 +287,7 @@ pub fn batch_decoders<'s>(kernels: Kernels, storage: &'s mut [u64]) -> [Decoder<
 }
 
 /// The rows of the batch; the fifth is refused.
-pub fn batch_rows<'a>(row: &'a mut [f32]) -> [Row<'a>; BATCH] {
+pub fn batch_rows(row: &mut [f32]) -> [Row<'_>; BATCH] {
     let shapes = [Shape::Normal, Shape::Ties, Shape::Flat, Shape::Uniform, Shape::NotANumber, Shape::Peaked];
     for (i, shape) in shapes.into_iter().enumerate() {
         rows::fill(Recipe { vocab: BATCH_VOCAB, shape }, 4, &mut row[i * BATCH_VOCAB..][..BATCH_VOCAB]);
@@ -324,6 +325,29 @@ fn batch(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
         assert_eq!(*whole.get_or_insert(told), told, "a batch in parts of {split} differs");
     }
     *tally = whole.unwrap_or_default();
+}
+
+/// Every configuration on one row, sixteen at a time; those that differ before the filters are refused one by one.
+fn sweeps(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
+    const AT_ONCE: usize = 16;
+    const VOCAB: usize = 1000;
+    let row = row_in(Recipe { vocab: VOCAB, shape: Shape::Normal }, 6, Dtype::F16, workspace.row, workspace.halves);
+    let mask = rows::mask(0, VOCAB, workspace.mask);
+    let (storage, memory) = workspace.storage.split_at_mut(workspace.storage.len() / 2);
+    for part in super::configurations::CONFIGURATIONS.chunks(AT_ONCE) {
+        let configs: [Config; AT_ONCE] = core::array::from_fn(|i| {
+            let mut config = super::base();
+            part.get(i).inspect(|(_, change)| change(&mut config));
+            config
+        });
+        let mut kept = [0; AT_ONCE * VOCAB.div_ceil(32)];
+        let mut results = [Err(Error::Finished); AT_ONCE];
+        let swept = prepared(&super::base(), VOCAB, kernels, &mut *storage)
+            .and_then(|mut decoder| decoder.sweep(row, Some(mask), &configs, memory, &mut results, &mut kept));
+        tally.result(swept, |tally, ()| kept.iter().for_each(|word| tally.word((*word).into())));
+        results.into_iter().for_each(|result| tally.result(result, Tally::pick));
+        tally.result(sweep_words(&configs, VOCAB), |tally, words| tally.word(words as u64));
+    }
 }
 
 /// Configurations and lists that must be refused, by the texts of their errors.

@@ -90,7 +90,7 @@ pub struct Source(pub u64);
 
 impl Source {
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -99,7 +99,7 @@ impl Source {
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(limit) >> 32) as u32
+        (((self.next_number() >> 32) * u64::from(limit)) >> 32) as u32
     }
 }
 
@@ -110,7 +110,7 @@ fn dyadic(numerator: i32, shift: u32) -> f32 {
 
 /// One logit.
 fn logit(shape: Shape, token: usize, vocab: usize, source: &mut Source) -> f32 {
-    let random = source.next();
+    let random = source.next_number();
     let uniform = dyadic((random >> 40) as i32 - (1 << 23), 20);
     match shape {
         Shape::Uniform => uniform,
@@ -196,11 +196,11 @@ pub fn mask(number: u32, vocab: usize, words: &mut [u32]) -> &[u32] {
     let len = if number == 1 && len > 4 { len - 1 } else { len };
     let mut source = Source(0x6d61_736b + u64::from(number));
     for (i, word) in words[..len].iter_mut().enumerate() {
-        let random = (source.next() >> 32) as u32;
+        let random = (source.next_number() >> 32) as u32;
         *word = match (number, i / 4 % 2) {
             (0, _) => random | 1,
             (_, 1) => 0,
-            _ => random | source.next() as u32,
+            _ => random | source.next_number() as u32,
         };
     }
     &words[..len]
