@@ -6,7 +6,7 @@
 use super::{Room, Stages, cut};
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
-use crate::numeric::{nucleus_target, rank_key_parts};
+use crate::numeric::nucleus_target;
 
 impl Stages<'_, '_, '_> {
     pub(super) fn top_p(&mut self, p: u64) {
@@ -33,13 +33,8 @@ impl Stages<'_, '_, '_> {
 
     /// The key of the last token of the list's nucleus, at least the first `min_keep` of the list.
     fn nucleus_key(&mut self, p: u64, count: usize) -> u64 {
-        self.sort_list(count);
-        let surface = &self.kept.surface;
-        let Room { work, masses, logits, .. } = &mut *self.room;
-        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
-            *to = rank_key_parts(key).0;
-        }
-        let total = surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count]);
+        let total = self.sort_list_with_masses(count);
+        let Room { work, masses, .. } = &*self.room;
         let target = nucleus_target(p, total);
         let mut mass = 0;
         for (i, &m) in masses[..count].iter().enumerate() {
