@@ -180,7 +180,8 @@ fn draw(
                 Some(p) => Filter::Nucleus { p, whole: sums.map(|sums| sums.mass) },
                 None => Filter::Band(kept.band()),
             };
-            let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
+            let find_cut =
+                |surface: &Surface<'_>, least: f32| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums, least);
             // It certifies itself: its layout is gone afterwards.
             return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }

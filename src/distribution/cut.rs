@@ -68,16 +68,16 @@ pub(super) fn below(logit: f32) -> f32 {
 }
 
 /// The cut that keeps the smallest prefix whose mass is at least `target` (1 to `total`), the mass of the whole row.
-pub(super) fn first_mass(surface: &Surface<'_>, target: u64, total: u64) -> Cut {
+pub(super) fn first_mass(surface: &Surface<'_>, target: u64, total: u64, least: f32) -> Cut {
     // Tokens so light that all of them together could not fill up `total - target` need not be looked at: the prefix
     // reaches its target before them. The search falls back to the whole row if rounding ever made this too tight.
     let spare = (total - target) as f64 / surface.view.valid as f64;
     let lightest = spare / (1u64 << crate::numeric::MASS_BITS) as f64;
-    let mut low = ordered_key(f32::MIN);
+    let mut low = ordered_key(least);
     if lightest > 0.0 {
         let logit = f64::from(surface.scale.maximum) + natural_logarithm(lightest) * f64::from(surface.temperature);
         if logit > f64::from(f32::MIN) && logit < f64::from(surface.scale.maximum) {
-            low = ordered_key(logit as f32);
+            low = low.max(ordered_key(logit as f32));
         }
     }
     search(surface, target, true, low)

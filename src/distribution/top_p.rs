@@ -17,7 +17,7 @@ impl Stages<'_, '_, '_> {
         }
         let surface = &self.kept.surface;
         let cut = if self.kept.is_whole() {
-            nucleus_cut(surface, p, self.sums.as_ref().filter(|sums| sums.mass != 0))
+            nucleus_cut(surface, p, self.sums.as_ref().filter(|sums| sums.mass != 0), f32::MIN)
         } else {
             let (total, _) = surface.kernels.kept_and_total_mass(
                 &surface.view,
@@ -26,7 +26,7 @@ impl Stages<'_, '_, '_> {
                 surface.scale,
                 self.kept.cut,
             );
-            cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+            cut::first_mass(surface, nucleus_target(p, total).max(1), total, f32::MIN)
         };
         self.keep_to(cut);
     }
@@ -48,7 +48,9 @@ impl Stages<'_, '_, '_> {
 }
 
 /// The cut of the nucleus of the whole row: the smallest prefix whose mass reaches `p` (units of 2^-32).
-pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) -> Cut {
+///
+/// `least` is a logit that the last token is known to reach; the fewer reach it, the sooner it is found.
+pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>, least: f32) -> Cut {
     let total = match sums {
         Some(sums) => sums.mass,
         None => {
@@ -56,5 +58,5 @@ pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) ->
             surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, f32::MIN, surface.scale, none).1
         }
     };
-    cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+    cut::first_mass(surface, nucleus_target(p, total).max(1), total, least)
 }
