@@ -274,7 +274,7 @@ typedef struct argpick_config {
   float min_p;
   // Tokens that the history holds, up to 2^24; past it the oldest leave. 0: 4096.
   uint32_t history_capacity;
-  // Masks the last so many generated tokens, up to history_capacity. 0: off.
+  // Masks the generated ones among the last so many tokens, up to history_capacity. 0: off.
   uint32_t no_repeat_window;
   // Ends the sequence after so many generated tokens. 0: no limit.
   uint32_t max_tokens;

@@ -42,7 +42,8 @@
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
-//! step](docs::order), [speculative decoding](docs::speculative), [traces and what each filter leaves](docs::replay).
+//! step](docs::order), [profiles](docs::profiles), [the history](docs::history), [beam search](docs::beam), [speculative
+//! decoding](docs::speculative), [traces and what each filter leaves](docs::replay).
 //!
 //! # Features
 //!

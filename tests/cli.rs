@@ -177,6 +177,38 @@ fn the_report_names_everything() {
 }
 
 #[test]
+fn repetition_is_penalised_forbidden_and_ended() {
+    let (_folder, path) = folder();
+    let model = path("model.npz");
+    let decode = |more: &[&str]| {
+        let mut arguments =
+            vec!["decode", "--weights", &model, "--context", "the cat", "--stop-punct", "0", "--steps", "40"];
+        arguments.extend(more);
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{more:?}");
+        stdout(&output)
+    };
+    let looped = decode(&["--loop-repeats", "3"]);
+    assert!(looped.contains("| 7up 7up 7up\n") && looped.contains("3 out; stopped by a loop"), "{looped}");
+    // Every word once, and then there is none left.
+    let once = decode(&["--no-repeat-ngram", "1", "--min-tokens", "30"]);
+    assert!(once.contains("no-repeat-ngram 1, min-tokens 30"), "{once}");
+    assert!(once.contains("stopped by the rules: nothing is left to pick"), "{once}");
+    for penalty in [
+        ["--repetition-penalty", "50"],
+        ["--frequency_penalty", "9"],
+        ["--presence-penalty", "9"],
+        ["--dry-multiplier", "20"],
+    ] {
+        let text = decode(&[penalty[0], penalty[1], "--dry-allowed-length", "1", "--quiet"]);
+        assert!(!text.contains("7up 7up 7up 7up"), "{penalty:?}: {text}");
+    }
+    let refused = run(&["decode", "--weights", &model, "--context", "a", "--repetition-penalty", "0"]);
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && message.contains("repetition_penalty is 0"), "{message}");
+}
+
+#[test]
 fn json_is_one_document() {
     let (_folder, path) = folder();
     let model = path("model.npz");

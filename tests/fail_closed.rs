@@ -446,3 +446,86 @@ fn softmax_refuses_like_a_step() {
         assert!(matches!(answer, Err(Error::InvalidParameter { name: "temperature", .. })), "{answer:?}");
     }
 }
+
+/// Lists are taken whole or not at all, and what is wrong is named.
+#[test]
+fn lists_are_set_whole_or_not_at_all() {
+    for (name, config) in configs() {
+        let config = Config { sequence_capacity: 8, dry_multiplier: 0.5, ..config };
+        let mut decoder = begun(&config, Kernels::detect().expect("kernels"));
+        let set = |decoder: &mut Decoder| {
+            decoder.set_end_tokens(&[1_000]).expect("an end token");
+            decoder.set_stops(&[&[900, 901]]).expect("a stop");
+            decoder.set_bad_sequences(&[&[3, 4]]).expect("a bad sequence");
+            decoder.set_sequence_bias(&[(&[6], 2.0)]).expect("a biased sequence");
+            decoder.set_breakers(&[&[8]]).expect("a breaker");
+            decoder.set_forced(&[(4, 17)]).expect("a forced token");
+            decoder.set_stop_strings(&[b"stop"]).expect("a stop string");
+        };
+        set(&mut decoder);
+        let outside = Error::TokenOutOfRange { token: VOCAB as u32, vocab: VOCAB };
+        let full = |what| Error::CapacityExceeded { what, capacity: 8, actual: 9 };
+        let empty = Error::InvalidParameter { name: "sequence_length", value: 0.0 };
+        let bad = VOCAB as u32;
+        assert_eq!(decoder.set_end_tokens(&[1, bad]), Err(outside), "{name}");
+        assert_eq!(decoder.set_end_tokens(&[1; 9]), Err(full("end_tokens")));
+        assert_eq!(decoder.set_stops(&[&[1], &[2, bad]]), Err(outside));
+        assert_eq!(decoder.set_stops(&[&[1; 4], &[2; 5]]), Err(full("stops")));
+        assert_eq!(decoder.set_stops(&[&[1], &[]]), Err(empty));
+        assert_eq!(decoder.set_breakers(&[&[1; 9]]), Err(full("breakers")));
+        assert_eq!(decoder.set_bad_sequences(&[&[bad]]), Err(outside));
+        assert_eq!(decoder.set_bad_sequences(&[&[1; 9]]), Err(full("bad_sequences")));
+        assert_eq!(decoder.set_sequence_bias(&[(&[1; 9], 0.0)]), Err(full("sequence_bias")));
+        for bias in [f32::NAN, f32::INFINITY] {
+            let answer = decoder.set_sequence_bias(&[(&[1], 0.0), (&[2], bias)]);
+            assert!(matches!(answer, Err(Error::InvalidParameter { name: "bias", .. })), "{answer:?}");
+        }
+        assert_eq!(decoder.set_forced(&[(0, 1), (1, bad)]), Err(outside));
+        let twice = Error::InvalidParameter { name: "forced_position", value: 7.0 };
+        assert_eq!(decoder.set_forced(&[(7, 1), (7, 2)]), Err(twice));
+        assert_eq!(decoder.set_forced(&[(1, 1); 9]).map_err(|error| error.status()), Err(full("forced").status()));
+        assert_eq!(decoder.set_stop_strings(&[b"123456789"]), Err(full("stop_strings")));
+        assert_eq!(decoder.set_stop_strings(&[b"1", b""]), Err(empty));
+        let smaller = Config { sequence_capacity: 1, ..config.clone() };
+        assert!(matches!(decoder.reset(Some(&smaller)), Err(Error::CapacityExceeded { what: "stops", .. })));
+        assert_eq!(decoder.accept(&[1, 1_000, 2]), Err(Error::Finished), "an end token in the middle");
+        assert_eq!(decoder.accept(&[900, 901, 2]), Err(Error::Finished), "a stop in the middle");
+        let mut twin = begun(&config, Kernels::detect().expect("kernels"));
+        set(&mut twin);
+        assert_unchanged(&mut decoder, &mut twin, name);
+    }
+}
+
+/// What an adjustment makes of a logit is checked like the logit: the lowest token, and the value it became.
+#[test]
+fn adjustments_that_leave_the_numbers_are_refused() {
+    let kernels = Kernels::detect().expect("kernels");
+    let mut row = good_row(3);
+    (row[40], row[50]) = (-3e38, 3e38);
+    let config = Config { repetition_penalty: 0.5, history_capacity: 8, ..Config::default() };
+    let mut decoder = Decoder::new_with_kernels(&config, VOCAB, kernels).expect("a decoder");
+    decoder.accept(&[50, 60]).expect("tokens");
+    assert_invalid(decoder.evaluate(&row, None), 50, f32::INFINITY, "3e38 / 0.5");
+    decoder.set_bans(&[50]).expect("a ban");
+    assert_invalid(decoder.evaluate(&row, None), 50, f32::INFINITY, "banned all the same");
+    row[60] = f32::NAN;
+    row[50] = 1.0;
+    assert_invalid(decoder.evaluate(&row, None), 60, f32::NAN, "NaN in the history");
+    row[60] = 0.0;
+    // -inf is masked, also where an adjustment leads there.
+    let config = Config { repetition_penalty: 9.0, ..config };
+    decoder.reset(Some(&config)).expect("room");
+    decoder.accept(&[40]).expect("a token");
+    let pick = decoder.evaluate(&row, None).expect("a valid step");
+    let mut processed = row.clone();
+    decoder.process(&mut processed, None).expect("a valid step");
+    assert!(processed[40] == f32::NEG_INFINITY && pick.token != 40);
+    // An end token rises to the largest number and no further.
+    let config = Config { length_decay_factor: 3.0, length_decay_start: 0, ..Config::default() };
+    let mut decoder = Decoder::new_with_kernels(&config, VOCAB, kernels).expect("a decoder");
+    decoder.set_end_tokens(&[5]).expect("an end token");
+    decoder.accept(&vec![1; 2_000]).expect("tokens");
+    row[5] = 2.0;
+    let pick = decoder.evaluate(&row, None).expect("a valid step");
+    assert_eq!((pick.token, pick.finish), (5, argpick::Finish::EndToken));
+}

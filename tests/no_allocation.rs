@@ -150,6 +150,48 @@ fn a_batch_and_a_softmax_allocate_nothing() {
     assert_eq!(calls_during(|| argpick::softmax(&mut row, 0.7).expect("a row")).0, 0);
 }
 
+/// Everything that the history keeps, and all lists: recording, undoing and steps allocate nothing.
+#[test]
+fn a_history_allocates_nothing() {
+    let config = argpick::Config {
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.1,
+        dry_multiplier: 0.5,
+        no_repeat_ngram: 3,
+        no_repeat_window: 2,
+        loop_repeats: 50,
+        min_tokens: 3,
+        length_decay_factor: 1.01,
+        history_capacity: 64,
+        metrics: Metrics::ALL,
+        ..argpick::Config::default()
+    };
+    let mut source = Source::new(13);
+    let row = generators::row(&mut source, Shape::Normal, 1_025);
+    let mut decoder = Decoder::new(&config, row.len()).expect("a decoder");
+    let mut bytes = vec![0; 1 << 16];
+    let (calls, ()) = calls_during(|| {
+        decoder.set_end_tokens(&[1, 2]).expect("end tokens");
+        decoder.set_stops(&[&[3, 4], &[5]]).expect("stops");
+        decoder.set_breakers(&[&[6], &[7, 8]]).expect("breakers");
+        decoder.set_bad_sequences(&[&[9, 10], &[11]]).expect("bad sequences");
+        decoder.set_sequence_bias(&[(&[9, 12], 1.0), (&[13], -1.0)]).expect("biased sequences");
+        decoder.set_forced(&[(5, 14)]).expect("forced tokens");
+        decoder.set_stop_strings(&[b"never", b"ever"]).expect("stop strings");
+        decoder.prompt(&[20, 21, 20, 21, 20]).expect("a prompt");
+        for i in 0..200u32 {
+            decoder.accept(&[20 + i % 5, 30 + i % 7]).expect("tokens");
+            decoder.push_bytes(b"eve");
+            decoder.evaluate(&row, None).expect("a step");
+            decoder.undo(1).expect("a token");
+        }
+        let written = decoder.save(&mut bytes).expect("room");
+        decoder.load(&bytes[..written]).expect("a saved decoder");
+        decoder.reset(None).expect("a reset");
+    });
+    assert_eq!(calls, 0);
+}
+
 /// A decoder in the caller's memory allocates nothing even to be made.
 #[test]
 fn a_decoder_in_given_memory_allocates_nothing_at_all() {

@@ -78,7 +78,7 @@ pub struct argpick_config {
     pub min_p: f32,
     /// Tokens that the history holds, up to 2^24; past it the oldest leave. 0: 4096.
     pub history_capacity: u32,
-    /// Masks the last so many generated tokens, up to history_capacity. 0: off.
+    /// Masks the generated ones among the last so many tokens, up to history_capacity. 0: off.
     pub no_repeat_window: u32,
     /// Ends the sequence after so many generated tokens. 0: no limit.
     pub max_tokens: u32,

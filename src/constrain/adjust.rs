@@ -3,8 +3,8 @@
 use super::rules::{EndRule, Found, Rules};
 use crate::error::{Error, Result};
 use crate::history::{Counted, Counts, Edit, EditKind, Sequence, Slot};
-use crate::kernels::{Kernels, Override, RowView};
-use crate::types::{BLOCK, TokenId};
+use crate::kernels::{Kernels, Override, RowView, Source};
+use crate::types::{BLOCK, Row, TokenId};
 
 /// What adjusts a row: lists in ascending order of token.
 #[derive(Clone, Copy)]
@@ -155,23 +155,49 @@ pub(crate) fn adjust(
     overrides: &mut [Override],
     maxima: &mut [f32],
 ) -> Result<usize> {
-    let mut invalid = first_invalid.map(|token| (token, view.source.get(token as usize)));
     let mut rare = Rare::new(lists);
     let (mut biases, mut bans, mut counted) = (lists.biases, lists.bans, lists.counts.penalties);
     let mut counts = counted.next();
-    let mut block = BlockChange::new(usize::MAX);
-    let mut count = 0;
+    let mut to = Writer {
+        kernels,
+        view,
+        overrides,
+        maxima,
+        count: 0,
+        block: usize::MAX,
+        first: 0,
+        lowered: false,
+        raised: f32::NEG_INFINITY,
+        invalid: None,
+    };
+    // A row of f32 is read without asking each time what it is.
+    let floats = match view.source {
+        Source::Row(Row::F32(row)) => row,
+        _ => &[],
+    };
+    let given_at = |token: TokenId| match floats.get(token as usize) {
+        Some(&logit) => logit,
+        None => view.source.get(token as usize),
+    };
     loop {
-        let counts_token = token_of(counts);
         let bias_token = biases.first().map_or(NONE, |bias| bias.token);
         let ban_token = bans.first().copied().unwrap_or(NONE);
-        let token = counts_token.min(bias_token).min(ban_token).min(rare.next);
+        let other = bias_token.min(ban_token).min(rare.next);
+        // Most tokens are in the history and nowhere else.
+        while let Some(slot) = counts.filter(|slot| slot.token < other) {
+            if view.is_allowed(slot.token) {
+                let given = given_at(slot.token);
+                to.put(slot.token, given, lists.rules.penalise(given, &slot), false);
+            }
+            counts = counted.next();
+        }
+        let token = token_of(counts).min(other);
         if token == NONE {
             break;
         }
         let mut found = Found::NOTHING;
-        if counts_token == token {
-            found.counts = counts;
+        if let Some(slot) = counts.filter(|slot| slot.token == token) {
+            found.counts = Some(slot);
             counts = counted.next();
         }
         if bias_token == token {
@@ -185,58 +211,62 @@ pub(crate) fn adjust(
         if rare.next == token {
             rare.take(&mut found);
         }
-        if !view.is_allowed(token) {
-            continue;
+        if view.is_allowed(token) {
+            let given = given_at(token);
+            to.put(token, given, lists.rules.apply(given, &found, lists.end_rule), found.masked);
         }
-        let given = view.source.get(token as usize);
-        let mut logit = lists.rules.apply(given, &found, lists.end_rule);
-        if (logit.is_nan() || logit == f32::INFINITY) && invalid.is_none_or(|(lowest, _)| token < lowest) {
-            invalid = Some((token, logit));
-        }
-        if found.masked {
-            logit = f32::NEG_INFINITY;
-        }
-        if block.number != token as usize / BLOCK {
-            block.close(kernels, view, &overrides[..count], maxima);
-            block = BlockChange { first: count, ..BlockChange::new(token as usize / BLOCK) };
-        }
-        block.change(given, logit, maxima);
-        overrides[count] = Override { token, logit };
-        count += 1;
     }
-    block.close(kernels, view, &overrides[..count], maxima);
-    match invalid {
+    to.close_block();
+    let of_row = first_invalid.map(|token| (token, view.source.get(token as usize)));
+    // Of one token the logit as given is named: it was bad from the start.
+    match [of_row, to.invalid].into_iter().flatten().min_by_key(|(token, _)| *token) {
         Some((index, value)) => Err(Error::InvalidLogit { index, value }),
-        None => Ok(count),
+        None => Ok(to.count),
     }
 }
 
-/// What the overrides of one block do to its maximum.
-struct BlockChange {
-    number: usize,
-    /// The first of its overrides.
+/// Where adjusted logits go, and what they do to the maximum of their block.
+struct Writer<'a> {
+    kernels: Kernels,
+    view: &'a RowView<'a>,
+    overrides: &'a mut [Override],
+    maxima: &'a mut [f32],
+    count: usize,
+    /// The block of the last override, and the first override in it.
+    block: usize,
     first: usize,
-    /// Whether the maximum may have been lowered: then the block is read again.
+    /// Whether its maximum may have been lowered: then it is read again.
     lowered: bool,
+    /// The largest adjusted logit in it.
     raised: f32,
+    /// The lowest token whose logit became NaN or +inf, and what it became.
+    invalid: Option<(TokenId, f32)>,
 }
 
-impl BlockChange {
-    fn new(number: usize) -> Self {
-        BlockChange { number, first: 0, lowered: false, raised: f32::NEG_INFINITY }
-    }
-
-    fn change(&mut self, given: f32, logit: f32, maxima: &[f32]) {
-        self.lowered |= given >= maxima[self.number] && logit < given;
+impl Writer<'_> {
+    #[inline(always)]
+    fn put(&mut self, token: TokenId, given: f32, adjusted: f32, masked: bool) {
+        if (adjusted.is_nan() || adjusted == f32::INFINITY) && self.invalid.is_none() {
+            self.invalid = Some((token, adjusted));
+        }
+        let logit = if masked { f32::NEG_INFINITY } else { adjusted };
+        let block = token as usize / BLOCK;
+        if block != self.block {
+            self.close_block();
+            (self.block, self.first, self.lowered, self.raised) = (block, self.count, false, f32::NEG_INFINITY);
+        }
+        self.lowered |= given >= self.maxima[block] && logit < given;
         self.raised = if logit > self.raised { logit } else { self.raised };
+        self.overrides[self.count] = Override { token, logit };
+        self.count += 1;
     }
 
-    fn close(&self, kernels: Kernels, view: &RowView<'_>, overrides: &[Override], maxima: &mut [f32]) {
-        let Some(maximum) = maxima.get_mut(self.number) else { return };
+    #[inline(always)]
+    fn close_block(&mut self) {
         if self.lowered {
-            let overrides = &overrides[self.first..];
-            *maximum = kernels.block_maximum(&RowView { overrides, ..*view }, self.number);
-        } else if self.raised > *maximum {
+            let overrides = &self.overrides[self.first..self.count];
+            self.maxima[self.block] = self.kernels.block_maximum(&RowView { overrides, ..*self.view }, self.block);
+        } else if let Some(maximum) = self.maxima.get_mut(self.block).filter(|maximum| self.raised > **maximum) {
             // Maxima have no negative zero.
             *maximum = self.raised + 0.0;
         }

@@ -1,4 +1,5 @@
-//! Longer pages: the rules of the numbers, every parameter, the order of a step, beam search, speculative decoding, traces.
+//! Longer pages: the rules of the numbers, every parameter, the order of a step, the history, beam search, speculative
+//! decoding, traces.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -11,6 +12,9 @@ pub mod profiles {}
 
 #[doc = include_str!("order.md")]
 pub mod order {}
+
+#[doc = include_str!("history.md")]
+pub mod history {}
 
 #[doc = include_str!("beam.md")]
 pub mod beam {}

@@ -211,7 +211,7 @@ pub struct Config {
     pub dry_allowed_length: u32,
     /// DRY sees so many of the last tokens; 0 is all that the history holds.
     pub dry_window: u32,
-    /// Masks the last so many generated tokens.
+    /// Masks the generated ones among the last so many tokens.
     pub no_repeat_window: u32,
     /// Masks what would complete an n-gram of this length that stands in the history; 0 is off.
     pub no_repeat_ngram: u32,

@@ -9,6 +9,7 @@
 //!     pick = decoder.decode(row, mask)                refused -> stop: Refused
 //!     record the step
 //!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text)
+//!     the end is a circle     -> stop: Loop           (with loop_repeats; the pick is part of the text)
 //!     the text grows by pick
 //!     pick is . ! ?           -> stop: Punctuation    (with stop_punct)
 //! ```
@@ -18,7 +19,7 @@ use super::features::shift;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
-use crate::{Config, Decoder, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
+use crate::{Config, Decoder, Finish, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
 
 /// What is asked of a session.
 #[derive(Clone, Debug)]
@@ -35,7 +36,8 @@ pub struct Options {
     pub top_p: f32,
     /// What has at least this share of the best one's probability; 0 = off.
     pub min_p: f32,
-    /// The rest of the decoder's configuration: profile, other filters. What has a field of its own here is taken from that.
+    /// The rest of the decoder's configuration: profile, other filters, what is done about repetition (the words of the prompt
+    /// that the model can say count as the prompt). What has a field of its own here is taken from that.
     pub base: Config,
     /// The seed of every draw.
     pub seed: u64,
@@ -97,6 +99,8 @@ pub enum Stop {
     Punctuation,
     /// The number of steps asked for.
     Steps,
+    /// The end of the text stands so many times in a row as was asked for.
+    Loop,
     /// The rules left nothing to pick.
     Exhausted,
     /// The decoder refused the row.
@@ -104,12 +108,13 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A short name: `end token`, `punctuation`, `steps`, `mask exhausted`, `error`.
+    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `mask exhausted`, `error`.
     pub fn name(&self) -> &'static str {
         match self {
             Stop::EndToken => "end token",
             Stop::Punctuation => "punctuation",
             Stop::Steps => "steps",
+            Stop::Loop => "loop",
             Stop::Exhausted => "mask exhausted",
             Stop::Refused(_) => "error",
         }
@@ -196,7 +201,10 @@ impl<'m> Session<'m> {
             metrics: options.base.metrics | Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
             ..options.base.clone()
         };
-        let decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
+        if let Some(end) = model.class(END) {
+            decoder.set_end_tokens(&[end])?;
+        }
         Ok(Session {
             rules: RuleSets::new(options.rules.clone(), model),
             row: vec![0.0; model.vocab()],
@@ -253,6 +261,11 @@ impl<'m> Session<'m> {
             }
             None => self.decoder.reset(Some(&self.config))?,
         }
+        let said: Vec<u32> = prompt.iter().filter_map(|word| self.model.class(word)).collect();
+        match &mut self.recorder {
+            Some(recorder) => recorder.prompt(&mut self.decoder, &said)?,
+            None => self.decoder.prompt(&said)?,
+        }
 
         let stop = loop {
             let step = steps.len() as u32;
@@ -294,6 +307,9 @@ impl<'m> Session<'m> {
             recent = shift(recent, space.id(word));
             if self.options.rules.stop_punct && PUNCTUATION.contains(&word) {
                 break Stop::Punctuation;
+            }
+            if pick.finish == Finish::Loop {
+                break Stop::Loop;
             }
         };
         Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream: self.config.stream })

@@ -1,5 +1,6 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
+use crate::repetition_args::RepetitionArgs;
 use crate::sampling_args::SamplingArgs;
 use crate::{Failure, args, document, plot, remark, report};
 use argpick::sandbox::default::CONTEXTS;
@@ -58,6 +59,8 @@ pub struct Args {
 
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    repetition: RepetitionArgs,
 
     /// No text ends before this step
     #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
@@ -214,7 +217,7 @@ fn options(args: &Args, model: &Model) -> Options {
         top_k: args.sampling.top_k,
         top_p: args.sampling.top_p,
         min_p: args.sampling.min_p,
-        base: args.sampling.config(Config::default()),
+        base: args.sampling.config(args.repetition.config(Config::default())),
         seed: args.seed,
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,

@@ -1,5 +1,6 @@
 //! `argpick decode --json`: the report as one JSON document, for programs.
 
+use crate::repetition_args::without_repetition;
 use crate::report::{Findings, Shown};
 use crate::sampling_args::in_force;
 use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
@@ -15,8 +16,9 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
     let options = shown.options;
     let rules = &options.rules;
     let texts: Vec<Value> = shown.texts.iter().zip(&loops).map(|(text, found)| text_json(shown, text, found)).collect();
-    let filters =
-        in_force(&options.base).into_iter().filter(|(name, _)| !["profile", "top_k", "top_p", "min_p"].contains(name));
+    let filters = in_force(&without_repetition(&options.base))
+        .into_iter()
+        .filter(|(name, _)| !["profile", "top_k", "top_p", "min_p"].contains(name));
     let filters: serde_json::Map<String, Value> =
         filters.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let document = json!({
@@ -38,6 +40,16 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
             "filters": filters,
             "seed": options.seed,
             "stream": options.stream,
+            "repetition_penalty": options.base.repetition_penalty,
+            "frequency_penalty": options.base.frequency_penalty,
+            "presence_penalty": options.base.presence_penalty,
+            "penalty_window": options.base.penalty_window,
+            "dry_multiplier": options.base.dry_multiplier,
+            "dry_base": options.base.dry_base,
+            "dry_allowed_length": options.base.dry_allowed_length,
+            "no_repeat_ngram": options.base.no_repeat_ngram,
+            "loop_repeats": options.base.loop_repeats,
+            "min_tokens": options.base.min_tokens,
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,
             "ban": rules.ban,

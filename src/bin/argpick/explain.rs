@@ -1,5 +1,6 @@
 //! `argpick explain`: what each stage leaves of a row, and where two profiles part.
 
+use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
 use crate::sampling_args::{SamplingArgs, in_force, in_force_text, profile};
 use crate::{Failure, args, remark};
@@ -44,6 +45,8 @@ pub struct Args {
     versus: Option<Profile>,
     #[command(flatten)]
     sampling: SamplingArgs,
+    #[command(flatten)]
+    repetition: RepetitionArgs,
     /// How to pick
     #[arg(long, value_enum, default_value = "sample", help_heading = "Decoding")]
     mode: ModeName,
@@ -103,7 +106,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         Some(path) => Some(Rows::masks(path, rows.length)?.mask(args.row)?),
         None => None,
     };
-    let config = args.sampling.config(Config {
+    let config = args.sampling.config(args.repetition.config(Config {
         seed: args.seed,
         stream: args.stream,
         temperature: args.temp as f32,
@@ -113,7 +116,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         },
         metrics: Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS,
         ..Config::default()
-    });
+    }));
     let profiles = [Some(config.profile), args.versus];
     let sides: Vec<Side> = profiles
         .into_iter()

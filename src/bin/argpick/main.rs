@@ -11,6 +11,7 @@ mod inspect;
 mod kernels;
 mod pack;
 mod plot;
+mod repetition_args;
 mod replay;
 mod report;
 mod rows;

@@ -1,5 +1,6 @@
 //! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together.
 
+use crate::repetition_args::without_repetition;
 use crate::sampling_args::in_force_text;
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
@@ -142,14 +143,41 @@ fn decoding(shown: &Shown<'_>) -> String {
             parts.push(format!("min-p {}", options.min_p));
         }
         // Those above have their places.
-        let rest = Config { top_k: 0, top_p: 1.0, min_p: 0.0, ..options.base.clone() };
+        let rest = Config { top_k: 0, top_p: 1.0, min_p: 0.0, ..without_repetition(&options.base) };
         parts.extend(in_force_text(&rest));
         parts.push(format!("seed {}", options.seed));
         parts.push(format!("stream {}", options.stream));
     }
+    parts.extend(repetition(options));
     parts.push(plural(options.steps as usize, "step"));
     parts.push(format!("kernels {}", shown.kernels.level().name()));
     parts.join(", ")
+}
+
+/// What the decoder does about repetition and the end of a text, where it is not off.
+fn repetition(options: &Options) -> Vec<String> {
+    let (asked, off) = (&options.base, Config::default());
+    let mut parts = Vec::new();
+    let mut add = |on: bool, text: String| {
+        if on {
+            parts.push(text);
+        }
+    };
+    let penalised = asked.repetition_penalty != off.repetition_penalty
+        || asked.frequency_penalty != off.frequency_penalty
+        || asked.presence_penalty != off.presence_penalty;
+    add(asked.repetition_penalty != off.repetition_penalty, format!("repetition-penalty {}", asked.repetition_penalty));
+    add(asked.frequency_penalty != off.frequency_penalty, format!("frequency-penalty {}", asked.frequency_penalty));
+    add(asked.presence_penalty != off.presence_penalty, format!("presence-penalty {}", asked.presence_penalty));
+    add(penalised && asked.penalty_window > 0, format!("penalty-window {}", asked.penalty_window));
+    add(
+        asked.dry_multiplier > 0.0,
+        format!("dry {} x {}^n from {}", asked.dry_multiplier, asked.dry_base, asked.dry_allowed_length),
+    );
+    add(asked.no_repeat_ngram > 0, format!("no-repeat-ngram {}", asked.no_repeat_ngram));
+    add(asked.loop_repeats > 0, format!("loop-repeats {}", asked.loop_repeats));
+    add(asked.min_tokens > 0, format!("min-tokens {}", asked.min_tokens));
+    parts
 }
 
 fn rules(shown: &Shown<'_>) -> String {
@@ -250,6 +278,7 @@ fn stop(text: &Transcript) -> String {
         Stop::EndToken => "the end token".to_owned(),
         Stop::Punctuation => "punctuation".to_owned(),
         Stop::Steps => "the number of steps".to_owned(),
+        Stop::Loop => "a loop".to_owned(),
         Stop::Exhausted => "the rules: nothing is left to pick".to_owned(),
         Stop::Refused(error) => format!("an error: {error}"),
     }

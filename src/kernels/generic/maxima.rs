@@ -4,7 +4,7 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, Source, block_bits, load_whole};
+use super::block::{Blocks, RowView, Source, block_bits, load_whole, mask_block};
 use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
@@ -110,19 +110,49 @@ fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32])
 /// The maximum of one block after adjustments.
 #[inline(always)]
 pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
+    if let (Source::Row(Row::F32(row)), None) = (view.source, view.band)
+        && let Some(rest) = row[..view.valid].get(block * BLOCK..)
+        && let Some(whole) = rest.first_chunk::<BLOCK>()
+    {
+        return adjusted_maximum(lanes, view, block, whole);
+    }
     let [a, b, c, d] = Blocks::new(view, block).load(lanes, block);
     largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
 }
 
+/// The same where the block lies in memory: adjusted tokens are masked in registers and their new logits looked at one by
+/// one, so nothing is written and read back.
+#[inline(always)]
+fn adjusted_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, logits: &[f32; BLOCK]) -> f32 {
+    let mut given = view.words.map_or(u64::MAX, |words| block_bits(words, block));
+    let mut largest = f32::NEG_INFINITY;
+    let first = view.overrides.partition_point(|entry| (entry.token as usize) < block * BLOCK);
+    for entry in &view.overrides[first..] {
+        let Some(place) = (entry.token as usize - block * BLOCK < BLOCK).then_some(entry.token as usize % BLOCK) else {
+            break;
+        };
+        given &= !(1 << place);
+        largest = if entry.logit > largest { entry.logit } else { largest };
+    }
+    let words = [given as u32, (given >> 32) as u32];
+    let [a, b, c, d] = mask_block(lanes, &words, 0, load_whole(lanes, logits));
+    let found = largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)));
+    if found > largest { found } else { largest + 0.0 }
+}
+
 #[inline(always)]
 fn largest_lane<L: Lanes>(lanes: L, x: L::F) -> f32 {
-    let mut a = [0.0; 16];
-    lanes.store(x, &mut a);
-    let mut largest = f32::NEG_INFINITY;
-    for lane in a {
-        largest = if lane > largest { lane } else { largest };
+    let mut lane = [0.0; 16];
+    lanes.store(x, &mut lane);
+    // Pairs, so that four comparisons follow each other and not sixteen.
+    let mut width = 8;
+    while width > 0 {
+        for i in 0..width {
+            lane[i] = if lane[i + width] > lane[i] { lane[i + width] } else { lane[i] };
+        }
+        width /= 2;
     }
-    largest + 0.0
+    lane[0] + 0.0
 }
 
 /// Folds each run of 16 values to its maximum; `values` is a multiple of 16 long, `folded` a multiple of 16 that covers

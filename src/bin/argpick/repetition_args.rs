@@ -1,0 +1,102 @@
+//! The options about what has been said already, shared by the commands that decode.
+
+use argpick::Config;
+
+/// Penalties and their like. The defaults are those of [`Config`]: off.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RepetitionArgs {
+    /// Divide positive logits of what was said by this and multiply the others; 1 = off
+    #[arg(long, alias = "repetition_penalty", value_name = "X", default_value_t = 1.0, help_heading = "Repetition")]
+    pub repetition_penalty: f32,
+    /// Subtract this from a logit for each time its word was said
+    #[arg(
+        long,
+        alias = "frequency_penalty",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
+    pub frequency_penalty: f32,
+    /// Subtract this from a logit if its word was said
+    #[arg(
+        long,
+        alias = "presence_penalty",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
+    pub presence_penalty: f32,
+    /// The penalties see the last N words, those of the prompt among them; 0 = all
+    #[arg(long, alias = "penalty_window", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub penalty_window: u32,
+    /// DRY: subtract this, times --dry-base for each further word, where a word would prolong a repetition; 0 = off
+    #[arg(long, alias = "dry_multiplier", value_name = "X", default_value_t = 0.0, help_heading = "Repetition")]
+    pub dry_multiplier: f32,
+    /// See --dry-multiplier
+    #[arg(long, alias = "dry_base", value_name = "X", default_value_t = 1.75, help_heading = "Repetition")]
+    pub dry_base: f32,
+    /// DRY: repetitions of fewer words are free
+    #[arg(long, alias = "dry_allowed_length", value_name = "N", default_value_t = 2, help_heading = "Repetition")]
+    pub dry_allowed_length: u32,
+    /// No N words in a row twice; 0 = off
+    #[arg(long, alias = "no_repeat_ngram", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub no_repeat_ngram: u32,
+    /// End a text when its end stands N times in a row; 0 = never
+    #[arg(long, alias = "loop_repeats", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub loop_repeats: u32,
+    /// No end token before N tokens are generated; --min-steps also keeps off punctuation
+    #[arg(long, alias = "min_tokens", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub min_tokens: u32,
+}
+
+impl RepetitionArgs {
+    /// The configuration with these options, the rest as in `rest`.
+    pub fn config(&self, rest: Config) -> Config {
+        // Without `..`: a new option must get its place here.
+        let &RepetitionArgs {
+            repetition_penalty,
+            frequency_penalty,
+            presence_penalty,
+            penalty_window,
+            dry_multiplier,
+            dry_base,
+            dry_allowed_length,
+            no_repeat_ngram,
+            loop_repeats,
+            min_tokens,
+        } = self;
+        Config {
+            repetition_penalty,
+            frequency_penalty,
+            presence_penalty,
+            penalty_window,
+            dry_multiplier,
+            dry_base,
+            dry_allowed_length,
+            no_repeat_ngram,
+            loop_repeats,
+            min_tokens,
+            ..rest
+        }
+    }
+}
+
+/// A configuration without what these options set.
+pub fn without_repetition(config: &Config) -> Config {
+    let off = Config::default();
+    Config {
+        repetition_penalty: off.repetition_penalty,
+        frequency_penalty: off.frequency_penalty,
+        presence_penalty: off.presence_penalty,
+        penalty_window: off.penalty_window,
+        dry_multiplier: off.dry_multiplier,
+        dry_base: off.dry_base,
+        dry_allowed_length: off.dry_allowed_length,
+        no_repeat_ngram: off.no_repeat_ngram,
+        loop_repeats: off.loop_repeats,
+        min_tokens: off.min_tokens,
+        ..config.clone()
+    }
+}
