@@ -24,10 +24,13 @@ use argpick::Level;
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use std::path::Path;
 use std::time::Duration;
-use support::measure::{Line, Machine, Measured, Table};
+use support::machine::Machine;
+use support::measure::Measured;
+use support::reader::Reader;
 use support::rows::{self, VOCABULARIES};
 use support::stages::{STAGES, Stage};
-use support::subject::{Reader, Subject, dtype_suffix};
+use support::subject::{Subject, dtype_suffix};
+use support::table::{Comparisons, Line, Table, comparisons};
 
 /// Timed rounds of one line of the table, hot.
 const ROUNDS: usize = 300;
@@ -96,11 +99,12 @@ fn run(
     let mut add = |subject: &mut Subject, rounds: usize, cold: bool| {
         let measured = Measured::new(subject, reader, rounds);
         let row = format!("{}{}", row.name, dtype_suffix(stage.dtype));
-        lines.push(Line { stage: stage.name, level: level.name(), vocab, row, cold, measured });
+        let level = level.name();
+        lines.push(Line { stage: stage.name, level, vocab, row, original: None, cold, measured });
     };
     add(&mut subject, ROUNDS, false);
-    // Cold memory is a question of bytes, not of stages: only where a row is large.
-    if !stage.is_in_place() && stage.columns() == 0 && vocab == 262_144 {
+    // Only where a row, or a column, is large.
+    if !stage.is_in_place() && vocab == 262_144 {
         let mut subject = checked(stage, row, level, true);
         let rounds = subject.rotation();
         add(&mut subject, rounds, true);
@@ -142,6 +146,7 @@ fn main() {
         println!("\n{}", Machine::here());
         println!("floor      {}\n", reader.name());
         println!("{}", Table(&lines));
+        println!("{}", Comparisons(&comparisons(&lines)));
     }
     criterion.final_summary();
 }

@@ -1,7 +1,7 @@
-//! Rounds, statistics and the table.
+//! Rounds and their statistics.
 
-use super::subject::{Reader, Subject};
-use std::fmt;
+use super::reader::Reader;
+use super::subject::Subject;
 use std::time::Duration;
 
 /// Order statistics of a series of durations, in nanoseconds.
@@ -13,19 +13,26 @@ pub struct Statistics {
     pub median: u64,
     /// Of a hundred, ninety-nine are not longer.
     pub p99: u64,
+    /// Of a thousand, 999 are not longer.
+    pub p999: u64,
 }
 
 impl Statistics {
+    /// Of at least one duration, shortest first.
+    fn of_sorted(durations: &[u64]) -> Statistics {
+        let at = |numerator: usize, denominator: usize| durations[(durations.len() - 1) * numerator / denominator];
+        Statistics { minimum: at(0, 1), median: at(1, 2), p99: at(99, 100), p999: at(999, 1000) }
+    }
+
     /// Of at least one duration.
     pub fn of(mut durations: Vec<u64>) -> Statistics {
         durations.sort_unstable();
-        let at = |numerator: usize, denominator: usize| durations[(durations.len() - 1) * numerator / denominator];
-        Statistics { minimum: at(0, 1), median: at(1, 2), p99: at(99, 100) }
+        Statistics::of_sorted(&durations)
     }
 }
 
 /// A stage beside its floor, from the same rounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measured {
     /// The bare reading.
     pub floor: Statistics,
@@ -33,6 +40,12 @@ pub struct Measured {
     pub stage: Statistics,
     /// Rounds timed.
     pub rounds: usize,
+    /// Every duration of the bare reading, shortest first.
+    pub floors: Vec<u64>,
+    /// Every duration of the stage, shortest first.
+    pub stages: Vec<u64>,
+    /// Bytes that the bare reading reads in one round.
+    pub bytes: usize,
 }
 
 impl Measured {
@@ -50,7 +63,16 @@ impl Measured {
             floors.push(nanoseconds(subject.floor(round, reader)));
             stages.push(nanoseconds(subject.step(round + apart)));
         }
-        Measured { floor: Statistics::of(floors), stage: Statistics::of(stages), rounds }
+        floors.sort_unstable();
+        stages.sort_unstable();
+        Measured {
+            floor: Statistics::of_sorted(&floors),
+            stage: Statistics::of_sorted(&stages),
+            rounds,
+            floors,
+            stages,
+            bytes: subject.bytes(),
+        }
     }
 
     /// Minimum over minimum.
@@ -62,138 +84,24 @@ impl Measured {
     pub fn median_ratio(&self) -> f64 {
         self.stage.median as f64 / self.floor.median.max(1) as f64
     }
+
+    /// Gigabytes of the floor's memory that the fastest call of the stage gets through in a second.
+    pub fn gigabytes_per_second(&self) -> f64 {
+        self.bytes as f64 / self.stage.minimum.max(1) as f64
+    }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// A duration as a whole number of nanoseconds.
+pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// One line of the table.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// Name of the stage.
-    pub stage: &'static str,
-    /// Kernel level.
-    pub level: &'static str,
-    /// Tokens.
-    pub vocab: usize,
-    /// Name of the row.
-    pub row: String,
-    /// Whether the memory was cold.
-    pub cold: bool,
-    /// The figures.
-    pub measured: Measured,
-}
-
-/// The table of all lines, as text that is also Markdown; times in microseconds, `x` is the ratio to the floor.
-pub struct Table<'a>(pub &'a [Line]);
-
-impl fmt::Display for Table<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Rows of files have names of any length.
-        let wide = self.0.iter().map(|line| line.row.chars().count()).max().unwrap_or(0).max(8);
-        writeln!(
-            f,
-            "| {:<16} | {:<wide$} | {:>7} | {:<8} | {:<4} | {:>9} | {:>9} | {:>9} | {:>9} | {:>9} | {:>6} | {:>6} |",
-            "stage",
-            "row",
-            "vocab",
-            "level",
-            "",
-            "floor min",
-            "median",
-            "min us",
-            "median us",
-            "p99 us",
-            "x min",
-            "x med"
-        )?;
-        let (text, number, dashes) = (":--", "--:", wide + 2);
-        writeln!(
-            f,
-            "|{text:-<18}|{text:-<dashes$}|{number:->9}|{text:-<10}|{text:-<6}|{number:->11}|{number:->11}|{number:->11}|\
-             {number:->11}|{number:->11}|{number:->8}|{number:->8}|"
-        )?;
-        for line in self.0 {
-            let Measured { floor, stage, .. } = line.measured;
-            let us = |nanoseconds: u64| format!("{:.2}", nanoseconds as f64 / 1000.0);
-            writeln!(
-                f,
-                "| {:<16} | {:<wide$} | {:>7} | {:<8} | {:<4} | {:>9} | {:>9} | {:>9} | {:>9} | {:>9} | {:>6.2} | {:>6.2} |",
-                line.stage,
-                line.row,
-                line.vocab,
-                line.level,
-                if line.cold { "cold" } else { "hot" },
-                us(floor.minimum),
-                us(floor.median),
-                us(stage.minimum),
-                us(stage.median),
-                us(stage.p99),
-                line.measured.minimum_ratio(),
-                line.measured.median_ratio(),
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// What must be known of the machine to compare figures.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    /// The processor's name, as the system gives it.
-    pub processor: String,
-    /// Processors that this process may use, as the system lists them.
-    pub allowed: String,
-    /// Architecture and system of this build.
-    pub target: String,
-    /// Instruction sets that this build takes for granted.
-    pub baseline: String,
-    /// Whether this build is optimised.
-    pub optimised: bool,
-    /// The version of argpick.
-    pub version: &'static str,
-}
-
-impl Machine {
-    /// This machine.
-    pub fn here() -> Machine {
-        // Linux says it in two text files; elsewhere these are unknown.
-        let field = |file: &str, key: &str| -> Option<String> {
-            let text = std::fs::read_to_string(file).ok()?;
-            let line = text.lines().find(|line| line.starts_with(key))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        };
-        let unknown = || "unknown".to_owned();
-        let features = [
-            (cfg!(target_feature = "sse2"), "sse2"),
-            (cfg!(target_feature = "avx2"), "avx2"),
-            (cfg!(target_feature = "avx512f"), "avx512f"),
-            (cfg!(target_feature = "neon"), "neon"),
-            (cfg!(target_feature = "simd128"), "simd128"),
-        ];
-        let baseline: Vec<&str> = features.into_iter().filter(|&(has, _)| has).map(|(_, name)| name).collect();
-        Machine {
-            processor: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
-            allowed: field("/proc/self/status", "Cpus_allowed_list").unwrap_or_else(unknown),
-            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-            baseline: if baseline.is_empty() { "plain".to_owned() } else { baseline.join(" ") },
-            optimised: !cfg!(debug_assertions),
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-
-    /// Whether the process is bound to one processor, as far as is known.
-    pub fn is_pinned(&self) -> bool {
-        !self.allowed.is_empty() && self.allowed.chars().all(|c| c.is_ascii_digit())
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pinned = if self.is_pinned() { "pinned" } else { "not pinned" };
-        writeln!(f, "processor  {}, processors {} ({pinned})", self.processor, self.allowed)?;
-        let optimised = if self.optimised { "" } else { ", NOT OPTIMISED: these figures mean nothing" };
-        write!(f, "build      argpick {}, {}, baseline {}{optimised}", self.version, self.target, self.baseline)
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn order_statistics_are_those_of_the_definition() {
+        use super::Statistics;
+        let Statistics { minimum, median, p99, p999 } = Statistics::of((1..=1001).rev().collect());
+        assert_eq!((minimum, median, p99, p999), (1, 501, 991, 1000));
     }
 }

@@ -5,7 +5,14 @@
 //! *floor*) is timed right before the stage, and the ratio of the two is what can be compared between machines. A subject
 //! whose result is not that of the scalar level, bit for bit, is not timed at all.
 
+pub mod burden;
+pub mod curves;
+pub mod draws;
+pub mod head;
+pub mod machine;
 pub mod measure;
+pub mod reader;
 pub mod rows;
 pub mod stages;
 pub mod subject;
+pub mod table;

@@ -46,6 +46,12 @@ impl Buffer {
         }
     }
 
+    /// The logits of an f32 row, to be changed; empty for another type.
+    pub fn floats_mut(&mut self) -> &mut [f32] {
+        let len = if self.dtype == Dtype::F32 { self.len } else { 0 };
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..len]
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.len * self.dtype.size()]
@@ -68,6 +74,21 @@ pub fn gaussian(vocab: usize) -> Vec<f32> {
             (radius * (std::f64::consts::TAU * unit()).cos() * 3.0) as f32
         })
         .collect()
+}
+
+/// The row with its numbers in another range or another order, and what to call it. Nothing should cost more on it.
+pub fn rearranged(logits: &[f32]) -> [(&'static str, Vec<f32>); 3] {
+    let shifted = logits.iter().map(|logit| logit + 1000.0).collect();
+    let mut shuffled = logits.to_vec();
+    let mut state = 0x5eed_u64;
+    for last in (1..shuffled.len()).rev() {
+        // Fisher and Yates; Knuth's multiplier for the numbers.
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        shuffled.swap(last, (state >> 33) as usize % (last + 1));
+    }
+    let mut ascending = logits.to_vec();
+    ascending.sort_by(f32::total_cmp);
+    [("+1000", shifted), ("shuffled", shuffled), ("ascending", ascending)]
 }
 
 /// Row `index` of a `.npy` file: one row of logits, or a matrix with one in each row.

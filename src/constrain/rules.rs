@@ -91,7 +91,7 @@ impl Rules {
             logit = self.add_bias(logit, found);
         }
         if let Some(counts) = &found.counts {
-            logit = self.penalise(logit, counts);
+            logit = self.penalise_as_given(logit, counts);
         }
         if found.subtract != 0.0 {
             logit -= found.subtract;
@@ -108,9 +108,19 @@ impl Rules {
         logit
     }
 
-    /// Once per distinct token: the repetition penalty, then frequency and presence in one subtraction.
+    /// The logit of a token that the history alone adjusts.
     #[inline(always)]
     pub fn penalise(&self, logit: f32, counts: &Slot) -> f32 {
+        if self.shift != 0.0 {
+            let shifted = (f64::from(logit) - self.shift) as f32;
+            return (f64::from(self.penalise_as_given(shifted, counts)) + self.shift) as f32;
+        }
+        self.penalise_as_given(logit, counts)
+    }
+
+    /// Once per distinct token: the repetition penalty, then frequency and presence in one subtraction.
+    #[inline(always)]
+    fn penalise_as_given(&self, logit: f32, counts: &Slot) -> f32 {
         let mut logit = logit;
         let repeated = if self.repeats_generated { counts.generated } else { counts.all };
         if self.repetition != 1.0 && repeated != 0 {

@@ -2,6 +2,11 @@
 //!
 //! Stages and measuring code are those of `cargo bench` (`benches/support`), so that figures can be compared.
 
+mod document;
+mod drawing;
+mod figures;
+mod histogram;
+
 // One implementation for the benchmarks and for this command; each uses a part of it.
 #[path = "../../../benches/support/mod.rs"]
 #[allow(dead_code)]
@@ -11,16 +16,21 @@ use crate::{Failure, remark};
 use argpick::weights::PendingFile;
 use argpick::{Kernels, Level, MAX_VOCAB};
 use clap::builder::PossibleValuesParser;
-use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use support::measure::{Line, Machine, Measured, Statistics, Table};
+use support::curves::Curves;
+use support::draws::Draws;
+use support::machine::Machine;
+use support::measure::Measured;
+use support::reader::Reader;
 use support::rows::{self, VOCABULARIES};
 use support::stages::{self, STAGES, Stage};
-use support::subject::{Reader, Subject, dtype_suffix};
+use support::subject::{Subject, dtype_suffix};
+use support::table::{Comparisons, Line, Table, comparisons};
 
 /// The options of `argpick bench`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Tokens of the made row; may be given more than once [default: 32000 50257 128256 151936 262144]
     #[arg(long, value_name = "N")]
@@ -40,6 +50,18 @@ pub struct Args {
     /// Rows that are not in any cache: calls rotate over 256 MB
     #[arg(long)]
     cold: bool,
+    /// Each row also shifted by 1000, shuffled and ascending: nothing may cost more on those
+    #[arg(long)]
+    rearranged: bool,
+    /// As many single draws by full sampling and by top-p: the slowest, and how many blocks of 64 tokens they evaluate
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    draws: u32,
+    /// Draw how often each time occurred, a panel for each line, into this SVG
+    #[arg(long, value_name = "FILE")]
+    histogram: Option<PathBuf>,
+    /// Instead of the table: draw time against vocabulary, k, p, history and batch, as SVGs into this folder
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["stage", "cold", "json", "out", "histogram", "rearranged", "draws"])]
+    plot: Option<PathBuf>,
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
@@ -52,28 +74,39 @@ pub struct Args {
 struct NamedRow {
     name: String,
     logits: Vec<f32>,
+    original: Option<String>,
+}
+
+/// Draws of one kind from one row.
+struct DrawLine {
+    stage: &'static str,
+    row: String,
+    level: &'static str,
+    vocab: usize,
+    draws: Draws,
 }
 
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let rows = rows_of(&args)?;
+    if args.plot.is_some() {
+        return plot(&args, out);
+    }
+    let mut rows = rows_of(&args)?;
+    if args.rearranged {
+        rows = rows.into_iter().flat_map(with_rearranged).collect();
+    }
     let levels = levels_of(&args)?;
     let stages: Vec<&'static Stage> = match &args.stage[..] {
         [] => STAGES.iter().collect(),
         names => names.iter().filter_map(|name| stages::find(name)).collect(),
     };
     // Before anything is measured: a file that cannot be written should not cost the time.
-    let file = match &args.out {
-        Some(path) => Some((path, PendingFile::create(path).map_err(|error| format!("{}: {error}", path.display()))?)),
-        None => None,
-    };
-    let machine = Machine::here();
-    if !machine.optimised {
-        remark("this build is not optimised; use --release");
-    }
-    let longest = rows.iter().map(|row| &row.logits).max_by_key(|logits| logits.len());
-    let reader = Reader::fastest(longest.map_or(&[], |logits| logits))?;
+    let file = args.out.as_deref().map(pending).transpose()?;
+    let picture = args.histogram.as_deref().map(pending).transpose()?;
+    let machine = machine();
+    let reader = fastest_reader(&rows)?;
     let mut lines = Vec::new();
+    let mut draws = Vec::new();
     for row in &rows {
         for &level in &levels {
             for &stage in &stages {
@@ -81,20 +114,103 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
                     lines.push(line);
                 }
             }
+            if args.draws > 0 {
+                draws.extend(draw(row, level, args.draws as usize)?);
+            }
         }
     }
+    let compared = comparisons(&lines);
     let text = if args.json {
-        format!("{:#}\n", document(&machine, reader, &lines))
+        format!("{:#}\n", document::document(&machine, reader, &lines, &compared, &draws))
     } else {
-        format!("{machine}\nfloor      {}\n\n{}", reader.name(), Table(&lines))
+        let mut text = format!("{machine}\nfloor      {}\n\n{}", reader.name(), Table(&lines));
+        if !compared.is_empty() {
+            let _ = write!(text, "\n{}", Comparisons(&compared));
+        }
+        if !draws.is_empty() {
+            let _ = write!(text, "\n{}", document::Draws(&draws));
+        }
+        text
     };
-    if let Some((path, mut file)) = file {
-        let written = file.write_all(text.as_bytes()).map_err(|error| error.to_string());
-        let finished = written.and_then(|()| file.finish().map_err(|error| error.to_string()));
-        finished.map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(picture) = picture {
+        finish(picture, &histogram::draw(&machine.processor, &lines)?)?;
+    }
+    if let Some(file) = file {
+        finish(file, &text)?;
     }
     out.write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// A file that appears when it is finished, with its name for messages.
+fn pending(path: &Path) -> Result<(&Path, PendingFile), Failure> {
+    Ok((path, PendingFile::create(path).map_err(|error| format!("{}: {error}", path.display()))?))
+}
+
+fn finish((path, mut file): (&Path, PendingFile), text: &str) -> Result<(), Failure> {
+    let written = file.write_all(text.as_bytes()).map_err(|error| error.to_string());
+    let finished = written.and_then(|()| file.finish().map_err(|error| error.to_string()));
+    Ok(finished.map_err(|error| format!("{}: {error}", path.display()))?)
+}
+
+fn machine() -> Machine {
+    let machine = Machine::here();
+    if !machine.optimised {
+        remark("this build is not optimised; use --release");
+    }
+    machine
+}
+
+fn fastest_reader(rows: &[NamedRow]) -> Result<Reader, Failure> {
+    let longest = rows.iter().max_by_key(|row| row.logits.len());
+    Ok(Reader::fastest(longest.map_or(&[][..], |row| &row.logits))?)
+}
+
+/// The row and its rearrangements.
+fn with_rearranged(row: NamedRow) -> Vec<NamedRow> {
+    let others = rows::rearranged(&row.logits);
+    let named = others.map(|(how, logits)| NamedRow {
+        name: format!("{} {how}", row.name),
+        logits,
+        original: Some(row.name.clone()),
+    });
+    [row].into_iter().chain(named).collect()
+}
+
+/// `--plot`.
+fn plot(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let folder = args.plot.as_deref().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let longest = args.vocab.iter().copied().max().unwrap_or(1 << 20);
+    // The other figures have rows of one length, that of a file's where there is one.
+    let args = Args { vocab: Vec::new(), ..args.clone() };
+    let mut rows: Vec<NamedRow> = rows_of(&args)?;
+    rows.retain(|row| row.name != "gaussian");
+    let length = rows.first().map_or(longest.min(262_144), |row| row.logits.len());
+    if rows.iter().any(|row| row.logits.len() != length) {
+        return Err("--plot: the rows must be of the same length".to_owned().into());
+    }
+    rows.insert(0, NamedRow { name: "N(0,3)".to_owned(), logits: rows::gaussian(length), original: None });
+    let machine = machine();
+    let reader = fastest_reader(&rows)?;
+    for level in levels_of(&args)? {
+        let curves = Curves { level, reader, rounds: args.rounds as usize };
+        let written = figures::write(&curves, longest, &rows, &machine.processor, folder)?;
+        writeln!(out, "{machine}\nfloor      {}\nlevel      {level}\n", reader.name())?;
+        out.write_all(written.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Single draws by full sampling and by a nucleus.
+fn draw(row: &NamedRow, level: Level, draws: usize) -> Result<Vec<DrawLine>, Failure> {
+    let mut lines = Vec::new();
+    for (stage, config) in [("full", stages::sampling()), ("top-p", stages::top_p())] {
+        remark(format_args!("{draws} draws, {stage}, {}, {level}", row.name));
+        let draws = Draws::new(&row.logits, &config, level, draws)?;
+        lines.push(DrawLine { stage, row: row.name.clone(), level: level.name(), vocab: row.logits.len(), draws });
+    }
+    Ok(lines)
 }
 
 /// One line, or none where the stage cannot be measured as asked.
@@ -119,8 +235,10 @@ fn measure(
     let mut subject = Subject::new(stage, &row.logits, level, args.cold)?;
     subject.check(&row.logits).map_err(|message| format!("row {}: {message}", row.name))?;
     let measured = Measured::new(&mut subject, reader, args.rounds as usize);
+    let (level, original) = (level.name(), row.original.as_ref());
+    let original = original.map(|original| format!("{original}{}", dtype_suffix(stage.dtype)));
     let row = format!("{}{}", row.name, dtype_suffix(stage.dtype));
-    Ok(Some(Line { stage: stage.name, level: level.name(), vocab, row, cold: args.cold, measured }))
+    Ok(Some(Line { stage: stage.name, level, vocab, row, original, cold: args.cold, measured }))
 }
 
 fn rows_of(args: &Args) -> Result<Vec<NamedRow>, Failure> {
@@ -134,7 +252,11 @@ fn rows_of(args: &Args) -> Result<Vec<NamedRow>, Failure> {
     let mut all = Vec::new();
     for row in &args.row {
         if row == "gaussian" {
-            let made = vocabularies.iter().map(|&vocab| NamedRow { name: row.clone(), logits: rows::gaussian(vocab) });
+            let made = vocabularies.iter().map(|&vocab| NamedRow {
+                name: row.clone(),
+                logits: rows::gaussian(vocab),
+                original: None,
+            });
             all.extend(made);
             continue;
         }
@@ -149,7 +271,7 @@ fn rows_of(args: &Args) -> Result<Vec<NamedRow>, Failure> {
             return Err(format!("{path}: a row has 1 to {MAX_VOCAB} logits, not {}", logits.len()).into());
         }
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
-        all.push(NamedRow { name: format!("{stem}:{index}"), logits });
+        all.push(NamedRow { name: format!("{stem}:{index}"), logits, original: None });
     }
     Ok(all)
 }
@@ -160,38 +282,4 @@ fn levels_of(args: &Args) -> Result<Vec<Level>, Failure> {
     }
     let named = args.level.iter().filter_map(|name| Level::from_name(name));
     named.map(|level| Ok(Kernels::new(level)?.level())).collect()
-}
-
-fn document(machine: &Machine, reader: Reader, lines: &[Line]) -> Value {
-    let statistics = |statistics: Statistics| json!({ "min_ns": statistics.minimum, "median_ns": statistics.median, "p99_ns": statistics.p99 });
-    let lines: Vec<Value> = lines
-        .iter()
-        .map(|line| {
-            json!({
-                "stage": line.stage,
-                "row": line.row,
-                "vocab": line.vocab,
-                "level": line.level,
-                "memory": if line.cold { "cold" } else { "hot" },
-                "rounds": line.measured.rounds,
-                "floor": statistics(line.measured.floor),
-                "time": statistics(line.measured.stage),
-                "min_ratio": line.measured.minimum_ratio(),
-                "median_ratio": line.measured.median_ratio(),
-            })
-        })
-        .collect();
-    json!({
-        "machine": {
-            "processor": machine.processor,
-            "processors_allowed": machine.allowed,
-            "pinned": machine.is_pinned(),
-            "target": machine.target,
-            "baseline": machine.baseline,
-            "optimised": machine.optimised,
-        },
-        "version": machine.version,
-        "floor": reader.name(),
-        "lines": lines,
-    })
 }
