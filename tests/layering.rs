@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
     // The history for its answer about a text.
     ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "history", "trace", "decoder"]]),
     // A client: only modules that are public, and what the crate root re-exports.
-    ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "replay"]]),
+    ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "beam", "replay"]]),
     // The rim: it knows the whole library, and nothing knows it.
     ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam", "speculative", "replay"]]),
     ("docs", &[]),

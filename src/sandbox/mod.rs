@@ -7,6 +7,7 @@
 //!      -> steps (session) -> files (trace), findings (patterns)
 //! ```
 
+pub mod beams;
 pub mod contexts;
 pub mod corpus;
 pub mod default;

@@ -1,8 +1,10 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
+use crate::beams::{self, BeamArgs};
 use crate::repetition_args::RepetitionArgs;
 use crate::sampling_args::SamplingArgs;
 use crate::{Failure, args, document, plot, remark, report};
+use argpick::sandbox::beams::BeamOptions;
 use argpick::sandbox::default::CONTEXTS;
 use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
 use argpick::sandbox::session::{Options, Session, Stop, Transcript};
@@ -61,6 +63,8 @@ pub struct Args {
     sampling: SamplingArgs,
     #[command(flatten)]
     repetition: RepetitionArgs,
+    #[command(flatten)]
+    beams: BeamArgs,
 
     /// No text ends before this step
     #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
@@ -147,6 +151,10 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(Failure::Message("give a prompt: --context TEXT or --contexts FILE".to_owned()));
     }
     let options = options(&args, &model);
+    if let Some(config) = args.beams.config(args.sampling.profile, args.temp, args.steps) {
+        let options = BeamOptions { config, rules: options.rules };
+        return beams::run(out, &model, kernels, &options, &prompts, args.json);
+    }
     let mut session = Session::new(&model, options.clone(), kernels)?;
     if args.record.is_some() {
         session.start_recording(TraceParts::default());

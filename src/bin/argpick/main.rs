@@ -3,6 +3,7 @@
 //! Standard output carries results, standard error everything else. Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod args;
+mod beams;
 mod bench;
 mod decode;
 mod document;

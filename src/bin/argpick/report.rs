@@ -4,7 +4,7 @@ use crate::repetition_args::without_repetition;
 use crate::sampling_args::in_force_text;
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
-use argpick::sandbox::rules::PUNCTUATION;
+use argpick::sandbox::rules::{PUNCTUATION, Rules};
 use argpick::sandbox::session::{Options, Step, Stop, Transcript, join};
 use argpick::sandbox::trace::mode_name;
 use argpick::{Config, Kernels, Mode};
@@ -72,11 +72,11 @@ impl Shown<'_> {
 }
 
 /// Text fit for a terminal: a file's words must not move the cursor.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn plural(count: usize, noun: &str) -> String {
+pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -126,7 +126,7 @@ fn header(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
         writeln!(out, "         {}", printable(note))?;
     }
     writeln!(out, "decode   {}", decoding(shown))?;
-    writeln!(out, "rules    {}", rules(shown))
+    writeln!(out, "rules    {}", rules(&shown.options.rules))
 }
 
 fn decoding(shown: &Shown<'_>) -> String {
@@ -180,8 +180,8 @@ fn repetition(options: &Options) -> Vec<String> {
     parts
 }
 
-fn rules(shown: &Shown<'_>) -> String {
-    let rules = &shown.options.rules;
+/// The rules in force, one after the other.
+pub fn rules(rules: &Rules) -> String {
     let mut parts = Vec::new();
     let mut add = |on: bool, text: String| {
         if on {
