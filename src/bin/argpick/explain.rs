@@ -22,7 +22,9 @@ enum ModeName {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A filter that one of the profiles does not have is left out there, and named. Each profile decodes \
-    the same row with the same seed, stream and position, so what differs is its order and its rules."
+    the same row with the same seed, stream and position, so what differs is its order and its rules. Flip: as long as \
+    each logit changes by less than this, the argmax, the kept set, the token stay the same; in JSON null if nothing can \
+    change them."
 )]
 pub struct Args {
     /// The row: a .npy with one row, or one in each row of a matrix
@@ -114,7 +116,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             ModeName::Greedy => Mode::Greedy,
             ModeName::Sample => Mode::Sample,
         },
-        metrics: Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS,
+        metrics: Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS | Metrics::FLIP,
         ..Config::default()
     }));
     let profiles = [Some(config.profile), args.versus];
@@ -278,6 +280,11 @@ fn print(
         let name = side.profile.name();
         writeln!(out, "pick     {name}: token {}, rank {}, one of {} kept", pick.token, pick.rank, pick.kept)?;
     }
+    for side in sides {
+        // No smaller change of the logits gives another argmax, another kept set, another token.
+        let (name, Pick { flip_argmax, flip_kept, flip_token, .. }) = (side.profile.name(), side.pick);
+        writeln!(out, "flip     {name}: argmax {flip_argmax}, kept {flip_kept}, token {flip_token}")?;
+    }
     let [one, other] = sides else { return Ok(()) };
     match parting {
         None if one.kept.len() == 1 => writeln!(out, "parts    nowhere: both keep the same token alone")?,
@@ -334,7 +341,14 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
                 "stages": stages.collect::<Vec<_>>(),
                 "kept": side.kept.len(),
                 "top": top.collect::<Vec<_>>(),
-                "pick": { "token": side.pick.token, "rank": side.pick.rank, "logprob": side.pick.logprob },
+                "pick": {
+                    "token": side.pick.token,
+                    "rank": side.pick.rank,
+                    "logprob": side.pick.logprob,
+                    "flip_argmax": side.pick.flip_argmax,
+                    "flip_kept": side.pick.flip_kept,
+                    "flip_token": side.pick.flip_token,
+                },
             })
         })
         .collect();
