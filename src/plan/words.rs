@@ -1,6 +1,7 @@
 //! A configuration as 32-bit words, for what is saved: one list of the fields, read and written in the same order.
 
 use super::config::{Config, Metrics, Mirostat, Mode, PenaltyScope, Profile};
+use crate::error::{Error, Result};
 
 /// A field's form as one word.
 trait Word: Sized {
@@ -8,6 +9,11 @@ trait Word: Sized {
     fn from_word(word: u32) -> Option<Self>;
     fn to_number(&self) -> f64 {
         self.to_word().into()
+    }
+    /// The value of a number that is a whole one, as all but floats are.
+    fn of_number(number: f64) -> Option<Self> {
+        let word = number as u32;
+        if f64::from(word) == number { Self::from_word(word) } else { None }
     }
 }
 
@@ -29,6 +35,9 @@ impl Word for f32 {
     }
     fn to_number(&self) -> f64 {
         (*self).into()
+    }
+    fn of_number(number: f64) -> Option<Self> {
+        Some(number as f32)
     }
 }
 
@@ -93,7 +102,7 @@ macro_rules! fields {
 
             /// The configuration of words; the name of the first field whose word means nothing otherwise. Ranges are
             /// checked where the configuration is compiled.
-            pub(crate) fn from_words(words: &[u32; CONFIG_WORDS]) -> Result<Config, &'static str> {
+            pub(crate) fn from_words(words: &[u32; CONFIG_WORDS]) -> core::result::Result<Config, &'static str> {
                 let long = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
                 let mut rest = words[4..].iter();
                 let mut next = || rest.next().copied().unwrap_or(0);
@@ -108,6 +117,23 @@ macro_rules! fields {
             /// its number in the C ABI.
             pub fn parameters(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
                 [$((stringify!($field), self.$field.to_number())),*].into_iter()
+            }
+
+            /// Sets the parameter of this name to a number as [`Config::parameters`] tells it, floats rounded to f32; whether
+            /// there is one. Ranges are checked where the configuration is used.
+            ///
+            /// # Errors
+            /// [`Error::InvalidParameter`] with name and value if the number is no value of the parameter: not a whole
+            /// number from 0 to 2^32 - 1, or no choice has it. Nothing has changed then.
+            pub fn set_parameter(&mut self, name: &str, number: f64) -> Result<bool> {
+                match name {
+                    $(stringify!($field) => {
+                        let unfit = Error::InvalidParameter { name: stringify!($field), value: number };
+                        self.$field = Word::of_number(number).ok_or(unfit)?;
+                    })*
+                    _ => return Ok(false),
+                }
+                Ok(true)
             }
 
             /// Sets the parameter of this name to its default; whether there is one.
@@ -168,6 +194,19 @@ mod tests {
         }
         assert_eq!(config, Config::default());
         assert!(!config.set_default("max_p"));
+        let strange =
+            Config { profile: Profile::Vllm, keep_ties: true, top_p: 0.3, top_k: u32::MAX, ..Config::default() };
+        for (name, number) in strange.parameters() {
+            assert_eq!(config.set_parameter(name, number), Ok(true));
+        }
+        assert_eq!(config, strange);
+        assert_eq!(config.set_parameter("max_p", 1.0), Ok(false));
+        for (name, value) in
+            [("top_k", 0.5), ("top_k", -1.0), ("top_k", 4294967296.0), ("keep_ties", 2.0), ("mirostat", 3.0)]
+        {
+            assert_eq!(config.set_parameter(name, value), Err(Error::InvalidParameter { name, value }));
+        }
+        assert_eq!(config, strange);
         assert_eq!(config.parameters().count() + 4, CONFIG_WORDS);
     }
 }
