@@ -137,7 +137,10 @@ pub fn run(
     is_json: bool,
 ) -> Result<(), Failure> {
     if options.config.max_tokens == 0 {
-        return Err(Failure::Message("--beams needs --steps of 1 or more".to_owned()));
+        return Err(Failure::Usage("--beams needs --steps of 1 or more".to_owned()));
+    }
+    if options.config.temperature == 0.0 {
+        return Err(Failure::Usage("--beams needs a --temp above 0".to_owned()));
     }
     let found: Vec<Found> =
         prompts.iter().map(|prompt| search(model, options, kernels, prompt)).collect::<Result<_, _>>()?;

@@ -17,7 +17,9 @@ mod replay;
 mod report;
 mod rows;
 mod sampling_args;
+mod sweep;
 mod train;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -42,6 +44,10 @@ enum Command {
     Replay(replay::Args),
     /// What each filter leaves of a row, and where two profiles part
     Explain(explain::Args),
+    /// A pick from one row for each of many configurations
+    Sweep(sweep::Args),
+    /// Which drafted tokens stand, and what comes after them
+    Verify(verify::Args),
     /// Train a small model on a text file
     Train(train::Args),
     /// Turn a weight file into one that is used in place, without a copy
@@ -58,6 +64,8 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Decode(args) => decode::run(args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Explain(args) => explain::run(args, out),
+        Command::Sweep(args) => sweep::run(args, out),
+        Command::Verify(args) => verify::run(args, out),
         Command::Train(args) => train::run(args, out),
         Command::Pack(args) => pack::run(args, out),
         Command::Inspect(args) => inspect::run(args, out),
@@ -70,6 +78,8 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
 enum Failure {
     /// One line for standard error.
     Message(String),
+    /// Options that do not go together.
+    Usage(String),
     /// Standard output could not be written.
     Output(io::Error),
 }
@@ -119,6 +129,10 @@ fn main() -> ExitCode {
             let _ = out.flush();
             match failure {
                 Failure::Message(message) => remark(message),
+                Failure::Usage(message) => {
+                    remark(message);
+                    return ExitCode::from(2);
+                }
                 Failure::Output(error) => remark(format_args!("cannot write to standard output: {error}")),
             }
             ExitCode::FAILURE

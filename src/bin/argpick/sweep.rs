@@ -1,0 +1,234 @@
+//! `argpick sweep`: one row, many configurations, a pick for each.
+
+use crate::rows::Rows;
+use crate::sampling_args::{in_force, in_force_text, profile};
+use crate::{Failure, args};
+use argpick::{Config, Decoder, Error, Kernels, Level, Metrics, Pick, sweep_words};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The options of `argpick sweep`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The configurations: [{\"top_p\": 0.9, \"temperature\": 0.8, \"seed\": 1}, {\"top_k\": 40}, ...]. A profile \
+    may be given by name, a choice by its number, a flag as true or false. Penalties and the like happen to the row once: \
+    those of the first configuration that is valid hold, and one that differs there gets an error as its result."
+)]
+pub struct Args {
+    /// The row: a .npy with one row, or one in each row of a matrix
+    #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
+    rows: PathBuf,
+    /// Which row of the matrix, from 0
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Input")]
+    row: usize,
+    /// The configurations: a JSON array of objects, what is left out is at its default
+    #[arg(long, value_name = "FILE.json", help_heading = "Input")]
+    configs: PathBuf,
+    /// Masks, one in each row (32 tokens a word, or one byte or bool a token)
+    #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
+    masks: Option<PathBuf>,
+    /// Tokens of the prompt, with commas between
+    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
+    prompt: Vec<u32>,
+    /// Tokens generated before, with commas between
+    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
+    generated: Vec<u32>,
+    /// Position of the draws [default: the number of generated tokens]
+    #[arg(long, value_name = "N", help_heading = "Decoding")]
+    position: Option<u64>,
+    /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
+    #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
+    kernel: Option<Level>,
+    /// One JSON document instead of the table
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    let kernels = args::choose(args.kernel)?;
+    let rows = Rows::logits(&args.rows)?;
+    let row = rows.row(args.row)?;
+    let mask = match &args.masks {
+        Some(path) => Some(Rows::masks(path, rows.length)?.mask(args.row)?),
+        None => None,
+    };
+    let configs = read(&args.configs)?;
+    let results = match base(&configs, rows.length, kernels)? {
+        None => configs.iter().map(|config| refusal(config, rows.length, kernels)).collect(),
+        Some(mut decoder) => {
+            decoder.prompt(&args.prompt)?;
+            decoder.accept(&args.generated)?;
+            if let Some(position) = args.position {
+                decoder.seek(position);
+            }
+            // An invalid configuration needs no memory: it is refused before.
+            let needed = |config| sweep_words(std::slice::from_ref(config), rows.length).unwrap_or(0);
+            let mut memory = vec![0; configs.iter().map(needed).max().unwrap_or(0)];
+            let mut results = vec![Ok(Pick::default()); configs.len()];
+            decoder.sweep(row.row(), mask.as_deref(), &configs, &mut memory, &mut results, &mut [])?;
+            results
+        }
+    };
+    if args.json {
+        writeln!(out, "{:#}", document(&args, rows.length, &configs, &results))?;
+    } else {
+        print(out, &args, rows.length, &configs, &results)?;
+    }
+    let refused = results.iter().filter(|result| result.is_err()).count();
+    if refused > 0 {
+        let (all, many) = (configs.len(), if refused == 1 { "has" } else { "have" });
+        return Err(Failure::Message(format!("{refused} of {all} configurations {many} an error instead of a pick")));
+    }
+    Ok(())
+}
+
+/// A decoder with the first configuration that is valid; `None` if none is.
+fn base(configs: &[Config], vocab: usize, kernels: Kernels) -> Result<Option<Decoder>, Failure> {
+    for config in configs {
+        match Decoder::new_with_kernels(config, vocab, kernels) {
+            Err(Error::InvalidParameter { .. } | Error::NotInProfile { .. }) => {}
+            made => return Ok(Some(made?)),
+        }
+    }
+    Ok(None)
+}
+
+/// Why a configuration that no decoder takes is refused.
+fn refusal(config: &Config, vocab: usize, kernels: Kernels) -> argpick::Result<Pick> {
+    Decoder::new_with_kernels(config, vocab, kernels).map(|_| Pick::default())
+}
+
+/// Reads the configurations.
+fn read(path: &Path) -> Result<Vec<Config>, String> {
+    let refuse = |reason: String| format!("{}: {reason}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let list: Vec<Map<String, Value>> = serde_json::from_str(&text)
+        .map_err(|error| refuse(format!("it must be a JSON array of objects with parameters: {error}")))?;
+    if list.is_empty() {
+        return Err(refuse("there is no configuration in it".to_owned()));
+    }
+    let read_one = |(index, object): (usize, &Map<String, Value>)| {
+        let place = |reason: String| refuse(format!("configuration {index}: {reason}"));
+        let mut config = Config {
+            metrics: Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT,
+            ..Config::default()
+        };
+        object.iter().try_for_each(|(name, value)| set(&mut config, name, value)).map_err(place)?;
+        Ok(config)
+    };
+    list.iter().enumerate().map(read_one).collect()
+}
+
+/// Sets one parameter.
+fn set(config: &mut Config, name: &str, value: &Value) -> Result<(), String> {
+    let whole = || value.as_u64().ok_or_else(|| format!("{name} is {value}; it must be a whole number from 0 up"));
+    let number = match (name, value) {
+        ("seed", _) => {
+            config.seed = whole()?;
+            return Ok(());
+        }
+        ("stream", _) => {
+            config.stream = whole()?;
+            return Ok(());
+        }
+        ("metrics", _) => return Err("metrics cannot be set here: the table says what is measured".to_owned()),
+        ("profile", Value::String(text)) => {
+            config.profile = profile(text)?;
+            return Ok(());
+        }
+        ("mode", Value::String(text)) => match text.as_str() {
+            "sample" => 0.0,
+            "greedy" => 1.0,
+            _ => return Err(format!("mode is {value}; it must be \"sample\" or \"greedy\"")),
+        },
+        (_, Value::Bool(flag)) => f64::from(u8::from(*flag)),
+        (_, Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+        _ if config.parameters().all(|(known, _)| known != name) => return Err(unknown(name)),
+        _ => return Err(format!("{name} is {value}; it must be a number")),
+    };
+    match config.set_parameter(name, number) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(unknown(name)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    format!("there is no parameter {name:?}")
+}
+
+/// What a configuration has besides the defaults, as options.
+fn described(config: &Config) -> String {
+    let mut parts = in_force_text(config);
+    let numbers = [("seed", config.seed), ("stream", config.stream)];
+    parts.extend(numbers.iter().filter(|(_, number)| *number != 0).map(|(name, number)| format!("{name} {number}")));
+    if parts.is_empty() { "defaults".to_owned() } else { parts.join(", ") }
+}
+
+fn print(
+    out: &mut dyn Write,
+    args: &Args,
+    vocab: usize,
+    configs: &[Config],
+    results: &[argpick::Result<Pick>],
+) -> Result<(), Failure> {
+    writeln!(out, "row      {}:{}, {vocab} logits\n", args.rows.display(), args.row)?;
+    writeln!(
+        out,
+        "{:>6} {:>9} {:>6} {:>9} {:>10} {:>10} {:>11}  configuration",
+        "config", "token", "rank", "kept", "entropy", "p(top1)", "logprob"
+    )?;
+    for (index, (config, result)) in configs.iter().zip(results).enumerate() {
+        let described = described(config);
+        match result {
+            Ok(pick) => writeln!(
+                out,
+                "{index:>6} {:>9} {:>6} {:>9} {:>10.6} {:>10.8} {:>11.6}  {described}",
+                pick.token, pick.rank, pick.kept, pick.entropy, pick.top1_probability, pick.logprob
+            )?,
+            Err(error) => writeln!(out, "{index:>6} error: {error}  {described}")?,
+        }
+    }
+    Ok(())
+}
+
+fn document(args: &Args, vocab: usize, configs: &[Config], results: &[argpick::Result<Pick>]) -> Value {
+    let pairs = configs.iter().zip(results).map(|(config, result)| {
+        let parameters: Map<String, Value> = in_force(config)
+            .into_iter()
+            .filter(|(name, _)| !matches!(*name, "profile" | "metrics"))
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
+        let mut entry = json!({
+            "profile": config.profile.name(),
+            "seed": config.seed,
+            "stream": config.stream,
+            "parameters": parameters,
+            "pick": null,
+            "error": null,
+        });
+        match result {
+            Ok(pick) => {
+                entry["pick"] = json!({
+                    "token": pick.token,
+                    "rank": pick.rank,
+                    "kept": pick.kept,
+                    "entropy": pick.entropy,
+                    "p_top1": pick.top1_probability,
+                    "logprob": pick.logprob,
+                });
+            }
+            Err(error) => entry["error"] = json!(error.to_string()),
+        }
+        entry
+    });
+    json!({
+        "rows": args.rows.to_string_lossy(),
+        "row": args.row,
+        "vocab": vocab,
+        "position": args.position.unwrap_or(args.generated.len() as u64),
+        "configs": pairs.collect::<Vec<_>>(),
+    })
+}
