@@ -3,7 +3,7 @@
 use crate::rows::Rows;
 use crate::sampling_args::{in_force, in_force_text, profile};
 use crate::{Failure, args};
-use argpick::{Config, Decoder, Error, Kernels, Level, Metrics, Pick, sweep_words};
+use argpick::{Config, Decoder, Error, Kernels, Level, Metrics, Pick, Row, sweep_words};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The configurations: [{\"top_p\": 0.9, \"temperature\": 0.8, \"seed\": 1}, {\"top_k\": 40}, ...]. A profile \
-    may be given by name, a choice by its number, a flag as true or false. Penalties and the like happen to the row once: \
-    those of the first configuration that is valid hold, and one that differs there gets an error as its result."
+    may be given by name, a choice by its number, a flag as true or false. Configurations that differ only in what comes \
+    after penalties and masks share one pass over the row."
 )]
 pub struct Args {
     /// The row: a .npy with one row, or one in each row of a matrix
@@ -55,22 +55,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         None => None,
     };
     let configs = read(&args.configs)?;
-    let results = match base(&configs, rows.length, kernels)? {
-        None => configs.iter().map(|config| refusal(config, rows.length, kernels)).collect(),
-        Some(mut decoder) => {
-            decoder.prompt(&args.prompt)?;
-            decoder.accept(&args.generated)?;
-            if let Some(position) = args.position {
-                decoder.seek(position);
-            }
-            // An invalid configuration needs no memory: it is refused before.
-            let needed = |config| sweep_words(std::slice::from_ref(config), rows.length).unwrap_or(0);
-            let mut memory = vec![0; configs.iter().map(needed).max().unwrap_or(0)];
-            let mut results = vec![Ok(Pick::default()); configs.len()];
-            decoder.sweep(row.row(), mask.as_deref(), &configs, &mut memory, &mut results, &mut [])?;
-            results
-        }
-    };
+    let results = sweep(&args, row.row(), mask.as_deref(), &configs, kernels)?;
     if args.json {
         writeln!(out, "{:#}", document(&args, rows.length, &configs, &results))?;
     } else {
@@ -84,20 +69,50 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A decoder with the first configuration that is valid; `None` if none is.
-fn base(configs: &[Config], vocab: usize, kernels: Kernels) -> Result<Option<Decoder>, Failure> {
-    for config in configs {
-        match Decoder::new_with_kernels(config, vocab, kernels) {
-            Err(Error::InvalidParameter { .. } | Error::NotInProfile { .. }) => {}
-            made => return Ok(Some(made?)),
+/// A result for each configuration. Those that treat the row alike before they filter it share a pass over it.
+fn sweep(
+    args: &Args,
+    row: Row<'_>,
+    mask: Option<&[u32]>,
+    configs: &[Config],
+    kernels: Kernels,
+) -> Result<Vec<argpick::Result<Pick>>, Failure> {
+    let vocab = row.len();
+    let mut results = vec![Ok(Pick::default()); configs.len()];
+    let mut left: Vec<usize> = (0..configs.len()).collect();
+    while let Some(&first) = left.first() {
+        let mut decoder = match Decoder::new_with_kernels(&configs[first], vocab, kernels) {
+            Ok(decoder) => decoder,
+            Err(error @ (Error::InvalidParameter { .. } | Error::NotInProfile { .. })) => {
+                results[first] = Err(error);
+                left.remove(0);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        decoder.prompt(&args.prompt)?;
+        decoder.accept(&args.generated)?;
+        if let Some(position) = args.position {
+            decoder.seek(position);
         }
+        let together: Vec<Config> = left.iter().map(|&index| configs[index].clone()).collect();
+        // An invalid configuration needs no memory: it is refused before.
+        let needed = |config| sweep_words(std::slice::from_ref(config), vocab).unwrap_or(0);
+        let mut memory = vec![0; together.iter().map(needed).max().unwrap_or(0)];
+        let mut found = vec![Ok(Pick::default()); together.len()];
+        decoder.sweep(row, mask, &together, &mut memory, &mut found, &mut [])?;
+        // What was refused may differ from the first one only, which has its answer now.
+        let mut later = Vec::new();
+        for (index, result) in left.into_iter().zip(found) {
+            if result.is_err() && index != first {
+                later.push(index);
+            } else {
+                results[index] = result;
+            }
+        }
+        left = later;
     }
-    Ok(None)
-}
-
-/// Why a configuration that no decoder takes is refused.
-fn refusal(config: &Config, vocab: usize, kernels: Kernels) -> argpick::Result<Pick> {
-    Decoder::new_with_kernels(config, vocab, kernels).map(|_| Pick::default())
+    Ok(results)
 }
 
 /// Reads the configurations.
