@@ -11,6 +11,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 const STANDARDS: [&str; 2] = ["-std=c++17", "-std=c++20"];
+/// The C++ headers, which are installed together.
+const HEADERS: [&str; 3] = ["argpick.hpp", "argpick_trace.hpp", "argpick_values.hpp"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 fn root() -> &'static Path {
@@ -101,7 +103,7 @@ fn on_level(program: &Path, level: &str) -> Command {
 
 #[test]
 fn cpp_wraps_every_function_of_the_abi() {
-    let cpp = read("bindings/cpp/argpick.hpp") + &read("bindings/cpp/argpick_values.hpp");
+    let cpp: String = HEADERS.iter().map(|name| read(Path::new("bindings/cpp").join(name))).collect();
     let words: BTreeSet<&str> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     let symbols = read("include/argpick.symbols");
     let names: Vec<&str> = symbols
@@ -110,7 +112,7 @@ fn cpp_wraps_every_function_of_the_abi() {
         .collect();
     assert!(names.len() > 40, "only {} functions are listed", names.len());
     let missing: Vec<_> = names.iter().filter(|name| !words.contains(**name)).collect();
-    assert!(missing.is_empty(), "argpick.hpp does not call {missing:?}");
+    assert!(missing.is_empty(), "the C++ headers do not call {missing:?}");
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn cpp_compiles_and_runs_both_ways_under_sanitizers() {
         }
         for standard in STANDARDS {
             let program = folder.path().join("both_ways");
-            let sources = ["tests/exceptions.cpp", "tests/results.cpp"];
+            let sources = ["tests/exceptions.cpp", "tests/trace.cpp", "tests/results.cpp"];
             build(compiler, &[&[standard], &sanitizers[..]].concat(), &sources, &program);
             let symbols = run(Command::new("nm").arg(&program)).stdout;
             assert!(text(&symbols).contains("__asan_init"), "{compiler}: the sanitizer is not in the program");
@@ -154,7 +156,7 @@ fn macros(compiler: &str, standard: &str, source: &str, folder: &Path) -> BTreeS
 #[test]
 fn cpp_leaks_no_macro() {
     let folder = tempfile::tempdir().expect("a folder");
-    let headers = ["argpick.hpp", "argpick_values.hpp"].map(|name| read(Path::new("bindings/cpp").join(name)));
+    let headers = HEADERS.map(|name| read(Path::new("bindings/cpp").join(name)));
     let includes = headers.iter().flat_map(|header| header.lines()).filter(|line| line.starts_with("#include"));
     let includes: Vec<_> = includes.filter(|line| !line.contains(".hpp")).collect();
     assert!(includes.contains(&"#include \"argpick.h\""), "{includes:?}");
@@ -165,7 +167,7 @@ fn cpp_leaks_no_macro() {
             let before = macros(compiler, standard, &source, folder.path());
             assert!(before.contains("ARGPICK_OK"));
             let after = macros(compiler, standard, &(source + "#include \"argpick.hpp\"\n"), folder.path());
-            let guards = ["ARGPICK_HPP", "ARGPICK_VALUES_HPP"].map(str::to_owned).into();
+            let guards = ["ARGPICK_HPP", "ARGPICK_TRACE_HPP", "ARGPICK_VALUES_HPP"].map(str::to_owned).into();
             let leaked: BTreeSet<_> = after.difference(&before).cloned().collect();
             assert_eq!(leaked, guards, "{compiler} {standard}");
         }
@@ -335,7 +337,9 @@ fn the_program_in_the_readme_builds_with_what_is_installed() {
 
     // And a plain compiler with pkg-config, after the headers have been installed, too.
     run(Command::new("cmake").arg("--install").arg(&built).arg("--prefix").arg(&prefix));
-    assert!(prefix.join("include/argpick_values.hpp").is_file());
+    for name in HEADERS {
+        assert!(prefix.join("include").join(name).is_file(), "{name} was not installed");
+    }
     if needs(&["pkg-config"], "C++ by pkg-config") {
         let mut ask = Command::new("pkg-config");
         ask.args(["--cflags", "--libs", "argpick"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));

@@ -3,22 +3,27 @@
 //! `tests/golden/decode.json` is a list of steps. Numbers are JSON integers below 2^53 or, where 64 bits are needed, decimal
 //! strings; an f32 is its bit pattern as an unsigned integer (`0x3f800000`, that is 1065353216, is 1.0). A step has the row
 //! (`row_bits`; or `row_f16`, `row_bf16`), `mask` (words, or null), `bias` (pairs of token and bits), `bans`, `generated`
-//! (tokens recorded before), `config`, `position` (set after recording), and what must come out: `expected`, a pick with
+//! (tokens recorded before), `config` (its `profile` and the parameters of filters beyond top-k, top-p and min-p only where they are
+//! not the default ones), `position` (set after recording), and what must come out: `expected`, a pick with
 //! the bits of its numbers, and the bits of what `process` and `probabilities` leave in the row; or `error`, with the
 //! `status` number, and for an invalid logit its index. `tests/golden/random.json` has the numbers of some steps.
 //!
 //! `UPDATE=1 cargo test --test golden` writes both anew from the library, after holding every step to the judges. The
 //! files are part of the contract: a change of a token is a change of `ARGPICK_NUMERICS_VERSION`.
 
+#[path = "golden/filters.rs"]
+mod filters;
 mod support;
 
 use argpick::kernels::Kernels;
 use argpick::rng::{Purpose, StepNumbers};
-use argpick::{Decoder, Error, Metrics, Pick, Row, numeric};
+use argpick::{Candidate, Decoder, Error, Metrics, Pick, Row, numeric};
+use filters::{filter_steps, filters_from_json, filters_to_json};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use support::exact::{self, Path};
+use support::filters::{Filters, Memory, outcome as outcome_of};
 use support::generators::{self, MaskKind, Shape, Source};
 use support::oracle::{Case, Reality, Settings};
 use support::report::{self, close};
@@ -129,6 +134,9 @@ fn steps() -> Vec<(String, Element, Case)> {
             add(name, case.clone());
         }
     }
+    for (name, case) in filter_steps() {
+        steps.push((name, Element::F32, case));
+    }
     for (element, label, round) in [
         (Element::F16, "f16", (|z| f16::from_f32(z).to_f32()) as fn(f32) -> f32),
         (Element::Bf16, "bf16", |z| bf16::from_f32(z).to_f32()),
@@ -187,7 +195,7 @@ fn inputs_to_json(name: &str, element: Element, case: &Case) -> Value {
         Element::F16 => ("row_f16", json!(case.row.iter().map(|&z| f16::from_f32(z).to_bits()).collect::<Vec<_>>())),
         Element::Bf16 => ("row_bf16", json!(case.row.iter().map(|&z| bf16::from_f32(z).to_bits()).collect::<Vec<_>>())),
     };
-    json!({
+    let mut inputs = json!({
         "name": name,
         row.0: row.1,
         "mask": case.mask,
@@ -207,7 +215,9 @@ fn inputs_to_json(name: &str, element: Element, case: &Case) -> Value {
             "min_keep": s.min_keep,
             "valid_vocab": s.valid_vocab,
         },
-    })
+    });
+    inputs["config"].as_object_mut().expect("an object").extend(filters_to_json(&s.filters));
+    inputs
 }
 
 fn inputs_from_json(step: &Value) -> (Element, Case) {
@@ -240,6 +250,7 @@ fn inputs_from_json(step: &Value) -> (Element, Case) {
             no_repeat_window: number("no_repeat_window"),
             min_keep: number("min_keep"),
             valid_vocab: number("valid_vocab"),
+            filters: filters_from_json(c),
         },
     };
     (element, case)
@@ -274,7 +285,7 @@ fn outcome(element: Element, case: &Case, kernels: Kernels, rows: bool) -> Value
         Ok(pick) => pick,
         Err(refusal) => return json!({ "error": error(refusal) }),
     };
-    let expected = json!({
+    let mut expected = json!({
         "token": pick.token,
         "argmax": pick.argmax,
         "rank": pick.rank,
@@ -287,6 +298,9 @@ fn outcome(element: Element, case: &Case, kernels: Kernels, rows: bool) -> Value
         "logprob": pick.logprob.to_bits(),
         "kept_mass": pick.kept_mass.to_bits(),
     });
+    if case.settings.filters.dynatemp_range > 0.0 {
+        expected["temperature"] = json!(pick.temperature.to_bits());
+    }
     if !rows {
         return json!({ "expected": expected });
     }
@@ -302,6 +316,9 @@ fn outcome(element: Element, case: &Case, kernels: Kernels, rows: bool) -> Value
 
 /// A step is not written down unless the judges agree with it.
 fn hold_to_the_judges(name: &str, case: &Case, outcome: &Value) {
+    if case.settings.filters != Filters::default() {
+        return hold_to_the_chain(name, case);
+    }
     let (exact, reality) = match (exact::step(case, numeric::weight), Reality::of(case)) {
         (Ok(exact), Ok(reality)) => (exact, reality),
         _ => {
@@ -326,6 +343,22 @@ fn hold_to_the_judges(name: &str, case: &Case, outcome: &Value) {
         let (actual, value) = (f64::from(float(&expected[field])), f64::from(value as f32));
         assert!(close(actual, value, 1e-5, 1e-5), "{name}: {field} is {actual:e}, in real arithmetic {value:e}");
     }
+}
+
+/// The same for steps with other filters: what is kept is what the naive chain keeps.
+fn hold_to_the_chain(name: &str, case: &Case) {
+    let mut decoder = report::decoder(case, report::levels("golden")[0], Metrics::ALL);
+    let pick = decoder.evaluate(&case.row, case.mask.as_deref()).expect("a valid step");
+    let mut kept = vec![Candidate::default(); case.row.len()];
+    let count = decoder.kept(&case.row, case.mask.as_deref(), &mut kept).expect("a valid step");
+    let mut tokens: Vec<u32> = kept[..count].iter().map(|candidate| candidate.token).collect();
+    let memory = Memory::first(&case.settings.filters);
+    let found = outcome_of(case, &memory, pick.temperature, numeric::weight).expect("a valid step");
+    let sets = found.sets.expect("few boundaries");
+    let mut expected: Vec<u32> = sets[0].iter().map(|&rank| found.order[rank]).collect();
+    expected.sort_unstable();
+    tokens.sort_unstable();
+    assert_eq!(tokens, expected, "{name}");
 }
 
 fn write(name: &str, value: &[Value]) {

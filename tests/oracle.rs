@@ -105,11 +105,11 @@ fn row_disagreement(
     None
 }
 
-/// `process` divides by the temperature; where that makes a logit infinite it must refuse and name the lowest token.
-fn overflow(case: &Case, reality: &Reality) -> Option<Refusal> {
-    let divided = |token: usize| reality.adjusted.logits[token] / case.settings.metric_temperature();
-    let index = (0..case.row.len()).find(|&token| divided(token) == f32::INFINITY)?;
-    Some(Refusal::InvalidLogit { index: index as u32, value: divided(index) })
+/// `process` divides by the temperature; where that makes a kept logit infinite it must refuse and name the lowest token.
+fn overflow(case: &Case, reality: &Reality, kept: usize) -> Option<Refusal> {
+    let divided = |token: u32| reality.adjusted.logits[token as usize] / case.settings.metric_temperature();
+    let index = reality.order[..kept].iter().copied().filter(|&token| divided(token) == f32::INFINITY).min()?;
+    Some(Refusal::InvalidLogit { index, value: divided(index) })
 }
 
 /// One step on every level, against the judges and among themselves. Returns the path of the draw.
@@ -141,7 +141,7 @@ fn judge(case: &Case, levels: &[argpick::kernels::Kernels], label: &str) -> Opti
         let mut processed = case.row.clone();
         let mut probabilities = case.row.clone();
         let outcome = decoder.process(&mut processed, case.mask.as_deref());
-        match (outcome, overflow(case, reality)) {
+        match (outcome, overflow(case, reality, exact.kept as usize)) {
             (Ok(()), None) => {}
             (Err(error), Some(refusal)) if same_refusal(&error, &refusal) => {
                 if let Some(what) = report::first_row_difference(&processed, &case.row) {

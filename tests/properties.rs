@@ -4,9 +4,10 @@
 mod support;
 
 use argpick::kernels::Kernels;
-use argpick::{Config, Decoder, Metrics, Mode, Pick, Row, decode_batch};
+use argpick::{Candidate, Config, Decoder, Metrics, Mode, Pick, Row, decode_batch};
 use half::{bf16, f16};
 use proptest::prelude::*;
+use support::filters::{Filters, Whose};
 use support::generators::{self, LENGTHS, MASKS, SHAPES, Shape, Source};
 use support::oracle::{self, Case, Reality};
 use support::report;
@@ -36,6 +37,20 @@ fn kernels(seed: u64) -> Kernels {
 
 fn evaluate(case: &Case, seed: u64) -> Pick {
     report::decoder(case, kernels(seed), Metrics::ALL).evaluate(&case.row, case.mask.as_deref()).expect("a valid step")
+}
+
+/// A step with filters of any profile.
+fn filtered_case(seed: u64) -> Option<(Case, Reality)> {
+    let mut case = any_case(seed);
+    generators::filters(&mut Source::new(seed ^ 0xF1), &mut case.settings, 0.35);
+    let reality = Reality::of(&case).ok()?;
+    Some((case, reality))
+}
+
+fn kept_tokens(decoder: &mut Decoder, case: &Case) -> Vec<u32> {
+    let mut kept = vec![Candidate::default(); case.row.len()];
+    let count = decoder.kept(&case.row, case.mask.as_deref(), &mut kept).expect("a valid step");
+    kept[..count].iter().map(|candidate| candidate.token).collect()
 }
 
 fn same(a: &Pick, b: &Pick) -> Result<(), TestCaseError> {
@@ -290,6 +305,124 @@ proptest! {
             } else {
                 prop_assert!(value.is_nan(), "{} was not asked for and is {}", name, value);
             }
+        }
+    }
+
+    /// Every filter keeps a run of the total order (typical may cut the equals at its front), at least `min_keep` tokens of it, and the pick is one of them.
+    #[test]
+    fn what_is_kept_is_a_run_that_holds_the_pick(seed: u64) {
+        let Some((case, reality)) = filtered_case(seed) else { return Err(TestCaseError::reject("refused")) };
+        let mut decoder = report::decoder(&case, kernels(seed), Metrics::ALL);
+        let pick = decoder.evaluate(&case.row, case.mask.as_deref()).unwrap();
+        let tokens = kept_tokens(&mut decoder, &case);
+        prop_assert!(tokens.contains(&pick.token), "{} of {:?}", pick.token, tokens);
+        let mut ranks: Vec<usize> = tokens.iter().map(|&token| reality.rank(token).expect("taking part")).collect();
+        ranks.sort_unstable();
+        let logit = |rank: usize| reality.adjusted.logits[reality.order[rank] as usize];
+        for rank in ranks[0]..ranks[ranks.len() - 1] {
+            prop_assert!(ranks.binary_search(&rank).is_ok() || logit(rank) == logit(ranks[0]), "a gap at {}", rank);
+        }
+        if !case.settings.is_greedy() && case.settings.filters.whose == Whose::Canon {
+            prop_assert!(ranks.len() >= case.settings.floor().min(reality.order.len()), "{} kept", ranks.len());
+        }
+        let sum: f64 = { let mut row = case.row.clone(); decoder.probabilities(&mut row, case.mask.as_deref()).unwrap();
+            row.iter().map(|&p| f64::from(p)).sum() };
+        prop_assert!((sum - 1.0).abs() < 1e-4, "the kept have the mass {}", sum);
+    }
+
+    /// Greedy knows no filter.
+    #[test]
+    fn greedy_ignores_every_filter(seed: u64) {
+        let Some((mut case, _)) = filtered_case(seed) else { return Err(TestCaseError::reject("refused")) };
+        case.settings.greedy = true;
+        case.settings.temperature = case.settings.metric_temperature();
+        let filtered = evaluate(&case, seed);
+        let settings = &mut case.settings;
+        (settings.top_k, settings.top_p, settings.min_p) = (0, 1.0, 0.0);
+        settings.filters = Filters { whose: settings.filters.whose, ..Filters::default() };
+        same(&filtered, &evaluate(&case, seed))?;
+    }
+
+    /// Parameters of filters that are off change no bit.
+    #[test]
+    fn parameters_of_what_is_off_change_no_bit(seed: u64) {
+        let Some((mut case, _)) = filtered_case(seed) else { return Err(TestCaseError::reject("refused")) };
+        let before = evaluate(&case, seed);
+        let filters = &mut case.settings.filters;
+        if filters.xtc_probability == 0.0 {
+            filters.xtc_threshold = 0.2;
+        }
+        if filters.dynatemp_range == 0.0 {
+            filters.dynatemp_exponent = 7.0;
+        }
+        if filters.mirostat == 0 {
+            (filters.mirostat_tau, filters.mirostat_eta) = (1.5, 0.9);
+        }
+        if filters.adaptive_target < 0.0 {
+            (filters.adaptive_target, filters.adaptive_decay) = (-0.5, 0.1);
+        }
+        if filters.xtc_probability > 0.0 && filters.xtc_threshold > 0.5 {
+            filters.xtc_probability = 0.0;
+        }
+        same(&before, &evaluate(&case, seed))?;
+    }
+
+    /// Token ids carry no meaning but to tell equals apart: other ids, the same tokens.
+    #[test]
+    fn filters_know_no_ids(seed: u64) {
+        let Some((mut case, reality)) = filtered_case(seed) else { return Err(TestCaseError::reject("refused")) };
+        let distinct = reality.order.windows(2).all(|p| case.row[p[0] as usize] != case.row[p[1] as usize]);
+        prop_assume!(distinct && case.bias.is_empty() && case.bans.is_empty() && case.generated.is_empty());
+        prop_assume!(case.mask.is_none() && case.settings.valid_vocab == 0);
+        let mut decoder = report::decoder(&case, kernels(seed), Metrics::ALL);
+        let kept = kept_tokens(&mut decoder, &case).iter().map(|&t| case.row[t as usize].to_bits()).collect::<Vec<_>>();
+        case.row.reverse();
+        let mut decoder = report::decoder(&case, kernels(seed), Metrics::ALL);
+        let mut mirrored = kept_tokens(&mut decoder, &case).iter().map(|&t| case.row[t as usize].to_bits()).collect::<Vec<_>>();
+        mirrored.reverse();
+        // Float sums depend on places: a token at a boundary of theirs may fall on the other side.
+        prop_assert!(kept.len().abs_diff(mirrored.len()) <= 1 + kept.len() / 1000, "{} and {}", kept.len(), mirrored.len());
+        if kept.len() == mirrored.len() {
+            prop_assert_eq!(kept, mirrored);
+        }
+    }
+
+    /// Whether XTC acts is a matter of seed, stream and position, not of the row.
+    #[test]
+    fn xtc_acts_by_its_place_alone(seed: u64, stream in 0u64..4, position in 0u64..1000) {
+        let settings = oracle::Settings { seed, stream, position, ..Default::default() };
+        let filters = Filters { xtc_probability: 0.5, xtc_threshold: 0.05, ..Filters::default() };
+        let number = support::exact::numbers(seed, stream, position, 1).next();
+        let acts = number >> 63 == 0;
+        for row in [vec![1.0f32, 1.0, 0.0], vec![-3.0; 9], (0..700).map(|i| if i < 5 { 9.0 } else { 0.0 }).collect()] {
+            let case = Case { settings: oracle::Settings { filters: filters.clone(), ..settings.clone() }, ..Case::new(row) };
+            let mut decoder = report::decoder(&case, kernels(seed), Metrics::NONE);
+            let kept = kept_tokens(&mut decoder, &case);
+            prop_assert_eq!(!kept.contains(&0), acts, "{:?}", kept);
+        }
+    }
+
+    /// Only differences matter to filters too: an integer shift of logits on a grid changes no bit of the distribution.
+    #[test]
+    fn a_shift_moves_no_filter(seed: u64, shift in -64i32..64) {
+        let Some((mut case, _)) = filtered_case(seed) else { return Err(TestCaseError::reject("refused")) };
+        let mut source = Source::new(seed ^ 0xF117);
+        case.row.iter_mut().for_each(|value| *value = source.below(4096) as f32 / 64.0 - 32.0);
+        case.bias.clear();
+        prop_assume!(Reality::of(&case).is_ok());
+        let ask = |case: &Case| {
+            let mut decoder = report::decoder(case, kernels(seed), Metrics::ALL);
+            (evaluate(case, seed), kept_tokens(&mut decoder, case))
+        };
+        let (before, kept) = ask(&case);
+        case.row.iter_mut().for_each(|value| *value += shift as f32);
+        let (after, kept_after) = ask(&case);
+        // A threshold is rounded to f32 where it stands, so a tie with the grid may fall otherwise.
+        prop_assert!(kept.len().abs_diff(kept_after.len()) <= 64 + kept.len() / 16);
+        if kept == kept_after {
+            prop_assert_eq!(before.token, after.token);
+            prop_assert_eq!(before.entropy.to_bits(), after.entropy.to_bits());
+            prop_assert_eq!(before.logprob.to_bits(), after.logprob.to_bits());
         }
     }
 

@@ -8,6 +8,7 @@ mod support;
 
 use argpick::{Decoder, Metrics};
 use support::exact;
+use support::filters::{Filters, Memory, outcome};
 use support::generators::{self, Shape, Source};
 use support::oracle::{Case, Reality, Settings};
 use support::report;
@@ -128,6 +129,117 @@ fn rows_of_a_language_model() {
                 continue;
             }
             test_against_distribution(&format!("row {index}, {name}"), &case, draws(12_000));
+        }
+    }
+}
+
+/// The distribution of a chain of filters in real arithmetic. The row is chosen so that no boundary is near.
+fn filtered(case: &Case, temperature: f32) -> Vec<f64> {
+    let memory = Memory::first(&case.settings.filters);
+    let found = outcome(case, &memory, temperature, argpick::numeric::weight).expect("a valid step");
+    let kept = &found.sets.expect("few sets")[0];
+    let scale = support::oracle::scale(found.temperature);
+    let weights: Vec<f64> = kept.iter().map(|&r| ((found.logits[r] - found.logits[kept[0]]) * scale).exp2()).collect();
+    let total: f64 = weights.iter().sum();
+    let mut shares: Vec<f64> = weights.iter().map(|w| w / total).collect();
+    if case.settings.filters.adaptive_target >= 0.0 {
+        let target = memory.target(&case.settings.filters);
+        let shaped = |p: &f64| {
+            let d = (p - target).abs() / 0.3;
+            (-10.0 * d * d / (1.0 + d)).exp()
+        };
+        let total: f64 = shares.iter().map(shaped).sum();
+        shares.iter_mut().for_each(|p| *p = shaped(p) / total);
+    }
+    let mut all = vec![0.0; case.row.len()];
+    for (&rank, p) in kept.iter().zip(shares) {
+        all[found.order[rank] as usize] = p;
+    }
+    all
+}
+
+/// Every filter draws from the distribution of its law, by the kind of draw that is its own.
+#[test]
+fn filters_draw_from_their_laws() {
+    let off = Filters::default;
+    let plans: [(&str, Filters); 13] = [
+        ("typical", Filters { typical_p: 0.6, ..off() }),
+        ("typical, few", Filters { typical_p: 0.05, ..off() }),
+        ("epsilon", Filters { epsilon_cutoff: 0.004, ..off() }),
+        ("eta", Filters { eta_cutoff: 0.01, ..off() }),
+        ("top-a", Filters { top_a: 0.2, ..off() }),
+        ("xtc", Filters { xtc_probability: 1.0, xtc_threshold: 0.01, ..off() }),
+        ("top-n-sigma", Filters { top_n_sigma: 1.5, ..off() }),
+        ("tail-free", Filters { tfs_z: 0.9, ..off() }),
+        ("top-h", Filters { top_h: 0.6, ..off() }),
+        ("mirostat 1", Filters { mirostat: 1, mirostat_tau: 4.0, ..off() }),
+        ("mirostat 2", Filters { mirostat: 2, mirostat_tau: 3.0, ..off() }),
+        ("adaptive-p", Filters { adaptive_target: 0.05, ..off() }),
+        ("dynamic temperature", Filters { dynatemp_range: 0.6, ..off() }),
+    ];
+    let mut source = Source::new(31);
+    let zipf = generators::row(&mut source, Shape::Zipf, 1_500);
+    let normal = generators::row(&mut source, Shape::Normal, 900);
+    for (name, filters) in plans {
+        for (shape, row) in [("zipf", &zipf), ("normal", &normal)] {
+            let settings = Settings { seed: 19, filters: filters.clone(), ..Settings::default() };
+            let case = Case { settings, ..Case::new(row.clone()) };
+            let temperature = decoder(&case).evaluate(&case.row, None).expect("a valid step").temperature;
+            let probabilities = filtered(&case, temperature);
+            assert!(probabilities.iter().filter(|&&p| p > 0.0).count() > 1, "{name}, {shape}: nothing to compare");
+            if name == "typical, few" || name == "xtc" {
+                let argmax = exact::step(&case, argpick::numeric::weight).expect("a valid step").argmax;
+                assert_eq!(probabilities[argmax as usize], 0.0, "{name}, {shape}: the first token is out");
+            }
+            let draws = draws(60_000);
+            let (statistic, degrees) = report::chi_square(&counts(&case, draws), &probabilities);
+            let limit = report::chi_square_limit(degrees);
+            println!("{shape}, {name}: chi-square {statistic:.1} on {degrees} degrees, limit {limit:.1}");
+            assert!(statistic < limit, "{shape}, {name}: chi-square {statistic:.1} on {degrees} exceeds {limit:.1}");
+        }
+    }
+}
+
+/// XTC acts as often as it is told.
+#[test]
+fn xtc_acts_as_often_as_it_should() {
+    let row: Vec<f32> = vec![2.0, 1.9, 0.0, -1.0];
+    for probability in [0.1f32, 0.5, 0.83] {
+        let mut case = Case::new(row.clone());
+        case.settings.filters = Filters { xtc_probability: probability, xtc_threshold: 0.3, ..Filters::default() };
+        let mut decoder = report::decoder(&case, argpick::Kernels::detect().expect("a level"), Metrics::KEPT);
+        let draws = draws(100_000) as u64;
+        let mut acted = 0;
+        for position in 0..draws {
+            decoder.seek(position);
+            acted += u64::from(decoder.evaluate(&row, None).expect("a valid step").kept == 3);
+        }
+        let p = f64::from(probability);
+        let score = (acted as f64 - draws as f64 * p) / (draws as f64 * p * (1.0 - p)).sqrt();
+        assert!(score.abs() < 4.0, "{probability}: acted {acted} times in {draws}: {score:.2} sigma");
+    }
+}
+
+/// The surprise that mirostat controls settles at its target, and adaptive-p's mean probability near its own.
+#[test]
+fn controlled_draws_settle_at_their_targets() {
+    let mut source = Source::new(77);
+    let row = generators::row(&mut source, Shape::Zipf, 3_000);
+    for version in [1, 2] {
+        for tau in [2.0f32, 4.0] {
+            let mut case = Case::new(row.clone());
+            case.settings.filters =
+                Filters { mirostat: version, mirostat_tau: tau, mirostat_eta: 0.1, ..Filters::default() };
+            let kernels = argpick::Kernels::detect().expect("a level");
+            let mut decoder = report::decoder(&case, kernels, Metrics::LOGPROB);
+            let (mut sum, steps) = (0.0, draws(6_000));
+            for step in 0..steps + 200 {
+                let pick = decoder.decode(&row, None).expect("a valid step");
+                sum += if step < 200 { 0.0 } else { -f64::from(pick.logprob) / std::f64::consts::LN_2 };
+            }
+            let mean = sum / steps as f64;
+            println!("mirostat {version}, tau {tau}: mean surprise {mean:.3} bits");
+            assert!((mean - f64::from(tau)).abs() < 0.12, "mirostat {version}, tau {tau}: mean surprise {mean}");
         }
     }
 }

@@ -104,10 +104,9 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn order_statistics_are_those_of_the_definition() {
+        use super::Statistics;
         let Statistics { minimum, median, p99, p999 } = Statistics::of((1..=1001).rev().collect());
         assert_eq!((minimum, median, p99, p999), (1, 501, 991, 1000));
     }

@@ -176,6 +176,8 @@ pub const STAGES: &[Stage] = &[
     decode("top-n-sigma", || Config { top_n_sigma: 1.0, ..sampling() }),
     decode("typical", || Config { typical_p: 0.9, ..sampling() }),
     decode("mirostat-2", || Config { mirostat: Mirostat::Two, ..sampling() }),
+    decode("epsilon", || Config { epsilon_cutoff: 3e-4, ..sampling() }),
+    decode("xtc", || Config { xtc_probability: 0.5, ..sampling() }),
     Stage { action: Action::Masked, ..decode("greedy-masked", greedy) },
     Stage { action: Action::Burdened, ..decode("chain-penalties", penalties) },
     f16("greedy-f16", greedy),

@@ -16,8 +16,8 @@
 //
 // Both are written once: every function returns outcome<T>, which is T in the first case and result<T> in the second. The
 // two, and C++17 and C++20, live in inline namespaces of their own, so translation units may choose differently.
-// Views are std::span in C++20 and a small type with the same names before. Apart from their guards the two headers (this
-// one and argpick_values.hpp, which belongs beside it) define no macro.
+// Views are std::span in C++20 and a small type with the same names before. Apart from their guards the three headers (this
+// one, and argpick_values.hpp and argpick_trace.hpp, which belong beside it) define no macro.
 #ifndef ARGPICK_HPP
 #define ARGPICK_HPP
 
@@ -310,6 +310,11 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   outcome<std::size_t> kept(const row& logits, view<argpick_candidate> room = {}, const mask& allowed = {}) {
     return list(argpick_kept, logits, room, allowed);
   }
+  /// What each stage in force leaves of the row, as many as there is room for (ARGPICK_MOST_STAGES is enough); answers how
+  /// many there are. stage_name tells them apart.
+  outcome<std::size_t> explain(const row& logits, view<argpick_stage> stages, const mask& allowed = {}) {
+    return list(argpick_explain, logits, stages, allowed);
+  }
   /// How likely decode would pick the token.
   outcome<float> probability_of(const row& logits, std::uint32_t token, const mask& allowed = {}) {
     float probability = 0;
@@ -361,8 +366,8 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
   }
 
  private:
-  template <class Call>
-  outcome<std::size_t> list(Call call, const row& logits, view<argpick_candidate> room, const mask& allowed) {
+  template <class Call, class Item>
+  outcome<std::size_t> list(Call call, const row& logits, view<Item> room, const mask& allowed) {
     std::size_t found = 0;
     const argpick_status status = call(get(), logits.data(), logits.dtype(), logits.size(), allowed.data(),
                                        allowed.size(), room.data(), room.size(), &found);
@@ -580,17 +585,10 @@ class beam_search : public detail::owner<argpick_beam, argpick_beam_free> {
   }
 };
 
-// ---- the library ----------------------------------------------------------------------------------------------------
-
-/// Whether the library in use has the ABI of this header; ask once where it is loaded at run time.
-inline bool compatible() noexcept { return argpick_abi_version() == ARGPICK_ABI_VERSION; }
-inline std::uint32_t version() noexcept { return argpick_version(); }
-inline std::uint32_t numerics_version() noexcept { return argpick_numerics_version(); }
-/// The kernel level in use, "" if ARGPICK_KERNEL asks for what is not there.
-inline const char* kernel() noexcept { return argpick_kernel(); }
-
 }  // inline namespace with_exceptions, with_results
 }  // inline namespace with_span, with_view
 }  // namespace argpick
+
+#include "argpick_trace.hpp"
 
 #endif

@@ -1,5 +1,5 @@
-// What argpick.hpp is made of: views, failures, results, the owner of a handle, and the arguments of calls. Include
-// argpick.hpp; its head says what there is to choose.
+// What argpick.hpp is made of: views, failures, results, the owner of a handle, the arguments of calls, and what
+// there is to ask of the library. Include argpick.hpp; its head says what there is to choose.
 #ifndef ARGPICK_VALUES_HPP
 #define ARGPICK_VALUES_HPP
 
@@ -369,6 +369,17 @@ struct beam_config : argpick_beam_config {
     }
   }
 };
+
+// ---- the library ----------------------------------------------------------------------------------------------------
+
+/// Whether the library in use has the ABI of this header; ask once where it is loaded at run time.
+inline bool compatible() noexcept { return argpick_abi_version() == ARGPICK_ABI_VERSION; }
+inline std::uint32_t version() noexcept { return argpick_version(); }
+inline std::uint32_t numerics_version() noexcept { return argpick_numerics_version(); }
+/// The kernel level in use, "" if ARGPICK_KERNEL asks for what is not there.
+inline const char* kernel() noexcept { return argpick_kernel(); }
+/// The name of argpick_stage.stage; "" for numbers that no stage has. Static text.
+inline const char* stage_name(std::uint32_t stage) noexcept { return argpick_stage_name(stage); }
 
 }  // inline namespace with_exceptions, with_results
 }  // inline namespace with_span, with_view

@@ -180,7 +180,8 @@ fn draw(
                 Some(p) => Filter::Nucleus { p, whole: sums.map(|sums| sums.mass) },
                 None => Filter::Band(kept.band()),
             };
-            let find_cut = |surface: &Surface<'_>| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums);
+            let find_cut =
+                |surface: &Surface<'_>, least: f32| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums, least);
             // It certifies itself: its layout is gone afterwards.
             return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
         }
@@ -213,9 +214,11 @@ pub(crate) fn rewrite(row: &mut [f32], output: Output, inputs: Inputs<'_>, scrat
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
         let kept = opened.truncate(None);
         let temperature = kept.surface.temperature;
-        if output == Output::Logits && opened.surface.scale.maximum / temperature == f32::INFINITY {
+        let divides = output == Output::Logits && !plan.adaptive;
+        if divides && kept.surface.scale.maximum / temperature == f32::INFINITY {
             // The division would make what is kept infinite: the lowest token it would happen to is named.
-            return Err(opened.surface.at_temperature(temperature).first_overflow());
+            let view = RowView { band: Some(kept.band()), ..kept.surface.view };
+            return Err(Surface { view, ..kept.surface }.first_overflow());
         }
         let target = plan.adaptive.then(|| {
             let total = metrics::mass_kept(&kept.surface, kept.cut);

@@ -28,43 +28,6 @@ pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
     Cut { logit: cut.logit, token }
 }
 
-/// The least distance key from `centre` within which the mass of the row (the number of tokens, if `weighed` is false)
-/// reaches `target`, and what the nearer tokens sum to; the largest key if it never does.
-pub(super) fn distance_of_mass(surface: &Surface<'_>, centre: f64, target: u64, weighed: bool) -> (u32, u64) {
-    let (mut low, mut high) = (0, f32::INFINITY.to_bits() + 1);
-    let mut before = 0;
-    loop {
-        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
-        let mut bins = [0; 256];
-        let bracket = Bracket { low, high, shift };
-        surface.kernels.distance_histogram(
-            &surface.view,
-            surface.maxima,
-            surface.scale,
-            weighed,
-            centre,
-            bracket,
-            &mut bins,
-        );
-        let mut reached = None;
-        for (bin, &sum) in bins.iter().enumerate() {
-            if before + sum >= target {
-                reached = Some(bin as u32);
-                break;
-            }
-            before += sum;
-        }
-        match reached {
-            Some(bin) if shift == 0 => return (low + bin, before),
-            Some(bin) => {
-                low += bin << shift;
-                high = high.min(low + (1 << shift));
-            }
-            None => return (u32::MAX, before),
-        }
-    }
-}
-
 /// The lowest finite logit for which `holds`, which holds from some logit up; +inf if it never does.
 pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
     let (mut low, mut high) = (ordered_key(f32::MIN), ordered_key(f32::INFINITY));
@@ -79,17 +42,42 @@ pub(super) fn lowest_logit(holds: impl Fn(f32) -> bool) -> f32 {
     key_to_logit(low)
 }
 
+/// The logit of token number `n` (from 1) of the order among those from the logit `from` up to, not including, `until`; there
+/// are at least as many. Only these are looked at one by one.
+pub(super) fn nth_logit_between(surface: &Surface<'_>, (from, until): (f32, f32), n: u64) -> f32 {
+    let (mut low, mut high) = (ordered_key(from), ordered_key(until));
+    let mut left = n;
+    while high - low > 1 {
+        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
+        let mut bins = [0; 256];
+        surface.kernels.bracket_histogram(&surface.view, surface.maxima, None, Bracket { low, high, shift }, &mut bins);
+        let mut bin = 255;
+        while bin > 0 && bins[bin] < left {
+            left -= bins[bin];
+            bin -= 1;
+        }
+        low += (bin as u32) << shift;
+        high = high.min(low + (1 << shift));
+    }
+    key_to_logit(low)
+}
+
+/// The next lower logit. Zero has one key of its own and none beside it.
+pub(super) fn below(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) - if logit == 0.0 { 2 } else { 1 })
+}
+
 /// The cut that keeps the smallest prefix whose mass is at least `target` (1 to `total`), the mass of the whole row.
-pub(super) fn first_mass(surface: &Surface<'_>, target: u64, total: u64) -> Cut {
+pub(super) fn first_mass(surface: &Surface<'_>, target: u64, total: u64, least: f32) -> Cut {
     // Tokens so light that all of them together could not fill up `total - target` need not be looked at: the prefix
     // reaches its target before them. The search falls back to the whole row if rounding ever made this too tight.
     let spare = (total - target) as f64 / surface.view.valid as f64;
     let lightest = spare / (1u64 << crate::numeric::MASS_BITS) as f64;
-    let mut low = ordered_key(f32::MIN);
+    let mut low = ordered_key(least);
     if lightest > 0.0 {
         let logit = f64::from(surface.scale.maximum) + natural_logarithm(lightest) * f64::from(surface.temperature);
         if logit > f64::from(f32::MIN) && logit < f64::from(surface.scale.maximum) {
-            low = ordered_key(logit as f32);
+            low = low.max(ordered_key(logit as f32));
         }
     }
     search(surface, target, true, low)

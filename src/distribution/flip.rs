@@ -169,9 +169,8 @@ impl<'a> Stages<'_, 'a, '_> {
         let (surface, kept) = (&before.surface, self.kept.band());
         let view = RowView { band: Some(before.band()), ..surface.view };
         let sums = surface.kernels.sums(&view, surface.maxima, surface.scale, true);
-        let ln_z = natural_logarithm(sums.weight);
-        let entropy = ln_z - core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
-        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (ln_z - entropy);
+        let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
+        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
         let distance_of = |logit: f32| f64::from(f32::from_bits(distance_key(logit, centre)));
         let tokens = || (0..view.valid as u32).map(|token| (token, view.logit(token)));
         // The farthest kept and the nearest removed token, how many share the farthest distance, and the mass.

@@ -1,16 +1,18 @@
 //! What all filters share: statistics of what is kept, and the ways in which a filter keeps less.
 
-use super::{Room, Stages, cut, cut_key, list};
+use super::{Room, Stages, Truncation, cut, cut_key, list};
 use crate::kernels::{Band, Cut, Moments, RowView, Sums, moments_of_tokens, sums_of_tokens};
 use crate::numeric::{natural_logarithm, rank_key_parts};
 use crate::plan::{LIST_LIMIT, Profile};
-use crate::types::TokenId;
+use crate::types::{BLOCK, TokenId};
 
 /// Normaliser and entropy of what is kept.
 pub(super) struct Statistics {
     /// ln of the sum of the weights, relative to the first token kept: -ln of that token's probability.
     pub ln_z: f64,
-    /// Nats.
+    /// The mean of the logits divided by the temperature, relative to the first token kept; at most 0.
+    pub mean: f64,
+    /// Nats: `ln_z - mean`.
     pub entropy: f64,
 }
 
@@ -29,33 +31,34 @@ impl<'a> Stages<'_, 'a, '_> {
         RowView { band: (band != Band::ALL).then_some(band), ..self.kept.surface.view }
     }
 
-    /// Sums of what is kept, at the scale in force. The masses are there only where they were known before.
-    fn sums(&mut self) -> Sums {
-        if let Some(sums) = self.sums {
+    /// Sums of what is kept, at the scale in force; the mass is there if it was asked for with `masses`.
+    pub(super) fn sums(&mut self, masses: bool) -> Sums {
+        if let Some(sums) = self.sums.filter(|sums| sums.mass != 0 || !masses) {
             return sums;
         }
         let surface = &self.kept.surface;
         let sums = match self.kept.listed {
             Some(count) => sums_of_tokens(tokens(&self.room.keys[..count]), surface.scale),
-            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, false),
+            None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, masses),
         };
         self.sums = Some(sums);
         sums
     }
 
     pub(super) fn statistics(&mut self) -> Statistics {
-        let sums = self.sums();
+        let sums = self.sums(false);
         let ln_z = natural_logarithm(sums.weight);
-        let entropy = ln_z - core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
-        Statistics { ln_z, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
+        let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
+        let entropy = ln_z - mean;
+        Statistics { ln_z, mean, entropy: if entropy > 0.0 { entropy } else { 0.0 } }
     }
 
-    /// How the kept logits are spread.
-    pub(super) fn moments(&self) -> Moments {
+    /// How the kept logits are spread, in units of `1 / unit`, a power of two.
+    pub(super) fn moments(&self, unit: f32) -> Moments {
         let surface = &self.kept.surface;
         match self.kept.listed {
-            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum),
-            None => surface.kernels.moments(&self.view(), surface.scale.maximum),
+            Some(count) => moments_of_tokens(tokens(&self.room.keys[..count]), surface.scale.maximum, unit),
+            None => surface.kernels.moments(&self.view(), surface.scale.maximum, unit),
         }
     }
 
@@ -77,20 +80,34 @@ impl<'a> Stages<'_, 'a, '_> {
 
     /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.
     pub(super) fn keep_from(&mut self, threshold: f32) {
-        // The first token always stays, whatever rounding does to the threshold (a NaN keeps all).
-        let maximum = self.kept.surface.scale.maximum;
-        let threshold = if threshold > maximum { maximum } else { threshold };
+        if threshold > self.kept.surface.scale.maximum {
+            // Nothing reaches it, not even what equals the first.
+            self.keep_first(self.min_keep);
+        } else {
+            self.keep_to(Cut::at_least(threshold));
+        }
         self.threshold = Some(threshold);
-        self.keep_to(Cut::at_least(threshold));
+    }
+
+    /// Keeps the first `count` tokens.
+    pub(super) fn keep_first(&mut self, count: usize) {
+        if self.kept.listed.is_some() {
+            self.list_first(count);
+        } else {
+            let cut = self.first_of_row(count);
+            self.set_cut(cut);
+        }
     }
 
     /// The same; under the profile huggingface what equals the last of the first `min_keep` stays, too, because its epsilon and
     /// eta compare logits with it.
     pub(super) fn keep_from_with_ties(&mut self, threshold: f32) {
-        if self.context.plan.config.profile != Profile::HuggingFace || self.min_keep < 2 {
+        if self.context.plan.config.profile != Profile::HuggingFace {
             return self.keep_from(threshold);
         }
         let lowest = match self.kept.listed {
+            _ if self.min_keep < 2 => self.kept.surface.scale.maximum,
+            Some(count) if count <= self.min_keep => return,
             Some(count) => rank_key_parts(list::nth_key_or_last(self.min_keep, count, self.room)).0,
             None => self.first_of_row(self.min_keep).logit,
         };
@@ -165,13 +182,44 @@ impl<'a> Stages<'_, 'a, '_> {
         }
     }
 
-    /// Copies the listed keys to `Room::work` in the total order, best first; returns how many.
-    pub(super) fn sort_list(&mut self, count: usize) -> usize {
+    /// Copies the `count` listed keys to `Room::work` in the total order, best first.
+    pub(super) fn sort_list(&mut self, count: usize) {
         let Room { keys, work, .. } = &mut *self.room;
         let work = &mut work[..count];
         work.copy_from_slice(&keys[..count]);
         work.sort_unstable_by(|a, b| b.cmp(a));
-        count
+    }
+
+    /// The same, with their masses in `Room::masses`; returns the sum of these.
+    pub(super) fn sort_list_with_masses(&mut self, count: usize) -> u64 {
+        self.sort_list(count);
+        let surface = &self.kept.surface;
+        let Room { work, masses, logits, .. } = &mut *self.room;
+        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
+            *to = rank_key_parts(key).0;
+        }
+        surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count])
+    }
+
+    /// Keeps the tokens up to number `count` (from 1) of `Room::work`, which has the first `listed` ones sorted, and at
+    /// least the first `min_keep`; `before` is what was kept before they were listed.
+    pub(super) fn keep_sorted(&mut self, count: usize, listed: usize, before: Truncation<'a>) {
+        let least = self.min_keep;
+        if least > listed && before.listed.is_none() {
+            // More than the list was made for.
+            let (logit, token) = rank_key_parts(self.room.work[count - 1]);
+            self.kept = before;
+            self.sums = None;
+            self.keep_to(Cut { logit, token });
+        } else {
+            let last = self.room.work[count.max(least).min(listed) - 1];
+            self.keep_keys(last, listed);
+        }
+    }
+
+    /// Tokens that a list can hold beside what collecting them needs.
+    pub(super) fn list_room(&self) -> usize {
+        self.room.keys.len() / 2 - BLOCK
     }
 
     /// Leaves out the tokens before `first`, which is kept; from now on masses are relative to its logit.
@@ -186,7 +234,10 @@ impl<'a> Stages<'_, 'a, '_> {
             }
             self.kept.listed = Some(left);
         }
-        self.kept.surface.view.band = Some(Band { first, ..Band::ALL });
+        // Equals that an earlier filter removed stay removed.
+        let before = self.kept.band();
+        let first_until = if before.first.logit == first.logit { before.first_until } else { TokenId::MAX };
+        self.kept.surface.view.band = Some(Band { first, first_until, ..Band::ALL });
         self.kept.surface.scale.maximum = first.logit;
         self.sums = None;
     }

@@ -2,7 +2,7 @@
 //!
 //! Version 1 estimates Zipf's exponent s from the first 100 tokens, `s = sum t b / sum t^2` with `b = ln(p_i / p_(i+1))` and
 //! `t = ln((i+2)/(i+1))`, and keeps the first `k = ((e 2^mu) / (1 - V^-e))^(1/s)` tokens, `e = s - 1`. Version 2 keeps the
-//! tokens whose surprise `-log2 p` is at most mu. Both keep at least one token, and both then learn from the pick:
+//! tokens whose surprise `-log2 p` is at most mu. Both keep at least one token (`min_keep`), and both then learn from the pick:
 //! `mu <- mu - eta (surprise - tau)`, the surprise among what was kept; mu starts at 2 tau. (llama.cpp's rules, here in f64.)
 
 use super::Stages;
@@ -17,13 +17,11 @@ impl Stages<'_, '_, '_> {
         match version {
             Mirostat::Off => {}
             Mirostat::One => {
-                let k = self.mirostat_count(mu);
-                self.kept.listed = None;
+                let k = self.mirostat_count(mu).max(self.min_keep);
                 if k <= self.list_room() {
                     self.list_first(k);
                 } else {
-                    let cut = self.first_of_row(k);
-                    self.set_cut(cut);
+                    self.keep_first(k);
                 }
             }
             Mirostat::Two => {
@@ -58,9 +56,12 @@ impl Stages<'_, '_, '_> {
         } else {
             excess * surprise / (1.0 - power(vocab as f64, -excess))
         };
-        // Flat rows have an exponent near 0: then everything is kept.
-        let k =
-            if exponent > 1e-9 { power(if ratio > 0.0 { ratio } else { 0.0 }, 1.0 / exponent) } else { f64::INFINITY };
+        // An even row has the exponent 0: its limit is all tokens or the first.
+        let k = match ratio {
+            _ if exponent > 0.0 => power(ratio, 1.0 / exponent),
+            few if few < 1.0 => 0.0,
+            _ => f64::INFINITY,
+        };
         if k < vocab as f64 { (k as usize).max(1) } else { vocab }
     }
 }

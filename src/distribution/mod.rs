@@ -8,6 +8,7 @@
 
 mod adaptive;
 mod cut;
+mod distance;
 mod epsilon;
 mod eta;
 pub(crate) mod flip;

@@ -5,25 +5,20 @@
 //! most z times the whole. So the first always stays, and the last of the 4,096 always goes. Where nothing bends, or fewer
 //! than three tokens are left, all stay. (text-generation-webui's shift by one; the share is an integer comparison.)
 
-use super::{Room, Stages};
-use crate::numeric::{fixed_probability, rank_key_parts};
+use super::Stages;
+use crate::numeric::fixed_probability;
 use crate::plan::LIST_LIMIT;
 
 impl Stages<'_, '_, '_> {
     pub(super) fn tail_free(&mut self, z: f32) {
+        let before = self.kept;
         self.list_first(LIST_LIMIT.min(self.list_room()));
         let count = self.kept.listed.unwrap_or(0);
         if count < 3 {
             return;
         }
-        self.sort_list(count);
-        let surface = &self.kept.surface;
-        let Room { work, masses, logits, .. } = &mut *self.room;
-        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
-            *to = rank_key_parts(key).0;
-        }
-        let masses = &mut masses[..count];
-        surface.kernels.list_masses(&logits[..count], surface.scale, masses);
+        self.sort_list_with_masses(count);
+        let masses = &self.room.masses[..count];
         // Sorted, so each slope is at least 0 but for the last bits of a rounded polynomial.
         let curvature = |q: &[u64]| {
             let (first, second) = (q[0] as i64 - q[1] as i64, q[1] as i64 - q[2] as i64);
@@ -43,7 +38,6 @@ impl Stages<'_, '_, '_> {
             }
             kept += 1;
         }
-        let last = work[kept.max(self.min_keep).min(count) - 1];
-        self.keep_keys(last, count);
+        self.keep_sorted(kept, count, before);
     }
 }

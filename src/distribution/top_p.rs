@@ -6,7 +6,7 @@
 use super::{Room, Stages, cut};
 use crate::kernels::{Cut, Sums};
 use crate::logits::Surface;
-use crate::numeric::{nucleus_target, rank_key_parts};
+use crate::numeric::nucleus_target;
 
 impl Stages<'_, '_, '_> {
     pub(super) fn top_p(&mut self, p: u64) {
@@ -17,7 +17,7 @@ impl Stages<'_, '_, '_> {
         }
         let surface = &self.kept.surface;
         let cut = if self.kept.is_whole() {
-            nucleus_cut(surface, p, self.sums.as_ref().filter(|sums| sums.mass != 0))
+            nucleus_cut(surface, p, self.sums.as_ref().filter(|sums| sums.mass != 0), f32::MIN)
         } else {
             let (total, _) = surface.kernels.kept_and_total_mass(
                 &surface.view,
@@ -26,20 +26,15 @@ impl Stages<'_, '_, '_> {
                 surface.scale,
                 self.kept.cut,
             );
-            cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+            cut::first_mass(surface, nucleus_target(p, total).max(1), total, f32::MIN)
         };
         self.keep_to(cut);
     }
 
     /// The key of the last token of the list's nucleus, at least the first `min_keep` of the list.
     fn nucleus_key(&mut self, p: u64, count: usize) -> u64 {
-        self.sort_list(count);
-        let surface = &self.kept.surface;
-        let Room { work, masses, logits, .. } = &mut *self.room;
-        for (to, &key) in logits.iter_mut().zip(&work[..count]) {
-            *to = rank_key_parts(key).0;
-        }
-        let total = surface.kernels.list_masses(&logits[..count], surface.scale, &mut masses[..count]);
+        let total = self.sort_list_with_masses(count);
+        let Room { work, masses, .. } = &*self.room;
         let target = nucleus_target(p, total);
         let mut mass = 0;
         for (i, &m) in masses[..count].iter().enumerate() {
@@ -53,7 +48,9 @@ impl Stages<'_, '_, '_> {
 }
 
 /// The cut of the nucleus of the whole row: the smallest prefix whose mass reaches `p` (units of 2^-32).
-pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) -> Cut {
+///
+/// `least` is a logit that the last token is known to reach; the fewer reach it, the sooner it is found.
+pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>, least: f32) -> Cut {
     let total = match sums {
         Some(sums) => sums.mass,
         None => {
@@ -61,5 +58,5 @@ pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>) ->
             surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, f32::MIN, surface.scale, none).1
         }
     };
-    cut::first_mass(surface, nucleus_target(p, total).max(1), total)
+    cut::first_mass(surface, nucleus_target(p, total).max(1), total, least)
 }

@@ -1,12 +1,14 @@
 //! Locally typical sampling (Meister et al. 2023): tokens whose surprise is nearest the entropy.
 //!
-//! Law: the distance of a token is `f32(|z - c|)`, `c = max + T (ln Z - H)` in f64: the logit whose surprise is the entropy.
+//! Law: the distance of a token is `f32(|z - c|)`, `c` in f64 the mean of the kept logits under their
+//! probabilities, which is the logit whose surprise is the entropy.
 //! Distances in logits are T times those in nats, so the order is the same. Tokens stand in the order of typicality: nearer
 //! first; of one distance those above c before those below, the logit nearer to c first, equal ones by lower id. Kept is the
 //! smallest prefix whose integer mass reaches `round(p 2^32) / 2^32` of the whole, and at least `min_keep` tokens. Under the
 //! profile huggingface all tokens of the last distance that the mass needs stay.
 
-use super::{Room, Stages, cut};
+use super::cut::{self, below};
+use super::{Room, Stages, distance};
 use crate::kernels::{Band, Cut, distance_key};
 use crate::logits::Surface;
 use crate::numeric::{key_to_logit, nucleus_target, ordered_key, rank_key_parts};
@@ -42,16 +44,12 @@ fn above(logit: f32) -> f32 {
     key_to_logit(ordered_key(logit) + 1)
 }
 
-fn below(logit: f32) -> f32 {
-    key_to_logit(ordered_key(logit) - 1)
-}
-
 impl Stages<'_, '_, '_> {
     pub(super) fn typical(&mut self, p: u64) {
-        let statistics = self.statistics();
+        self.sums(true);
+        let mean = self.statistics().mean;
         let surface = &self.kept.surface;
-        let centre =
-            f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (statistics.ln_z - statistics.entropy);
+        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
         let order = Order { centre };
         let whole_distances = self.context.plan.config.profile == Profile::HuggingFace;
         let band = match self.kept.listed {
@@ -109,22 +107,21 @@ impl Stages<'_, '_, '_> {
     fn typical_of_row(&mut self, p: u64, order: Order, whole_distances: bool) -> Band {
         let view = self.view();
         let surface = Surface { view, ..self.kept.surface };
-        let (total, _) =
-            (surface.kernels).kept_and_total_mass(&view, surface.maxima, self.kept.cut.logit, surface.scale, Cut::ALL);
+        let total = self.sums(true).mass;
         let target = nucleus_target(p, total).max(1);
-        let of_mass = prefix(&surface, order, target, true, whole_distances);
+        let of_mass = prefix(&surface, order, target, Some(total), whole_distances);
         if self.min_keep < 2 {
             return of_mass;
         }
-        let of_count = prefix(&surface, order, self.min_keep as u64, false, false);
+        let of_count = prefix(&surface, order, self.min_keep as u64, None, false);
         of_mass.wider(of_count)
     }
 }
 
-/// The band of the smallest prefix whose mass (number of tokens, unless `weighed`) reaches `target`.
-fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole_distances: bool) -> Band {
-    let kernels = surface.kernels;
-    let (distance, nearer) = cut::distance_of_mass(surface, order.centre, target, weighed);
+/// The band of the smallest prefix whose mass reaches `target` of the `whole`; without a whole, whose number of tokens does.
+fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, whole_distances: bool) -> Band {
+    let (kernels, weighed) = (surface.kernels, whole.is_some());
+    let (distance, nearer) = distance::distance_of(surface, order.centre, target, whole);
     if distance == u32::MAX {
         return Band::ALL;
     }
@@ -150,7 +147,7 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole
         if count <= higher {
             break;
         }
-        let logit = cut::nth_token(surface, count).logit;
+        let logit = cut::nth_logit_between(surface, (from, upper_until), count - higher);
         let equal = count - from_logit(above(logit));
         band.first = Cut { logit, token: 0 };
         if each(logit) * equal >= missing {
@@ -162,13 +159,14 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole
         from = above(logit);
     }
     // Below it the higher ones.
-    let mut count = from_logit(lower_until);
+    let (mut count, all) = (from_logit(lower_until), from_logit(lower_from));
+    let mut until = lower_until;
     loop {
-        if count >= from_logit(lower_from) {
+        if count >= all {
             band.last = Cut::at_least(lower_from);
             return band;
         }
-        let logit = cut::nth_token(surface, count + 1).logit;
+        let logit = cut::nth_logit_between(surface, (lower_from, until), 1);
         let equal = from_logit(logit) - count;
         if each(logit) * equal >= missing {
             let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
@@ -177,5 +175,6 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, weighed: bool, whole
         }
         missing -= each(logit) * equal;
         count += equal;
+        until = logit;
     }
 }

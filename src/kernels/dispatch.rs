@@ -114,10 +114,10 @@ macro_rules! for_each_kernel {
                 view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut [u64; 256]
             ) -> ();
             distance_histogram(
-                view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, centre: f64, bracket: Bracket,
-                bins: &mut [u64; 256]
-            ) -> ();
-            moments(view: &RowView<'_>, maximum: f32) -> Moments;
+                view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, wanted: bool, distances: &Distances,
+                rings: &mut Rings
+            ) -> u64;
+            moments(view: &RowView<'_>, maximum: f32, unit: f32) -> Moments;
             nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
             write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();

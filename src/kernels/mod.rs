@@ -16,7 +16,7 @@ pub mod lanes;
 
 pub use dispatch::{Kernels, Level};
 pub use generic::{
-    Band, Bracket, COLUMN_TILE, Collected, ColumnSum, ColumnType, Cut, FirstPass, Kept, Moments, Override, Rewrite,
-    RowView, Scale, Source, Sums, distance_key, moments_of_tokens, sums_of_tokens, total,
+    Band, Bracket, COLUMN_TILE, Collected, ColumnSum, ColumnType, Cut, Distances, FirstPass, Kept, Moments, Override,
+    Rewrite, Rings, RowView, Scale, Source, Span, Sums, distance_key, moments_of_tokens, sums_of_tokens, total,
 };
 pub use isa::environment::with_default_environment;

@@ -97,14 +97,15 @@ pub(crate) enum Filter {
 }
 
 /// Draws a token that passes the filter, with probability proportional to its mass; `kept` is the filter as the stages left
-/// it, or the whole row where a nucleus was left to the draw. `find_cut` finds the cut of that nucleus; most draws do without.
+/// it, or the whole row where a nucleus was left to the draw. `find_cut` finds the cut of that nucleus,
+/// which reaches the logit it is given; most draws do without.
 pub(crate) fn draw(
     surface: &Surface<'_>,
     kept: &Truncation<'_>,
     filter: Filter,
     numbers: &mut StepNumbers,
     envelope: &mut Envelope<'_>,
-    find_cut: impl Fn(&Surface<'_>) -> Cut,
+    find_cut: impl Fn(&Surface<'_>, f32) -> Cut,
     certify: bool,
 ) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
@@ -151,7 +152,7 @@ pub(crate) fn draw(
                         return Drawn { token, count: None, mass: None, shaped: None, radius };
                     }
                     // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
-                    filter = Filter::Band(Band { last: find_cut(surface), ..Band::ALL });
+                    filter = Filter::Band(Band { last: find_cut(surface, logit), ..Band::ALL });
                 } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
                     return Drawn { token, count: None, mass: None, shaped: None, radius };
                 }
@@ -166,7 +167,7 @@ pub(crate) fn draw(
     // Draw (a) over what is kept, which its own surface describes; a nucleus keeps the row's.
     let cut = match filter {
         Filter::Band(band) => band.last,
-        Filter::Nucleus { .. } => find_cut(surface),
+        Filter::Nucleus { .. } => find_cut(surface, f32::MIN),
     };
     let found = Truncation { cut, ..*kept };
     let number = numbers.next_number();

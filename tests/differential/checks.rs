@@ -3,7 +3,9 @@
 //! Outputs are filled with a pattern before the call, so that an entry that one level leaves unwritten is a difference.
 
 use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes};
-use argpick::kernels::{Band, Bracket, Collected, ColumnSum, ColumnType, Kernels, Rewrite, RowView};
+use argpick::kernels::{
+    Bracket, Collected, ColumnSum, ColumnType, Distances, Kernels, Rewrite, Rings, Span, distance_key,
+};
 use argpick::numeric;
 
 /// Everything that a kernel said.
@@ -189,7 +191,7 @@ fn block_masses(kernels: Kernels, case: &Case, said: &mut Said) {
 
 fn block_bounds(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
-    for maxima in [&case.maxima[..], whole_vectors(case)] {
+    for maxima in [&case.bounded_maxima()[..], whole_vectors(case)] {
         let mut bounds = vec![PAINT; maxima.len() + 16];
         said.0.push(kernels.block_bounds(maxima, scale, &mut bounds));
         said.0.extend(bounds);
@@ -255,41 +257,62 @@ fn bracket_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
     }
 }
 
-/// The case's row, the whole of it and parts of its order.
-fn banded(case: &Case) -> Vec<RowView<'_>> {
-    let mut views = vec![case.view()];
-    for (i, &first) in case.cuts.iter().enumerate().skip(1) {
-        let last = case.cuts[case.cuts.len() - i];
-        views.push(RowView { band: Some(Band { first, first_until: first.token, last }), ..case.view() });
-        views.push(RowView { band: Some(Band { first, ..Band::ALL }), ..case.view() });
-        views.push(RowView { band: Some(Band { last, ..Band::ALL }), ..case.view() });
+/// Brackets of distances from centres in, beside and far from the row, with the logits that they mean.
+pub fn rings(case: &Case) -> Vec<Distances> {
+    let Some(scale) = case.scale else { return Vec::new() };
+    let taking_part: Vec<f32> = case.logits.iter().copied().filter(|logit| logit.is_finite()).collect();
+    let middle = taking_part[taking_part.len() / 2];
+    let mut all = Vec::new();
+    for centre in [f64::from(scale.maximum), f64::from(middle) + 0.1, f64::from(middle) - 1e10] {
+        let mut keys: Vec<u32> = taking_part.iter().map(|&logit| distance_key(logit, centre)).collect();
+        keys.sort_unstable();
+        let (least, most) = (keys[0], keys[keys.len() - 1]);
+        for (low, high) in [(0, most + 1), (least, most + 1), (keys[keys.len() / 3], keys[2 * keys.len() / 3] + 1)] {
+            let mut shift = 0;
+            while (high - 1 - low) >> shift > 255 {
+                shift += 1;
+            }
+            // The logits of the row are all the logits there are.
+            let span = |limit: u32| {
+                let mut near = taking_part.iter().copied().filter(|&logit| distance_key(logit, centre) < limit);
+                let first = near.next();
+                first.map_or(Span::NONE, |first| {
+                    near.fold(Span { low: first, high: first }, |span, logit| Span {
+                        low: span.low.min(logit),
+                        high: span.high.max(logit),
+                    })
+                })
+            };
+            let bracket = Bracket { low, high, shift };
+            all.push(Distances { centre, bracket, nearer: span(low), near: span(high) });
+        }
     }
-    views
+    all
 }
 
 fn distance_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
-    for view in banded(case) {
-        for centre in [f64::from(scale.maximum), f64::from(scale.maximum) - 2.5] {
-            for (low, shift) in [(0, 24), (0x3f80_0000, 16)] {
-                let bracket = Bracket { low, high: low + (256u32 << (shift - 1)).min(0x3f80_0000), shift };
-                for masses in [false, true] {
-                    let mut bins = [1; 256];
-                    kernels.distance_histogram(&view, &case.maxima, scale, masses, centre, bracket, &mut bins);
-                    said.0.extend(bins);
-                }
-            }
+    for distances in rings(case) {
+        for (masses, wanted) in [(true, true), (true, false), (false, true)] {
+            let mut rings = Rings::EMPTY;
+            let view = &case.view();
+            let inside = kernels.distance_histogram(view, &case.maxima, scale, masses, wanted, &distances, &mut rings);
+            said.0.push(inside);
+            said.0.extend(rings.sums);
+            said.0.extend(rings.nearest.map(u64::from));
+            said.0.extend(rings.farthest.map(u64::from));
         }
     }
 }
 
 fn moments(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
-    for view in banded(case) {
-        let moments = kernels.moments(&view, scale.maximum);
+    for unit in [1.0, 2f32.powi(-80), 2f32.powi(90)] {
+        let moments = kernels.moments(&case.view(), scale.maximum, unit);
         said.0.push(moments.count.into());
         said.double(moments.sum);
-        said.double(moments.squares);
+        // An infinity times nothing is a NaN, whose bits are open.
+        said.double(if moments.squares.is_nan() { f64::INFINITY } else { moments.squares });
     }
 }
 
@@ -309,7 +332,7 @@ fn rewrites(case: &Case, mut each: impl FnMut(&mut [f32], &Rewrite<'_>)) {
     for &cut in &case.cuts {
         for maxima in [&case.maxima[..], &[]] {
             let mut row = given.to_vec();
-            let kept = Band { last: cut, ..Band::ALL };
+            let kept = case.kept(cut);
             let spec =
                 Rewrite { words: case.words.as_deref(), valid: case.valid, overrides: &case.overrides, maxima, kept };
             each(&mut row, &spec);

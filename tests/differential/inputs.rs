@@ -1,6 +1,6 @@
 //! Rows to try the kernels on: every shape, bitmask and set of overrides, from a seed that a failure prints.
 
-use argpick::kernels::{self, ColumnSum, ColumnType, Cut, Override, RowView, Scale};
+use argpick::kernels::{self, Band, ColumnSum, ColumnType, Cut, Override, RowView, Scale};
 use argpick::{Kernels, Level, Row, numeric};
 use half::{bf16, f16};
 
@@ -200,9 +200,11 @@ pub struct Case {
     pub words: Option<Vec<u32>>,
     pub valid: usize,
     pub overrides: Vec<Override>,
+    /// Every third case has a band: a run of the order, whose ends may stand among equals.
+    pub band: Option<Band>,
     /// The logits that take part, adjusted; -inf where a token does not. As long as the row.
     pub logits: Vec<f32>,
-    /// Their block maxima, filled up with -inf to a multiple of 16.
+    /// Their block maxima as they were without the band, filled up with -inf to a multiple of 16.
     pub maxima: Vec<f32>,
     /// `None` where nothing takes part.
     pub scale: Option<Scale>,
@@ -257,7 +259,30 @@ impl Case {
             let maximum = &mut maxima[token / 64];
             *maximum = if logit > *maximum { logit + 0.0 } else { *maximum };
         }
-        let maximum = maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut order: Vec<usize> = (0..length).filter(|&token| logits[token] > f32::NEG_INFINITY).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        let band = (!order.is_empty() && source.below(3) == 0).then(|| {
+            let first = source.below(order.len());
+            let last = first + source.below(order.len() - first);
+            let cut = |rank: usize| Cut { logit: logits[order[rank]], token: order[rank] as u32 };
+            let until = source.pick(&[u32::MAX, u32::MAX, order[first] as u32, length as u32 / 2]);
+            if source.below(4) == 0 {
+                Band { last: cut(last), ..Band::ALL }
+            } else {
+                Band { first: cut(first), first_until: until.max(order[first] as u32), last: cut(last) }
+            }
+        });
+        if let Some(band) = band {
+            for (token, logit) in logits.iter_mut().enumerate() {
+                // -0.0 equals 0.0.
+                let (first, last, token) = (band.first, band.last, token as u32);
+                let edge = *logit == first.logit && (token < first.token || token > band.first_until);
+                let before = *logit > first.logit || edge;
+                let after = *logit < last.logit || *logit == last.logit && token > last.token;
+                *logit = if before || after { f32::NEG_INFINITY } else { *logit };
+            }
+        }
+        let maximum = logits[..valid].iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let temperature = source.pick(&[1.0, 1.0, 0.8, 0.25, 30.0, 1e-30, 1e30]);
         let scale =
             (maximum > f32::NEG_INFINITY).then(|| Scale { maximum, scale: numeric::exponent_scale(temperature) });
@@ -273,10 +298,10 @@ impl Case {
             cuts.push(Cut { logit: maximum, token: source.below(length) as u32 });
         }
         let name = format!(
-            "{recipe:?}, {valid} valid, {} overrides, temperature {temperature:e}, offset {offset}",
+            "{recipe:?}, {valid} valid, {} overrides, {band:?}, temperature {temperature:e}, offset {offset}",
             overrides.len()
         );
-        Case { name, elements, offset, words, valid, overrides, logits, maxima, scale, cuts }
+        Case { name, elements, offset, words, valid, overrides, band, logits, maxima, scale, cuts }
     }
 
     /// The row as given, if it is one of f32.
@@ -293,8 +318,20 @@ impl Case {
             words: self.words.as_deref(),
             valid: self.valid,
             overrides: &self.overrides,
-            band: None,
+            band: self.band,
         }
+    }
+
+    /// The maxima, none above the largest logit in the band: bounds are made of such only.
+    pub fn bounded_maxima(&self) -> Vec<f32> {
+        let most = self.scale.map_or(f32::MAX, |scale| scale.maximum);
+        self.maxima.iter().map(|&maximum| maximum.min(most)).collect()
+    }
+
+    /// What lies in the band and is kept by the cut.
+    pub fn kept(&self, cut: Cut) -> Band {
+        let band = self.band.unwrap_or(Band::ALL);
+        Band { last: band.last.stricter(cut), ..band }
     }
 
     pub fn blocks(&self) -> usize {

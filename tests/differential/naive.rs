@@ -1,9 +1,12 @@
 //! The scalar level against plain loops over tokens: what `argpick::numeric` and the contracts of the kernels say, written
 //! a second time without lanes, blocks or maxima to steer by.
 
+use super::checks::rings;
 use super::inputs::{COLUMN_TYPES, Case, Source, column_bytes, column_element};
 use argpick::Level;
-use argpick::kernels::{Band, Bracket, Collected, ColumnSum, Cut, Kernels, Rewrite, Scale};
+use argpick::kernels::{
+    Bracket, Collected, ColumnSum, Cut, Kernels, Rewrite, Rings, Scale, moments_of_tokens, sums_of_tokens,
+};
 use argpick::numeric::{self, exponent, ordered_key, rank_key, weight, weight_to_bound, weight_to_mass};
 
 const MASKED: f32 = f32::NEG_INFINITY;
@@ -54,6 +57,8 @@ pub fn check(case: &Case) {
     if let Some(scale) = case.scale {
         masses(kernels, case, scale);
         candidates(kernels, case, scale);
+        spread(kernels, case, scale);
+        distances(kernels, case, scale);
         rewritten(kernels, case, scale);
     }
 }
@@ -129,15 +134,16 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
     assert_eq!(kernels.list_masses(logits, scale, &mut list), list.iter().sum::<u64>(), "{name}");
     assert_eq!(list, logits.iter().map(|&logit| mass_of(logit, scale)).collect::<Vec<_>>(), "{name}");
     let mut bounds = vec![7; case.maxima.len()];
-    assert_eq!(kernels.block_bounds(&case.maxima, scale, &mut bounds), bounds.iter().sum::<u64>(), "{name}");
-    for (block, (&bound, &maximum)) in bounds.iter().zip(&case.maxima).enumerate() {
+    let maxima = case.bounded_maxima();
+    assert_eq!(kernels.block_bounds(&maxima, scale, &mut bounds), bounds.iter().sum::<u64>(), "{name}");
+    for (block, (&bound, &maximum)) in bounds.iter().zip(&maxima).enumerate() {
         let w = weight_of(maximum, scale);
         assert_eq!(bound, if w == 0.0 { 0 } else { weight_to_bound(w) }, "block {block}: {name}");
     }
     for cut in &case.cuts {
-        let below = bounds.iter().zip(&case.maxima).filter(|(_, maximum)| **maximum < cut.logit);
+        let below = bounds.iter().zip(&maxima).filter(|(_, maximum)| **maximum < cut.logit);
         let sum: u64 = below.map(|(bound, _)| bound).sum();
-        assert_eq!(kernels.bounds_below(&case.maxima, cut.logit, &bounds), sum, "{cut:?}: {name}");
+        assert_eq!(kernels.bounds_below(&maxima, cut.logit, &bounds), sum, "{cut:?}: {name}");
     }
     for &cut in &case.cuts {
         let kept: Vec<u64> = (0..logits.len())
@@ -163,6 +169,57 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
             assert_eq!(kernels.block_masses(&view, block, scale, cut, &mut each), by_block[block], "{name}");
             assert_eq!(&each[..masses.len()], masses, "block {block}, {cut:?}: {name}");
             assert!(each[masses.len()..].iter().all(|&mass| mass == 0), "block {block}, {cut:?}: {name}");
+        }
+    }
+}
+
+/// Sums over tokens one by one are those of the row, bit for bit.
+fn spread(kernels: Kernels, case: &Case, scale: Scale) {
+    let (name, view) = (&case.name, case.view());
+    let logits = &case.logits[..case.valid];
+    let tokens =
+        || (0..).zip(logits).filter(|&(_, &logit)| logit > MASKED).map(|(token, &logit)| (token as u32, logit));
+    let (sums, listed) = (kernels.sums(&view, &case.maxima, scale, true), sums_of_tokens(tokens(), scale));
+    assert_eq!(listed.mass, sums.mass, "{name}");
+    for (listed, sum) in [(listed.weight, sums.weight), (listed.weight_exponent, sums.weight_exponent)] {
+        assert_eq!(listed.to_bits(), sum.to_bits(), "{name}");
+    }
+    for unit in [1.0, 2f32.powi(-80)] {
+        let difference = |logit: &f32| if *logit == MASKED { 0.0 } else { logit * unit - scale.maximum * unit };
+        let moments = kernels.moments(&view, scale.maximum, unit);
+        assert_eq!(moments, moments_of_tokens(tokens(), scale.maximum, unit), "{name}");
+        assert_eq!(moments.count as usize, tokens().count(), "{name}");
+        assert_eq!(moments.sum, tiled_sum(logits.iter().map(difference)), "{name}");
+        assert_eq!(moments.squares, tiled_sum(logits.iter().map(|z| difference(z) * difference(z))), "{name}");
+    }
+}
+
+fn distances(kernels: Kernels, case: &Case, scale: Scale) {
+    for distances in rings(case) {
+        let bracket = distances.bracket;
+        for masses in [true, false] {
+            let (mut expected, mut inside) = (Rings::EMPTY, 0);
+            for &logit in case.logits.iter().filter(|&&logit| logit > MASKED) {
+                let distance = ((f64::from(logit) - distances.centre).abs() as f32).to_bits();
+                let amount = if masses { mass_of(logit, scale) } else { 1 };
+                if distance < bracket.low {
+                    inside += amount;
+                } else if distance < bracket.high {
+                    expected.sums[((distance - bracket.low) >> bracket.shift) as usize] += amount;
+                }
+            }
+            let mut rings = Rings::EMPTY;
+            let view = &case.view();
+            let said = kernels.distance_histogram(view, &case.maxima, scale, masses, true, &distances, &mut rings);
+            assert_eq!((said, rings.sums), (inside, expected.sums), "{distances:?}: {}", case.name);
+            for bin in 0..256 {
+                let within = (bracket.low + ((bin as u32) << bracket.shift), 1u64 << bracket.shift);
+                let is_in = |key: u32| key >= within.0 && u64::from(key - within.0) < within.1;
+                let empty = (rings.nearest[bin], rings.farthest[bin]) == (u32::MAX, 0);
+                let ordered = rings.nearest[bin] <= rings.farthest[bin];
+                let inside = is_in(rings.nearest[bin]) && is_in(rings.farthest[bin]);
+                assert!(if empty { rings.sums[bin] == 0 } else { ordered && inside }, "{bin}: {}", case.name);
+            }
         }
     }
 }
@@ -223,7 +280,7 @@ fn rewritten(kernels: Kernels, case: &Case, scale: Scale) {
             valid: case.valid,
             overrides: &case.overrides,
             maxima: &case.maxima,
-            kept: Band { last: cut, ..Band::ALL },
+            kept: case.kept(cut),
         };
         let mut row = given.to_vec();
         kernels.write_probabilities(&mut row, &spec, scale);

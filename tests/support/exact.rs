@@ -76,6 +76,11 @@ fn fixed(weight: f32, bits: i32) -> u64 {
     (f64::from(weight) * 2f64.powi(bits)) as u64
 }
 
+/// The integer mass of a logit.
+pub fn mass(logit: f32, max: f32, scale: f32, weight: Weight) -> u64 {
+    fixed(weight(exponent(logit, max, scale)), 40)
+}
+
 /// How a token was drawn, so that tests can tell that every path has been walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -160,7 +165,7 @@ impl Prepared {
         } else if self.by_inverse_cdf {
             (inverse_cdf(&self.masses, &self.is_kept, generator.next()), Path::InverseCdf)
         } else {
-            envelope(self.bounds.clone(), &self.masses, &self.is_kept, &mut generator)
+            envelope(self.bounds.clone(), &self.masses, &self.masses, &self.is_kept, &mut generator)
         };
         let rank = self.order.iter().position(|&t| t == token).expect("a kept token is in the order") as u32;
         Exact {
@@ -237,8 +242,54 @@ pub fn block_bound(block_max: f32, max: f32, scale: f32, weight: Weight) -> u64 
     e + (e >> 18) + 64
 }
 
-/// Draw (b): block-envelope rejection.
-fn envelope(mut bounds: Vec<u64>, masses: &[u64], is_kept: &[bool], generator: &mut Xoshiro256PlusPlus) -> (u32, Path) {
+/// The draw from a kept set that was judged already: `kept` by token, at the temperature of the draw. Proposals of draw (b) are
+/// by the masses of the whole row, draw (a) by masses relative to the first token kept.
+pub fn draw_from(case: &Case, logits: &[f32], kept: &[bool], temperature: f32, inverse: bool, weight: Weight) -> u32 {
+    let scale = exponent_scale(temperature);
+    let masses = |among: &dyn Fn(usize) -> bool| -> Vec<u64> {
+        let max = (0..logits.len()).filter(|&t| among(t)).map(|t| logits[t]).fold(f32::NEG_INFINITY, f32::max);
+        let each =
+            |t: usize| if among(t) && logits[t] > f32::NEG_INFINITY { mass(logits[t], max, scale, weight) } else { 0 };
+        (0..logits.len()).map(each).collect()
+    };
+    let of_kept = masses(&|t| kept[t]);
+    let mut generator = numbers(case.settings.seed, case.settings.stream, case.settings.position, 0);
+    if inverse {
+        return inverse_cdf(&of_kept, kept, generator.next());
+    }
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let bounds = block_bounds(logits, max, scale, weight);
+    envelope(bounds, &masses(&|_| true), &of_kept, kept, &mut generator).0
+}
+
+/// Adaptive-p's draw: kept tokens by their probability's distance from the target.
+pub fn draw_adaptive(case: &Case, logits: &[f32], kept: &[bool], temperature: f32, target: f64, weight: Weight) -> u32 {
+    let scale = exponent_scale(temperature);
+    let all = || (0..logits.len()).filter(|&t| kept[t]);
+    let max = all().map(|t| logits[t]).fold(f32::NEG_INFINITY, f32::max);
+    let total: u64 = all().map(|t| mass(logits[t], max, scale, weight)).sum();
+    let shaped = |t: usize| {
+        let p = mass(logits[t], max, scale, weight) as f64 / total as f64;
+        let d = (p - target).abs() / 0.3;
+        -10.0 * d * d / (1.0 + d)
+    };
+    let best = all().map(shaped).fold(f64::NEG_INFINITY, f64::max);
+    let each = |t: usize| {
+        if kept[t] { fixed(weight(((shaped(t) - best) * std::f64::consts::LOG2_E) as f32), 40) } else { 0 }
+    };
+    let masses: Vec<u64> = (0..logits.len()).map(each).collect();
+    let x = numbers(case.settings.seed, case.settings.stream, case.settings.position, 0).next();
+    inverse_cdf(&masses, kept, x)
+}
+
+/// Draw (b): block-envelope rejection; what it does not decide is drawn from `rest`.
+fn envelope(
+    mut bounds: Vec<u64>,
+    masses: &[u64],
+    rest: &[u64],
+    is_kept: &[bool],
+    generator: &mut Xoshiro256PlusPlus,
+) -> (u32, Path) {
     let block_mass = |block: usize| masses[block * BLOCK..masses.len().min((block + 1) * BLOCK)].iter().sum::<u64>();
     let sum: u64 = bounds.iter().sum();
     let mut exact_at_first = 0;
@@ -274,5 +325,5 @@ fn envelope(mut bounds: Vec<u64>, masses: &[u64], is_kept: &[bool], generator: &
             bounds[block] = block_mass(block);
         }
     }
-    (inverse_cdf(masses, is_kept, generator.next()), Path::Exhausted)
+    (inverse_cdf(rest, is_kept, generator.next()), Path::Exhausted)
 }

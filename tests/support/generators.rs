@@ -5,6 +5,7 @@
 //! differences overflow.
 
 use super::exact::SplitMix64;
+use super::filters::{Filters, Whose};
 use super::oracle::{Case, Settings};
 
 /// A seeded source of everything random in the tests.
@@ -273,6 +274,7 @@ pub fn settings(source: &mut Source, vocab: usize) -> Settings {
         no_repeat_window: if half(source) { 0 } else { source.below(6) as u32 },
         min_keep: if source.chance(0.75) { 0 } else { source.below(12) as u32 },
         valid_vocab: if source.chance(0.75) { 0 } else { 1 + source.below(vocab) as u32 },
+        filters: Filters::default(),
     }
 }
 
@@ -321,4 +323,63 @@ pub fn case(source: &mut Source, shape: Shape, vocab: usize, kind: MaskKind) -> 
         }
     }
     case
+}
+
+/// Some of the filters of a profile, each with a parameter inside or at the edge of its range.
+pub fn filters(source: &mut Source, settings: &mut Settings, chance: f64) {
+    let whose =
+        source.pick(&[Whose::Canon, Whose::Canon, Whose::Canon, Whose::HuggingFace, Whose::LlamaCpp, Whose::Vllm]);
+    let mut filters = Filters { whose, ..Filters::default() };
+    let known = |profiles: &[Whose]| whose == Whose::Canon || profiles.contains(&whose);
+    let (face, llama) = (known(&[Whose::HuggingFace]), known(&[Whose::LlamaCpp]));
+    if !face && !llama {
+        settings.min_keep = 0;
+        settings.temperature = source.pick(&[settings.temperature, settings.temperature, 1e-6, 0.009]);
+    }
+    if (face || llama) && source.chance(chance) {
+        filters.typical_p = source.pick(&[0.0, 0.05, 0.2, 0.5, 0.9, 0.95, 0.999]);
+    }
+    if face {
+        if source.chance(chance) {
+            filters.epsilon_cutoff = source.pick(&[1e-6, 3e-4, 0.01, 0.2, 1.0]);
+        }
+        if source.chance(chance) {
+            filters.eta_cutoff = source.pick(&[1e-6, 3e-4, 0.01, 0.2, 1.0]);
+        }
+        if source.chance(chance) {
+            filters.top_h = source.pick(&[0.01, 0.2, 0.4, 0.8, 1.0]);
+        }
+    }
+    if llama {
+        if source.chance(chance) {
+            filters.top_n_sigma = source.pick(&[0.01, 0.5, 1.0, 2.0, 5.0, 1e30]);
+        }
+        if source.chance(chance) {
+            filters.xtc_probability = source.pick(&[0.5, 1.0]);
+            filters.xtc_threshold = source.pick(&[0.0, 1e-6, 0.001, 0.02, 0.1, 0.3, 0.5]);
+        }
+        if source.chance(0.5 * chance) {
+            filters.dynatemp_range = source.pick(&[0.1, 0.5, 2.0]);
+            filters.dynatemp_exponent = source.pick(&[0.0, 0.5, 1.0, 3.0]);
+        }
+        if source.chance(0.3 * chance) {
+            filters.mirostat = source.pick(&[1, 2, 2]);
+            filters.mirostat_tau = source.pick(&[0.0, 0.5, 2.0, 5.0, 9.0]);
+            filters.mirostat_eta = source.pick(&[0.0, 0.1, 1.0]);
+        }
+        if source.chance(0.4 * chance) {
+            filters.adaptive_target = source.pick(&[0.0, 0.05, 0.3, 0.7, 1.0]);
+            filters.adaptive_decay = source.pick(&[0.0, 0.5, 0.9, 0.99]);
+        }
+    }
+    if whose == Whose::Canon {
+        if source.chance(chance) {
+            filters.top_a = source.pick(&[1e-5, 0.01, 0.2, 1.0]);
+        }
+        if source.chance(chance) {
+            filters.tfs_z = source.pick(&[0.0, 0.3, 0.9, 0.95, 0.999]);
+        }
+        filters.keep_ties = source.chance(0.3);
+    }
+    settings.filters = filters;
 }

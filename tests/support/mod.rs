@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod exact;
+pub mod filters;
 pub mod generators;
 pub mod history_oracle;
 pub mod oracle;

@@ -7,6 +7,8 @@
 //!
 //! All three filters keep a prefix of the total order (higher logit first, then lower id), so a kept set is a count.
 
+use super::filters::{Filters, Whose};
+
 /// What one step is given, as plain data: a row and everything that bears on it.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -38,6 +40,8 @@ pub struct Settings {
     pub no_repeat_window: u32,
     pub min_keep: u32,
     pub valid_vocab: u32,
+    /// The filters that `filters.rs` judges; everything in this file is the rest.
+    pub filters: Filters,
 }
 
 impl Default for Settings {
@@ -54,6 +58,7 @@ impl Default for Settings {
             no_repeat_window: 0,
             min_keep: 0,
             valid_vocab: 0,
+            filters: Filters::default(),
         }
     }
 }
@@ -66,7 +71,12 @@ impl Settings {
 
     /// The temperature the metrics are taken at: that of the configuration, 1 where it says 0.
     pub fn metric_temperature(&self) -> f32 {
-        if self.temperature == 0.0 { 1.0 } else { self.temperature }
+        match self.temperature {
+            0.0 => 1.0,
+            // vLLM raises the others to 0.01.
+            low if low < 0.01 && self.filters.whose == Whose::Vllm => 0.01,
+            temperature => temperature,
+        }
     }
 
     /// Each filter keeps at least this many of its own order.
@@ -140,7 +150,9 @@ impl Case {
             let mut value = given;
             for &(biased, amount) in &self.bias {
                 if biased as usize == token {
-                    value += amount;
+                    // vLLM holds biases within 100.
+                    let most = if self.settings.filters.whose == Whose::Vllm { 100.0 } else { f32::INFINITY };
+                    value += amount.clamp(-most, most);
                 }
             }
             if invalid(value) {

@@ -1,12 +1,14 @@
 //! What differs, in words: every failure names the case it can be reproduced from; every skip is printed.
 
+use super::filters::Whose;
 use super::oracle::{Case, Settings};
 use argpick::kernels::{Kernels, Level};
-use argpick::{Config, Decoder, Metrics, Mode, Pick};
+use argpick::{Config, Decoder, Metrics, Mirostat, Mode, Pick, Profile};
 use std::path::PathBuf;
 
 /// The configuration of the library that corresponds to a case's settings.
 pub fn config(settings: &Settings, metrics: Metrics) -> Config {
+    let filters = &settings.filters;
     Config {
         seed: settings.seed,
         stream: settings.stream,
@@ -18,6 +20,29 @@ pub fn config(settings: &Settings, metrics: Metrics) -> Config {
         no_repeat_window: settings.no_repeat_window,
         min_keep: settings.min_keep,
         valid_vocab: settings.valid_vocab,
+        profile: match filters.whose {
+            Whose::Canon => Profile::Canon,
+            Whose::HuggingFace => Profile::HuggingFace,
+            Whose::LlamaCpp => Profile::LlamaCpp,
+            Whose::Vllm => Profile::Vllm,
+        },
+        typical_p: filters.typical_p,
+        epsilon_cutoff: filters.epsilon_cutoff,
+        eta_cutoff: filters.eta_cutoff,
+        top_n_sigma: filters.top_n_sigma,
+        top_a: filters.top_a,
+        tfs_z: filters.tfs_z,
+        top_h: filters.top_h,
+        xtc_probability: filters.xtc_probability,
+        xtc_threshold: filters.xtc_threshold,
+        keep_ties: filters.keep_ties,
+        dynatemp_range: filters.dynatemp_range,
+        dynatemp_exponent: filters.dynatemp_exponent,
+        mirostat: [Mirostat::Off, Mirostat::One, Mirostat::Two][filters.mirostat as usize],
+        mirostat_tau: filters.mirostat_tau,
+        mirostat_eta: filters.mirostat_eta,
+        adaptive_target: filters.adaptive_target,
+        adaptive_decay: filters.adaptive_decay,
         metrics,
         ..Config::default()
     }

@@ -1,6 +1,8 @@
-// argpick.hpp with exceptions: every call, and what is thrown. Linked with results.cpp, which chose otherwise.
+// argpick.hpp with exceptions: every call, and what is thrown. Linked with trace.cpp, which is about traces, and with
+// results.cpp, which chose otherwise.
 #include "../argpick.hpp"
 #include "check.hpp"
+#include "thrown.hpp"
 
 #include <array>
 #include <cmath>
@@ -8,6 +10,7 @@
 #include <string>
 
 int check_results(const char* folder);
+void check_traces();
 
 namespace {
 
@@ -20,19 +23,6 @@ static_assert(!std::is_convertible_v<argpick::view<const float>, argpick::view<f
 #if __cplusplus >= 202002L
 static_assert(std::is_same_v<argpick::view<float>, std::span<float>>);
 #endif
-
-// The status that a call throws, and that its text tells more than the status does.
-template <class Call>
-argpick_status thrown(Call call) {
-  try {
-    call();
-  } catch (const argpick::exception& error) {
-    CHECK(std::strlen(error.what()) > std::strlen("argpick"));
-    CHECK(error.status() == error.why().status);
-    return error.status();
-  }
-  return ARGPICK_OK;
-}
 
 const std::array<float, 4> logits{1.0f, 3.0f, 2.5f, -1.0f};
 
@@ -170,6 +160,21 @@ void questions() {
   CHECK(decoder.probability_of(logits, 0) == 0.0f);
   const float sum = decoder.probability_of(logits, 1) + decoder.probability_of(logits, 2);
   CHECK(std::fabs(sum - 1.0f) < 1e-5f);
+
+  // What each stage leaves: the whole row, then the two that top-k keeps.
+  std::array<argpick_stage, ARGPICK_MOST_STAGES> stages{};
+  CHECK(decoder.explain(logits, stages) == 2 && decoder.explain(logits, {}) == 2);
+  CHECK(std::string(argpick::stage_name(stages[0].stage)) == "row" && stages[0].kept == 4);
+  CHECK(stages[0].kept_mass == 1.0f && std::isnan(stages[0].parameter));
+  CHECK(std::string(argpick::stage_name(stages[1].stage)) == "top_k" && stages[1].kept == 2);
+  CHECK(stages[1].parameter == 2.0 && stages[1].last_token == 2 && stages[1].last_logit == 2.5f);
+  const double two = 1.0 + std::exp(-0.5), four = two + std::exp(-2.0) + std::exp(-4.0);
+  CHECK(std::fabs(stages[1].kept_mass - two / four) < 1e-5);
+  const std::array<std::uint32_t, 1> others{0xd};
+  CHECK(decoder.explain(logits, stages, others) == 2 && stages[0].kept == 3 && stages[1].last_token == 0);
+  CHECK(thrown([&] { decoder.explain(std::vector<float>(3), stages); }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(std::string(argpick::stage_name(1000)).empty());
+
   std::array<float, 4> row = logits;
   decoder.process(row);
   CHECK(row[1] == 3.0f && std::isinf(row[0]));
@@ -417,6 +422,7 @@ int main(int count, char** arguments) {
   drafts();
   beams();
   heads(arguments[1]);
+  check_traces();
   const int failed = check_results(arguments[1]);
   std::printf("both ways are fine\n");
   return failed;

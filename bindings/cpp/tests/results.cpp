@@ -55,5 +55,27 @@ int check_results(const char* folder) {
   CHECK(mine.decode(*head, columns)->token == 3);
   CHECK(!head->save(folder));
   CHECK(argpick::softmax(gradient));
+
+  // A run that is written down and executed again, on the row it had and on another.
+  CHECK(mine.reset());
+  auto trace = argpick::trace::create(mine, ARGPICK_TRACE_NUMBERS);
+  CHECK(trace && trace->note("\xff").error().status == ARGPICK_ERR_TEXT);
+  CHECK(trace->prompt(mine, tokens) && trace->decode(mine, logits)->token == 1);
+  CHECK(trace->decode(mine, logits).has_value());
+  const auto bytes = trace->finish();
+  CHECK(bytes && !bytes->empty() && trace->finish().error().status == ARGPICK_ERR_FINISHED);
+  auto replay = argpick::replay::create(*bytes);
+  CHECK(replay && replay->steps() == 2 && replay->is_complete() && replay->next()->token == 1);
+  CHECK(replay->check(logits)->differs == 0 && replay->next()->is_there == 1);
+  const auto found = replay->check(std::array<float, 4>{});
+  CHECK(found && found->differs == (ARGPICK_DIFFERS_ROW | ARGPICK_DIFFERS_ANSWER));
+  CHECK(found->recorded == 1.0 && found->found == 0.0);
+  CHECK(std::strcmp(argpick::field_name(found->field), "token") == 0);
+  CHECK(replay->next()->is_there == 0 && replay->check(logits).error().status == ARGPICK_ERR_FINISHED);
+  CHECK(argpick::replay::create({}).error().status != ARGPICK_OK);
+
+  std::array<argpick_stage, ARGPICK_MOST_STAGES> stages{};
+  CHECK(*mine.explain(logits, stages) == 2 && std::strcmp(argpick::stage_name(stages[1].stage), "greedy") == 0);
+  CHECK(stages[1].kept == 1 && stages[1].last_token == 1 && stages[1].last_logit == 3.0f);
   return 0;
 }

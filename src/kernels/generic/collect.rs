@@ -1,7 +1,7 @@
 //! From block maxima to tokens: candidates above a threshold, histograms of a bracket, one token among equals.
 
 use super::block::{Blocks, RowView};
-use super::mass::{Scale, exponents_and_weights};
+use super::mass::{MassLanes, Scale, exponents_and_weights};
 use super::maxima::find_at_least;
 use crate::kernels::lanes::Lanes;
 use crate::numeric::{key_to_logit, ordered_key, rank_key, weight_to_mass};
@@ -121,47 +121,118 @@ pub fn distance_key(logit: f32, centre: f64) -> u32 {
     ((if distance < 0.0 { -distance } else { distance }) as f32 + 0.0).to_bits()
 }
 
+/// The logits at most so far from a centre: the lowest and the highest; none where the first is above the second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// The lowest.
+    pub low: f32,
+    /// The highest.
+    pub high: f32,
+}
+
+impl Span {
+    /// No logit.
+    pub const NONE: Span = Span { low: f32::INFINITY, high: f32::NEG_INFINITY };
+
+    /// The lanes that lie in it, as bits.
+    #[inline(always)]
+    fn bits<L: Lanes>(&self, lanes: L, logits: L::F) -> u32 {
+        lanes.bits(lanes.ge(logits, lanes.splat(self.low))) & lanes.bits(lanes.ge(lanes.splat(self.high), logits))
+    }
+}
+
+/// A range of distances from a centre, and the logits it means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distances {
+    /// From where distances are taken.
+    pub centre: f64,
+    /// The distance keys of the bins.
+    pub bracket: Bracket,
+    /// The logits whose keys are below the bracket.
+    pub nearer: Span,
+    /// The logits whose keys are below the end of the bracket.
+    pub near: Span,
+}
+
+/// What the bins of a bracket of distances hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// Masses, or numbers of tokens.
+    pub sums: [u64; 256],
+    /// The least key of each bin; `u32::MAX` in an empty one.
+    pub nearest: [u32; 256],
+    /// The greatest key of each bin; 0 in an empty one.
+    pub farthest: [u32; 256],
+}
+
+impl Rings {
+    /// All bins empty.
+    pub const EMPTY: Rings = Rings { sums: [0; 256], nearest: [u32::MAX; 256], farthest: [0; 256] };
+}
+
 /// Adds each token that takes part and whose [`distance_key`] lies in the bracket to its bin: its mass, or 1 if `masses` is
-/// false. Blocks too light to weigh anything are not read where masses are summed.
+/// false. Returns the same sum of those that are nearer, or 0 where it is not `wanted`. Blocks too light to weigh anything are
+/// not read where masses are summed.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "one row, one bracket, one set of bins")]
+#[expect(clippy::too_many_arguments, reason = "one row, one range, one output; a struct would only rename them")]
 pub fn distance_histogram<L: Lanes>(
     lanes: L,
     view: &RowView<'_>,
     maxima: &[f32],
     scale: Scale,
     masses: bool,
-    centre: f64,
-    bracket: Bracket,
-    bins: &mut [u64; 256],
-) {
-    let mut blocks = Blocks::new(view, 0);
-    let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-    let lowest = lanes.splat(f32::MIN);
-    let mut next = find_at_least(lanes, maxima, 0, f32::MIN);
-    while let Some(block) = next {
-        if !(masses && scale.is_negligible(maxima[block])) {
+    wanted: bool,
+    distances: &Distances,
+    rings: &mut Rings,
+) -> u64 {
+    let Distances { centre, bracket, nearer, near } = *distances;
+    {
+        let mut blocks = Blocks::new(view, 0);
+        let (maximum, factor, zero) = (lanes.splat(scale.maximum), lanes.splat(scale.scale), lanes.splat(0.0));
+        let mut inside = MassLanes::new(lanes);
+        let (mut count, mut loaded) = (0, 0);
+        let mut next = find_at_least(lanes, maxima, 0, near.low);
+        while let Some(block) = next {
+            next = find_at_least(lanes, maxima, block + 1, near.low);
+            if masses && scale.is_negligible(maxima[block]) {
+                continue;
+            }
             let quarters = blocks.load(lanes, block);
             for i in 0..4 {
                 let logits = quarters[i];
-                let mut bits = lanes.bits(lanes.ge(logits, lowest));
-                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
-                lanes.store(logits, &mut values);
-                if masses {
-                    lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+                let all = near.bits(lanes, logits);
+                if all == 0 {
+                    continue;
                 }
-                while bits != 0 {
-                    let lane = bits.trailing_zeros() as usize;
+                let inner = nearer.bits(lanes, logits);
+                let mut ring = all & !inner;
+                let inner = if wanted { inner } else { 0 };
+                let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+                if masses && inner | ring != 0 {
+                    let (_, w) = exponents_and_weights(lanes, logits, maximum, factor);
+                    inside.add(lanes.select(lanes.mask(inner), w, zero));
+                    lanes.store(w, &mut weights);
+                } else {
+                    count += u64::from(inner.count_ones());
+                }
+                lanes.store(logits, &mut values);
+                while ring != 0 {
+                    let lane = ring.trailing_zeros() as usize;
                     let key = distance_key(values[lane], centre);
-                    if key >= bracket.low && key < bracket.high {
-                        let bin = (key - bracket.low) >> bracket.shift;
-                        bins[bin as usize] += if masses { weight_to_mass(weights[lane]) } else { 1 };
-                    }
-                    bits &= bits - 1;
+                    let bin = ((key - bracket.low) >> bracket.shift) as usize;
+                    rings.sums[bin] += if masses { weight_to_mass(weights[lane]) } else { 1 };
+                    rings.nearest[bin] = rings.nearest[bin].min(key);
+                    rings.farthest[bin] = rings.farthest[bin].max(key);
+                    ring &= ring - 1;
                 }
             }
+            loaded += 1;
+            if loaded % 256 == 0 {
+                inside.empty();
+            }
         }
-        next = find_at_least(lanes, maxima, block + 1, f32::MIN);
+        inside.empty();
+        inside.total + count
     }
 }
 

@@ -185,26 +185,26 @@ pub(super) fn mass_array<L: Lanes>(lanes: L, weight: L::F) -> [u64; 16] {
 }
 
 /// Integer masses summed in 32-bit lanes; 2,048 additions fit before they must be emptied into 64 bits.
-struct MassLanes<L: Lanes> {
+pub(super) struct MassLanes<L: Lanes> {
     lanes: L,
     high: L::U,
     low: L::U,
-    total: u64,
+    pub(super) total: u64,
 }
 
 impl<L: Lanes> MassLanes<L> {
     #[inline(always)]
-    fn new(lanes: L) -> Self {
+    pub(super) fn new(lanes: L) -> Self {
         MassLanes { lanes, high: lanes.zero(), low: lanes.zero(), total: 0 }
     }
     #[inline(always)]
-    fn add(&mut self, weight: L::F) {
+    pub(super) fn add(&mut self, weight: L::F) {
         let (high, low) = split_mass(self.lanes, weight);
         self.high = self.lanes.add_u(self.high, high);
         self.low = self.lanes.add_u(self.low, low);
     }
     #[inline(always)]
-    fn empty(&mut self) {
+    pub(super) fn empty(&mut self) {
         self.total += (self.lanes.sum_u(self.high) << 20) + self.lanes.sum_u(self.low);
         self.high = self.lanes.zero();
         self.low = self.lanes.zero();
@@ -294,11 +294,13 @@ pub struct Moments {
     pub squares: f64,
 }
 
-/// Counts and sums up the differences between the logits that take part and `maximum`.
+/// Counts and sums up the differences between the logits that take part and `maximum`, both first multiplied by `unit`, a power
+/// of two.
 #[inline(always)]
-pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments {
+pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32, unit: f32) -> Moments {
     let mut blocks = Blocks::new(view, 0);
-    let (highest, lowest, zero) = (lanes.splat(maximum), lanes.splat(f32::MIN), lanes.splat(0.0));
+    let (highest, lowest, zero) = (lanes.splat(maximum * unit), lanes.splat(f32::MIN), lanes.splat(0.0));
+    let unit = lanes.splat(unit);
     let count = view.blocks();
     let mut moments = Moments::default();
     for tile in 0..count.div_ceil(16) {
@@ -309,7 +311,7 @@ pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments 
                 let logits = quarters[i];
                 let present = lanes.ge(logits, lowest);
                 moments.count += lanes.bits(present).count_ones();
-                let difference = lanes.select(present, lanes.sub(logits, highest), zero);
+                let difference = lanes.select(present, lanes.sub(lanes.mul(logits, unit), highest), zero);
                 sum = lanes.add(sum, difference);
                 squares = lanes.add(squares, lanes.mul(difference, difference));
             });
@@ -322,7 +324,7 @@ pub fn moments<L: Lanes>(lanes: L, view: &RowView<'_>, maximum: f32) -> Moments 
 
 /// The moments of some tokens of a row, in ascending order of token; the bits are those of [`moments`] over a view that has
 /// no others.
-pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32) -> Moments {
+pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: f32, unit: f32) -> Moments {
     let mut moments = Moments::default();
     let (mut sum, mut squares) = ([0.0; 16], [0.0; 16]);
     let mut tile = 0;
@@ -332,7 +334,7 @@ pub fn moments_of_tokens(tokens: impl Iterator<Item = (TokenId, f32)>, maximum: 
             moments.squares += f64::from(fold_sum(core::mem::take(&mut squares)));
             tile = token / 1024;
         }
-        let difference = logit - maximum;
+        let difference = logit * unit - maximum * unit;
         let lane = token as usize % 16;
         sum[lane] += difference;
         squares[lane] += difference * difference;

@@ -13,7 +13,8 @@ mod write;
 
 pub use block::{Band, Override, RowView, Source};
 pub use collect::{
-    Bracket, Collected, bracket_histogram, collect, distance_histogram, distance_key, nth_equal, runner_up,
+    Bracket, Collected, Distances, Rings, Span, bracket_histogram, collect, distance_histogram, distance_key,
+    nth_equal, runner_up,
 };
 pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
