@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 /// Width of a picture.
-pub const WIDTH: u32 = 1100;
+pub const WIDTH: u32 = 1200;
 /// Height of the title above the panels.
 pub const TITLE: u32 = 60;
 /// Text stays text in the SVG and needs no font file.
@@ -14,7 +14,7 @@ pub const GREY: RGBColor = RGBColor(120, 120, 120);
 pub const GRID: RGBColor = RGBColor(232, 232, 232);
 
 /// Curves are told apart by colour.
-pub const COLOURS: [RGBColor; 8] = [
+pub const COLOURS: [RGBColor; 12] = [
     RGBColor(31, 119, 180),
     RGBColor(214, 39, 40),
     RGBColor(44, 160, 44),
@@ -23,6 +23,10 @@ pub const COLOURS: [RGBColor; 8] = [
     RGBColor(140, 86, 75),
     RGBColor(227, 119, 194),
     RGBColor(23, 190, 207),
+    RGBColor(188, 189, 34),
+    RGBColor(0, 60, 120),
+    RGBColor(120, 0, 60),
+    RGBColor(0, 90, 40),
 ];
 
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;

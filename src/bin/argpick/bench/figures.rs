@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const HEIGHT: u32 = 640;
-const LEGEND: u32 = 300;
+const LEGEND: u32 = 390;
 
 /// Measures and writes all pictures; returns their points as text.
 pub fn write(
