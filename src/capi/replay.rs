@@ -388,10 +388,11 @@ pub unsafe extern "C" fn argpick_replay_check(
         unsafe {
             let size = size_of_given(difference)?;
             let found = enter_replay(replay, |replay| {
-                let (step, vocab) = (replay.steps(), replay.decoder().vocab());
+                let (step, decoder) = (replay.steps(), replay.decoder());
+                let (position, vocab) = (decoder.position(), decoder.vocab());
                 let row = row_of(logits, dtype, count, vocab)?;
                 let found = replay.check(row, mask_of(mask, mask_words, vocab)?)?;
-                Ok(found.map_or(argpick_difference { step, ..argpick_difference::DEFAULT }, Into::into))
+                Ok(found.map_or(argpick_difference { step, position, ..argpick_difference::DEFAULT }, Into::into))
             })?;
             write(difference, size, &found);
         }
@@ -421,10 +422,11 @@ pub unsafe extern "C" fn argpick_replay_check_sparse(
         unsafe {
             let size = size_of_given(difference)?;
             let found = enter_replay(replay, |replay| {
-                let (step, vocab) = (replay.steps(), replay.decoder().vocab());
+                let (step, decoder) = (replay.steps(), replay.decoder());
+                let (position, vocab) = (decoder.position(), decoder.vocab());
                 let mask = mask_of(mask, mask_words, vocab)?;
                 let found = enter_shared(weights, |store| Ok(replay.check_sparse(&store.head()?, mask)?))?;
-                Ok(found.map_or(argpick_difference { step, ..argpick_difference::DEFAULT }, Into::into))
+                Ok(found.map_or(argpick_difference { step, position, ..argpick_difference::DEFAULT }, Into::into))
             })?;
             write(difference, size, &found);
         }

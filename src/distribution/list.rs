@@ -23,7 +23,9 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
         if 2 * k <= groups {
             threshold = kernels.bound_for_count(surface.group_maxima, k);
         }
-        if threshold == f32::NEG_INFINITY && k <= maxima.len() {
+        // Where the highest logits lie side by side, in a sorted row say, maxima of groups bound them badly.
+        let is_bad = threshold == f32::NEG_INFINITY || more_blocks_reach(surface, threshold, 4 * k);
+        if is_bad && k <= maxima.len() {
             threshold = kernels.bound_for_count(maxima, k);
         }
     }
@@ -41,6 +43,18 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
             return at.filled;
         }
     }
+}
+
+/// Whether the maxima of more than `limit` blocks reach the threshold.
+fn more_blocks_reach(surface: &Surface<'_>, threshold: f32, limit: usize) -> bool {
+    let mut next = 0;
+    for _ in 0..=limit {
+        match surface.kernels.find_at_least(surface.maxima, next, threshold) {
+            Some(block) => next = block + 1,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// The key of number `n` (from 1) of the first `count` candidates in the order; `n <= count`.

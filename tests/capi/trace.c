@@ -114,6 +114,7 @@ static void replays(const void *bytes, size_t size, const uint32_t *tokens) {
     }
     OK(argpick_replay_check(replay, row_of_step(step.step, bad), ARGPICK_F32, VOCAB, NULL, 0, &difference));
     CHECK(difference.differs == 0 && difference.step == step.step && difference.field == 0);
+    CHECK(difference.position == step.position);
     steps--;
   }
   CHECK(steps == 0);

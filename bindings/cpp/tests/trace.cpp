@@ -35,20 +35,26 @@ argpick::decoder new_decoder() {
   argpick::config config;
   config.seed = 9;
   config.top_p = 0.9f;
+  config.repetition_penalty = 1.1f;
   config.metrics = ARGPICK_METRIC_ALL;
   return argpick::decoder::create(config, vocab);
 }
 
 // A run with every kind of record; the tokens that it picked.
 std::vector<std::uint32_t> run(argpick::trace& trace, argpick::decoder& decoder) {
-  const std::uint32_t prompt[] = {1, 2, 3}, banned[] = {4, 5}, biased[] = {7, 8};
-  const float biases[] = {1.5f, -2.0f};
+  const std::uint32_t prompt[] = {1, 2, 3}, banned[] = {13, 5}, biased[] = {7, 8};
+  const float biases[] = {4.0f, -2.0f};
   std::vector<std::uint32_t> tokens;
   trace.note("a run");
   trace.note({});
+  const float fresh = decoder.probability_of(row_of(0), 3);
   trace.prompt(decoder, prompt);
+  CHECK(decoder.probability_of(row_of(0), 3) < fresh);
+  const float before = decoder.probability_of(row_of(0), 7);
+  CHECK(decoder.probability_of(row_of(0), 13) > 0.0f);
   trace.set_bans(decoder, banned);
   trace.set_bias(decoder, biased, biases);
+  CHECK(decoder.probability_of(row_of(0), 7) > before && decoder.probability_of(row_of(0), 13) == 0.0f);
   tokens.push_back(trace.decode(decoder, row_of(0)).token);
   tokens.push_back(trace.decode(decoder, row_of(1), allowed).token);
   CHECK(decoder.position() == 2);
@@ -72,8 +78,11 @@ std::vector<std::uint32_t> run(argpick::trace& trace, argpick::decoder& decoder)
   argpick::config config;
   config.seed = 10;
   config.top_k = 5;
+  config.metrics = ARGPICK_METRIC_KEPT;
   trace.reset(decoder, config);
-  tokens.push_back(trace.decode(decoder, row_of(6)).token);
+  const argpick_pick last = trace.decode(decoder, row_of(6));
+  CHECK(last.kept == 5);
+  tokens.push_back(last.token);
   CHECK(thrown([&] { trace.set_bias(decoder, biased, argpick::view<const float>(biases, 1)); }) ==
         ARGPICK_ERR_WRONG_LENGTH);
   return tokens;
@@ -179,13 +188,16 @@ void differences() {
 void heads() {
   auto head = argpick::weights::create(vocab, 3);
   for (std::size_t i = 0; i < 3 * vocab; i++) head.data().matrix[i] = static_cast<float>(i * 29 % 31) * 0.125f;
-  auto decoder = new_decoder();
+  auto decoder = new_decoder(), plain = new_decoder();
   auto trace = argpick::trace::create(decoder);
   const std::uint32_t columns[] = {0, 2};
   const float values[] = {1.0f, 0.5f};
-  trace.decode(decoder, head, columns);
-  trace.decode(decoder, head, argpick::activations(columns, values), allowed);
+  const argpick::activations weighted(columns, values);
+  const argpick_pick first = trace.decode(decoder, head, columns), second = trace.decode(decoder, head, weighted, allowed);
   CHECK(decoder.position() == 2);
+  // The same as without a trace, to the bit.
+  CHECK(plain.decode(head, columns).entropy == first.entropy);
+  CHECK(plain.decode(head, weighted, allowed).entropy == second.entropy && first.entropy != second.entropy);
   CHECK(thrown([&] {
           trace.decode(decoder, head, argpick::activations(columns, argpick::view<const float>(values, 1)));
         }) == ARGPICK_ERR_WRONG_LENGTH);
