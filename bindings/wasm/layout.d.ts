@@ -20,7 +20,7 @@ export interface Config {
     minP?: number;
     /** Tokens that the history holds, up to 2^24; past it the oldest leave. 0: 4096. */
     historyCapacity?: number | boolean;
-    /** Masks the last so many generated tokens, up to history_capacity. 0: off. */
+    /** Masks the generated ones among the last so many tokens, up to history_capacity. 0: off. */
     noRepeatWindow?: number | boolean;
     /** Ends the sequence after so many generated tokens. 0: no limit. */
     maxTokens?: number | boolean;
@@ -186,6 +186,14 @@ export const constants: {
     readonly FINISH_END_TOKEN: number;
     readonly FINISH_STOP: number;
     readonly FINISH_LOOP: number;
+    readonly ACCEPTANCE_MATCH: number;
+    readonly ACCEPTANCE_CERTAIN: number;
+    readonly ACCEPTANCE_DRAWN: number;
+    readonly ACCEPTANCE_WITHOUT_REPLACEMENT: number;
+    readonly ROOT: number;
+    readonly MAX_DRAFT: number;
+    readonly MAX_SIBLINGS: number;
+    readonly MOST_STAGES: number;
     readonly EARLY_STOPPING_NEVER: number;
     readonly EARLY_STOPPING_HEURISTIC: number;
     readonly EARLY_STOPPING_FULL: number;
@@ -196,6 +204,17 @@ export const constants: {
     readonly VERDICT_HEALTHY: number;
     readonly VERDICT_FLAT: number;
     readonly VERDICT_SATURATED: number;
+    readonly TRACE_NUMBERS: number;
+    readonly TRACE_MASKS: number;
+    readonly TRACE_COLUMNS: number;
+    readonly TRACE_ALL: number;
+    readonly STEP_RECORDED: number;
+    readonly STEP_COLUMNS: number;
+    readonly STEP_MASK: number;
+    readonly STEP_MASK_RECORDED: number;
+    readonly DIFFERS_ROW: number;
+    readonly DIFFERS_MASK: number;
+    readonly DIFFERS_ANSWER: number;
     readonly OK: number;
     readonly ERR_INVALID_LOGIT: number;
     readonly ERR_EVERYTHING_MASKED: number;

@@ -24,7 +24,7 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
             threshold = kernels.bound_for_count(surface.group_maxima, k);
         }
         // Where the highest logits lie side by side, in a sorted row say, maxima of groups bound them badly.
-        let is_bad = threshold == f32::NEG_INFINITY || more_blocks_reach(surface, threshold, 4 * k);
+        let is_bad = threshold == f32::NEG_INFINITY || lie_together(surface, threshold);
         if is_bad && k <= maxima.len() {
             threshold = kernels.bound_for_count(maxima, k);
         }
@@ -45,16 +45,16 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
     }
 }
 
-/// Whether the maxima of more than `limit` blocks reach the threshold.
-fn more_blocks_reach(surface: &Surface<'_>, threshold: f32, limit: usize) -> bool {
-    let mut next = 0;
-    for _ in 0..=limit {
-        match surface.kernels.find_at_least(surface.maxima, next, threshold) {
-            Some(block) => next = block + 1,
-            None => return false,
-        }
+/// Whether the blocks that reach the threshold lie side by side: four and more of sixteen, in the first groups that do.
+fn lie_together(surface: &Surface<'_>, threshold: f32) -> bool {
+    let (mut groups, mut blocks, mut next) = (0, 0, 0);
+    while groups < 8 {
+        let Some(group) = surface.kernels.find_at_least(surface.group_maxima, next, threshold) else { break };
+        blocks += surface.maxima[16 * group..16 * group + 16].iter().filter(|&&maximum| maximum >= threshold).count();
+        groups += 1;
+        next = group + 1;
     }
-    true
+    blocks >= 4 * groups
 }
 
 /// The key of number `n` (from 1) of the first `count` candidates in the order; `n <= count`.
