@@ -91,7 +91,7 @@ impl<S> BeamSearch<S> {
     /// The 64-bit words of memory that a search needs: mostly `beams * max_tokens`, and a 64th of the vocabulary.
     ///
     /// # Errors
-    /// Those of [`BeamSearch::new`] about the configuration.
+    /// Those of `BeamSearch::new` about the configuration.
     pub fn storage_words(config: &BeamConfig<'_>, vocab: usize) -> Result<usize> {
         Ok(Layout::new(&Plan::compile(config, vocab)?).words())
     }
@@ -147,7 +147,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
     /// A search that works in `storage`, which holds at least [`BeamSearch::storage_words`] words, whatever they contain.
     ///
     /// # Errors
-    /// Those of [`BeamSearch::new`] about the configuration; [`Error::StorageTooSmall`].
+    /// Those of `BeamSearch::new` about the configuration; [`Error::StorageTooSmall`].
     pub fn new_in(config: &BeamConfig<'_>, vocab: usize, kernels: Kernels, storage: S) -> Result<Self> {
         let plan = Plan::compile(config, vocab)?;
         let layout = Layout::new(&plan);

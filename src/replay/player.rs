@@ -38,7 +38,7 @@ pub struct Difference {
 
 /// A trace being executed.
 ///
-/// [`Replay::next_step`] does what the host did before a step, up to the next one, and tells which row it needs;
+/// `Replay::next_step` does what the host did before a step, up to the next one, and tells which row it needs;
 /// [`Replay::check`] runs the step on it. The decoder is that of the trace from its first record on; a difference changes
 /// what follows, so the first one is the one to look at.
 #[derive(Debug)]
