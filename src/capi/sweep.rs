@@ -99,7 +99,7 @@ pub unsafe extern "C" fn argpick_sweep(
                 let mask = mask_of(mask, mask_words, vocab)?;
                 let kept = match kept.is_null() {
                     true => &mut [],
-                    false => slice_mut(kept, count * vocab.div_ceil(32), "kept")?,
+                    false => slice_mut(kept, count.saturating_mul(vocab.div_ceil(32)), "kept")?,
                 };
                 let config_at = |i: usize| match config_of(configs[i]) {
                     Ok(config) => Ok(config),
