@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds argpick.wasm (simd128) and argpick-scalar.wasm from the C library without std, with those functions that argpick.js
-# calls and no others, and prints their sizes. It needs wasm-ld (of lld or of Rust) and either Rust with the target
+# Builds argpick.wasm (simd128) and argpick-scalar.wasm from the C library without std, with those functions that the files
+# beside this call and no others, and prints their sizes. It needs wasm-ld (of lld or of Rust) and either Rust with the target
 # wasm32-unknown-unknown (`rustup target add`) or, on Debian, Debian's own Rust, which is downloaded and unpacked.
 # Exit code 3: the tools cannot be had here (it says why).
 set -euo pipefail
@@ -32,7 +32,7 @@ else
     exit 3
 fi
 
-exports=$(grep -oE '\bargpick_[a-z0-9_]+' argpick.js | sort -u | sed 's/^/--export=/')
+exports=$(cat argpick.js library.js decoder.js beam.js values.js | grep -oE '\bargpick_[a-z0-9_]+' | sort -u | sed 's/^/--export=/')
 build() {
     local file=$1 features=$2
     RUSTFLAGS="-Ctarget-feature=$features" cargo rustc --quiet --locked --profile freestanding \
