@@ -10,6 +10,7 @@ mod document;
 mod explain;
 mod inspect;
 mod kernels;
+mod lab;
 mod pack;
 mod plot;
 mod repetition_args;
@@ -44,7 +45,7 @@ enum Command {
     Replay(replay::Args),
     /// What each filter leaves of a row, and where two profiles part
     Explain(explain::Args),
-    /// A pick from one row for each of many configurations
+    /// Many configurations: over prompts, with what sets their texts apart, or over one row
     Sweep(sweep::Args),
     /// Which drafted tokens stand, and what comes after them
     Verify(verify::Args),
@@ -98,6 +99,12 @@ impl From<String> for Failure {
 
 impl From<argpick::sandbox::Error> for Failure {
     fn from(error: argpick::sandbox::Error) -> Self {
+        Failure::Message(error.to_string())
+    }
+}
+
+impl From<argpick::lab::Error> for Failure {
+    fn from(error: argpick::lab::Error) -> Self {
         Failure::Message(error.to_string())
     }
 }
