@@ -26,7 +26,7 @@ mod tree;
 pub use assessment::Assessment;
 pub use calibration::Reliability;
 pub use error::{Error, Result};
-pub use parameters::{Preset, allowed, in_force};
+pub use parameters::{Preset, allowed, in_force, in_words};
 pub use record::{RunRecord, Steps, Termination};
 pub use results::{Fingerprint, Results};
 pub use run::Model;

@@ -48,6 +48,25 @@ pub fn in_force(config: &Config) -> Vec<(&'static str, f64)> {
     both.filter(|(ours, theirs)| ours != theirs && ours.0 != "metrics").map(|(ours, _)| ours).collect()
 }
 
+/// The same in words: `temperature 0.2`, `mode greedy`; and the stream, if it is not 0.
+pub fn in_words(config: &Config) -> Vec<String> {
+    let word = |(name, value): (&str, f64)| match name {
+        "profile" => format!("profile {}", config.profile.name()),
+        "mode" => "mode greedy".to_owned(),
+        _ => format!("{name} {}", number(value)),
+    };
+    let mut words: Vec<String> = in_force(config).into_iter().map(word).collect();
+    if config.stream != 0 {
+        words.push(format!("stream {}", config.stream));
+    }
+    words
+}
+
+/// A parameter's number: whole ones as they are, others, which are f32, in the fewest digits that read back the same.
+pub(super) fn number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 9e15 { format!("{value:.0}") } else { format!("{:?}", value as f32) }
+}
+
 /// What a parameter may be, for messages; `None` if there is no such parameter.
 pub fn allowed(name: &str) -> Option<&'static str> {
     Some(match name {

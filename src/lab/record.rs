@@ -1,7 +1,7 @@
 //! What one run left behind, and its form as a line of JSON.
 
+use super::parameters::{self, in_force};
 use super::sweep::{Input, Run, Sweep};
-use crate::lab::parameters::in_force;
 use crate::types::TokenId;
 use crate::{Finish, Pick};
 use serde_json::Value;
@@ -191,7 +191,7 @@ impl RunRecord {
         line.raw("seed", &self.seed.to_string());
         line.raw("stream", &self.stream.to_string());
         let parameters =
-            self.parameters.iter().map(|(name, value)| format!("{}: {}", quoted(name), short(*value as f32)));
+            self.parameters.iter().map(|(name, value)| format!("{}: {}", quoted(name), parameters::number(*value)));
         line.raw("parameters", &format!("{{{}}}", parameters.collect::<Vec<_>>().join(", ")));
         line.text("text", &self.text);
         line.raw("input_tokens", &self.input_tokens.to_string());
@@ -225,7 +225,8 @@ impl RunRecord {
         let fields = Fields(&value);
         let parameters = fields.get("parameters")?.as_object().ok_or("parameters is no object")?;
         let parameters = parameters.iter().map(|(name, value)| match value.as_f64() {
-            // The numbers are f32 in the fewest digits.
+            Some(value) if value.fract() == 0.0 => Ok((name.clone(), value)),
+            // An f32 in the fewest digits.
             Some(value) => Ok((name.clone(), f64::from(value as f32))),
             None => Err(format!("parameters.{name} is no number")),
         });

@@ -6,7 +6,7 @@
 
 use super::error::{Error, Result};
 use super::record::{RunRecord, Termination};
-use super::sweep::{Input, Prompt, Sweep, TokenName};
+use super::sweep::{Input, Sweep, TokenName};
 use crate::numeric::NUMERICS_VERSION;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -220,7 +220,7 @@ fn detail(sweep: &Sweep, record: &RunRecord) -> Option<String> {
     }
     let ours = RunRecord::begin(sweep, &sweep.run(number));
     let text = |record: &RunRecord| match &record.prompt_text {
-        Some(text) => Prompt { name: String::new(), input: Input::Text(text.clone()) }.shown(),
+        Some(text) => format!("{:?}", Input::Text(text.clone()).shown()),
         None => record.prompt.1.clone(),
     };
     let pairs = [

@@ -62,10 +62,12 @@ fn same<'r>(out: &mut dyn Write, group: &Group, find: &impl Fn(usize) -> Option<
     if let (Some(entropy), Some(margin)) = (group.largest_entropy, group.smallest_margin) {
         writeln!(
             out,
-            "         entropy at most {:.3} (step {}), margin at least {:.3} (step {}){}",
+            "         entropy at most {:.3} (run {}, step {}), margin at least {:.3} (run {}, step {}){}",
             entropy.value,
+            entropy.run,
             entropy.step,
             margin.value,
+            margin.run,
             margin.step,
             if group.is_greedy { "; every pick was the best token" } else { "" }
         )?;

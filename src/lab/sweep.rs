@@ -2,7 +2,7 @@
 //! format; everything here is plain data.
 
 use super::error::{Error, Result};
-use super::parameters::{self, Preset, allowed, in_force, nearest};
+use super::parameters::{self, Preset, allowed, in_words, nearest};
 use super::tree::{self, Malformed, Node, Value};
 use crate::types::{MAX_VOCAB, TokenId};
 use crate::{Config, Decoder, Memory, Metrics};
@@ -20,6 +20,8 @@ pub const MOST_BATCH: usize = 4096;
 pub const MOST_TOKENS: u32 = 1_000_000;
 
 const BATCH: usize = 8;
+const SHOWN_CHARACTERS: usize = 60;
+const SHOWN_TOKENS: usize = 8;
 const TOKENS: u32 = 64;
 
 /// What a run begins with.
@@ -40,14 +42,18 @@ pub struct Prompt {
     pub input: Input,
 }
 
-impl Prompt {
-    /// Its text in quotes, or its tokens, cut where that is long.
+impl Input {
+    /// The text, or the tokens as `tokens 3 1 4`, cut where that is long.
     pub fn shown(&self) -> String {
-        match &self.input {
-            Input::Text(text) => tree::shortened(text),
+        match self {
+            Input::Text(text) => match text.char_indices().nth(SHOWN_CHARACTERS) {
+                Some((end, _)) => format!("{}...", &text[..end]),
+                None => text.clone(),
+            },
             Input::Tokens(tokens) => {
-                let first: Vec<String> = tokens.iter().take(8).map(TokenId::to_string).collect();
-                format!("tokens {}{}", first.join(" "), if tokens.len() > 8 { " ..." } else { "" })
+                let first: Vec<String> = tokens.iter().take(SHOWN_TOKENS).map(TokenId::to_string).collect();
+                let rest = if tokens.len() > SHOWN_TOKENS { " ..." } else { "" };
+                format!("tokens {}{rest}", first.join(" "))
             }
         }
     }
@@ -309,7 +315,8 @@ fn read_prompts(place: &Place<'_>) -> Parsed<Vec<Prompt>> {
     }
     let read = |item: &Place<'_>| {
         if let Value::Text(text) = &item.node.value {
-            return Ok(Prompt { name: tree::shortened(text), input: Input::Text(text.clone()) });
+            let input = Input::Text(text.clone());
+            return Ok(Prompt { name: input.shown(), input });
         }
         let (mut name, mut input) = (None, None);
         for (key, node) in item.map(ALLOWED)? {
@@ -335,9 +342,7 @@ fn read_prompts(place: &Place<'_>) -> Parsed<Vec<Prompt>> {
             }
         }
         let input = input.ok_or_else(|| item.wrong("has neither text nor tokens; allowed: one of them"))?;
-        let mut prompt = Prompt { name: String::new(), input };
-        prompt.name = name.unwrap_or_else(|| prompt.shown());
-        Ok(prompt)
+        Ok(Prompt { name: name.unwrap_or_else(|| input.shown()), input })
     };
     items.iter().map(read).collect()
 }
@@ -466,18 +471,7 @@ fn check(item: &Place<'_>, map: &[(String, Node)], config: &Config) -> Parsed<()
 
 /// A set's name where the file gives none: what it has besides the sweep's own defaults.
 fn described(config: &Config, base: &Config) -> String {
-    let rest = in_force(base);
-    let mut parts: Vec<String> = Vec::new();
-    for (name, value) in in_force(config).into_iter().filter(|own| !rest.contains(own)) {
-        parts.push(match name {
-            "profile" => config.profile.name().to_owned(),
-            "mode" => "greedy".to_owned(),
-            // The fewest digits that read back the same f32, which all of them are.
-            _ => format!("{name} {}", value as f32),
-        });
-    }
-    if config.stream != 0 {
-        parts.push(format!("stream {}", config.stream));
-    }
-    if parts.is_empty() { "defaults".to_owned() } else { parts.join(", ") }
+    let rest = in_words(base);
+    let own: Vec<String> = in_words(config).into_iter().filter(|own| !rest.contains(own)).collect();
+    if own.is_empty() { "defaults".to_owned() } else { own.join(", ") }
 }

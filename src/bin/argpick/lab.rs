@@ -1,6 +1,6 @@
 //! `argpick sweep FILE`: prompts x parameter sets x seeds with a model of the sandbox.
 
-use crate::{Failure, args, remark};
+use crate::{Failure, args, counted, remark};
 use argpick::lab::{self, Fingerprint, Model as _, Results, RunRecord, SandboxModel, Sweep, summarise};
 use argpick::sandbox::{Model, default_model};
 use argpick::{Kernels, Level};
@@ -123,22 +123,19 @@ impl Shown<'_> {
     fn print(&self, out: &mut dyn Write, summary: &lab::Summary, records: &[&RunRecord]) -> Result<(), Failure> {
         let sweep = self.sweep;
         let (prompts, sets, seeds) = (sweep.prompts.len(), sweep.sets.len(), sweep.seeds.len());
-        let of = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         writeln!(
             out,
             "sweep    {}: {} x {} x {} = {}",
             self.file.display(),
-            of(prompts, "prompt"),
-            of(sets, "parameter set"),
-            of(seeds, "seed"),
-            of(sweep.len(), "run")
+            counted(prompts, "prompt"),
+            counted(sets, "parameter set"),
+            counted(seeds, "seed"),
+            counted(sweep.len(), "run")
         )?;
         let columns = self.model.space().dimension();
         writeln!(out, "model    {}: {} words, {columns} columns of context", self.model.origin(), self.model.vocab())?;
-        for (set, parameters) in sweep.sets.iter().map(|set| (set, lab::in_force(&set.config))) {
-            let parts: Vec<String> =
-                parameters.iter().map(|(name, value)| format!("{name} {}", *value as f32)).collect();
-            writeln!(out, "set      {}: {}", set.name, parts.join(", "))?;
+        for set in &sweep.sets {
+            writeln!(out, "set      {}: {}", set.name, lab::in_words(&set.config).join(", "))?;
         }
         if let Some(path) = &self.args.out {
             writeln!(out, "results  {}: {} of {} runs", path.display(), summary.done, sweep.len())?;
