@@ -4,14 +4,9 @@
 //! text so far splits; the row was the same for all of them there (if it was one model), so its entropy and margin say why.
 
 use super::run::{Run, Token};
+use argpick::lab::compare::{Parting, partings};
 use serde_json::{Value, json};
-
-/// A step where a bundle of runs splits.
-struct Parting {
-    step: usize,
-    /// The runs of each branch; the token they go on with, `None` where the text ends.
-    branches: Vec<(Option<String>, Vec<usize>)>,
-}
+use std::collections::HashMap;
 
 /// The groups of runs that share a prompt, two or more each, with their partings.
 pub fn groups(runs: &[Run]) -> Value {
@@ -25,12 +20,10 @@ pub fn groups(runs: &[Run]) -> Value {
     }
     let groups = groups.into_iter().filter(|(_, members)| members.len() > 1);
     let groups = groups.map(|(context, members)| {
-        let partings = partings(runs, &members);
-        json!({
-            "context": context,
-            "runs": members,
-            "partings": partings.iter().map(|parting| parting_json(runs, parting)).collect::<Vec<_>>(),
-        })
+        let (partings, texts) = parted(runs, &members);
+        let partings: Vec<Value> =
+            partings.iter().map(|parting| parting_json(runs, &members, parting, &texts)).collect();
+        json!({ "context": context, "runs": members, "partings": partings })
     });
     Value::Array(groups.collect())
 }
@@ -46,41 +39,37 @@ fn text(run: &Run, token: &Token) -> String {
     }
 }
 
-fn partings(runs: &[Run], members: &[usize]) -> Vec<Parting> {
-    let mut partings = Vec::new();
-    let mut bundles = vec![members.to_vec()];
-    let mut step = 0;
-    while !bundles.is_empty() {
-        let mut next = Vec::new();
-        for bundle in bundles {
-            let mut branches: Vec<(Option<String>, Vec<usize>)> = Vec::new();
-            for &member in &bundle {
-                let run = &runs[member];
-                let token = run.text.get(step).map(|(token, _)| text(run, token));
-                match branches.iter_mut().find(|(known, _)| *known == token) {
-                    Some((_, together)) => together.push(member),
-                    None => branches.push((token, vec![member])),
-                }
-            }
-            let going_on = branches.iter().filter(|(token, together)| token.is_some() && together.len() > 1);
-            next.extend(going_on.map(|(_, together)| together.clone()));
-            if branches.len() > 1 {
-                partings.push(Parting { step, branches });
-            }
-        }
-        bundles = next;
-        step += 1;
-    }
-    partings
+/// The texts as numbers, equal for equal tokens, and where they part. Members are places in the list.
+fn parted(runs: &[Run], members: &[usize]) -> (Vec<Parting>, Vec<String>) {
+    let mut texts: Vec<String> = Vec::new();
+    let mut number_of: HashMap<String, u32> = HashMap::new();
+    let sequences: Vec<Vec<u32>> = members
+        .iter()
+        .map(|&member| {
+            let run = &runs[member];
+            let number = |(token, _): &(Token, Option<usize>)| {
+                let text = text(run, token);
+                *number_of.entry(text).or_insert_with_key(|text| {
+                    texts.push(text.clone());
+                    texts.len() as u32 - 1
+                })
+            };
+            run.text.iter().map(number).collect()
+        })
+        .collect();
+    let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    (partings(&sequences), texts)
 }
 
-fn parting_json(runs: &[Run], parting: &Parting) -> Value {
-    let branches = parting.branches.iter().map(|(token, together)| {
+fn parting_json(runs: &[Run], members: &[usize], parting: &Parting, texts: &[String]) -> Value {
+    let branches = parting.branches.iter().map(|branch| {
+        let together = branch.members.iter().map(|&place| members[place]);
         json!({
-            "token": token,
-            "runs": together,
+            // `None` where the text ends.
+            "token": branch.token.map(|token| &texts[token as usize]),
+            "runs": together.clone().collect::<Vec<_>>(),
             // The numbers of the step are those of each run: temperature changes the entropy.
-            "numbers": together.iter().map(|&member| {
+            "numbers": together.map(|member| {
                 let run = &runs[member];
                 let step = run.text.get(parting.step).and_then(|(_, step)| *step).map(|step| &run.steps[step]);
                 step.map(|step| json!([step.numbers.entropy, step.numbers.margin, step.numbers.top1_probability]))

@@ -18,9 +18,9 @@ pub fn read(name: &str, bytes: &[u8], source: &mut Source, runs: &mut Vec<Run>) 
             refuse(format!("no JSON ({error}); an input is a recording, a trace of steps or the results of a sweep"))
         })?;
         let fields = Fields(&value);
-        if fields.has("parameter_set_name") && fields.has("tokens") {
+        if fields.has("parameter_set_name") {
             steps.close(runs);
-            runs.extend(sweeps::run(name, &fields, source).map_err(refuse)?);
+            runs.extend(sweeps::run(name, line, source).map_err(refuse)?);
         } else if fields.has("context_start") && fields.has("picked") {
             if source.budget.admit_step() {
                 steps.add(name, &fields, source.budget.top(), runs).map_err(refuse)?;
@@ -96,28 +96,28 @@ impl StepLines {
 }
 
 /// An object of JSON, with a reason where it has not what is asked for.
-pub struct Fields<'v>(pub &'v Value);
+struct Fields<'v>(&'v Value);
 
 impl Fields<'_> {
-    pub fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some()
     }
 
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    pub fn text(&self, name: &str) -> Result<String, String> {
+    fn text(&self, name: &str) -> Result<String, String> {
         let text = self.get(name).and_then(Value::as_str);
         text.map(str::to_owned).ok_or_else(|| format!("{name} is no text"))
     }
 
-    pub fn count(&self, name: &str) -> Result<u64, String> {
+    fn count(&self, name: &str) -> Result<u64, String> {
         self.get(name).and_then(Value::as_u64).ok_or_else(|| format!("{name} is no number from 0 on"))
     }
 
     /// A number; null is one that JSON does not have.
-    pub fn real(&self, name: &str) -> Result<f32, String> {
+    fn real(&self, name: &str) -> Result<f32, String> {
         match self.0.get(name) {
             Some(Value::Null) => Ok(f32::NAN),
             Some(value) => value.as_f64().map(|value| value as f32).ok_or_else(|| format!("{name} is no number")),
@@ -126,11 +126,11 @@ impl Fields<'_> {
     }
 
     /// A margin; null is that of a step with one choice.
-    pub fn margin(&self, name: &str) -> Result<f32, String> {
+    fn margin(&self, name: &str) -> Result<f32, String> {
         self.real(name).map(|margin| if margin.is_nan() { f32::INFINITY } else { margin })
     }
 
-    pub fn list<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
+    fn list<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
         let list = self.get(name).and_then(Value::as_array).ok_or_else(|| format!("{name} is no list"))?;
         let read = list.iter().enumerate().map(|(i, value)| read(value).ok_or(i));
         read.collect::<Result<_, usize>>().map_err(|i| format!("{name}[{i}] is not what it should be"))

@@ -5,75 +5,59 @@
 
 use super::Source;
 use super::details::{look, numbers, with_metrics};
-use super::lines::Fields;
 use super::recording::parameters;
 use super::run::{Event, Numbers, Run, Step, Token};
 use super::words::Words;
-use argpick::sandbox::features::shift;
-use argpick::sandbox::rules::END;
-use argpick::sandbox::text::tokens;
+use argpick::lab::{Input, Model as _, RunRecord, SandboxModel, Termination};
 use argpick::{Config, Decoder, Row};
-use serde_json::Value;
 
 /// A result as a run; `None` if it has no step, or there is no room for one.
-pub fn run(name: &str, fields: &Fields<'_>, source: &mut Source) -> Result<Option<Run>, String> {
-    let config = config(fields)?;
-    let result = Steps::read(fields)?;
+pub fn run(name: &str, line: &str, source: &mut Source) -> Result<Option<Run>, String> {
+    let (_, result) = RunRecord::from_line(line)?;
+    let config = config(&result)?;
     let mut run = Run {
         kind: "sweep",
-        context: Some(match fields.get("prompt_text") {
-            Some(_) => fields.text("prompt_text")?,
-            None => fields.text("prompt_name")?,
-        }),
-        label: format!("{}, seed {}", fields.text("parameter_set_name")?, config.seed),
+        context: Some(result.prompt_text.clone().unwrap_or_else(|| result.prompt.1.clone())),
+        label: format!("{}, seed {}", result.set.1, result.seed),
         parameters: parameters(&config),
-        stop: Some(reason(&fields.text("finish")?)),
-        facts: facts(fields)?,
+        words: source.words.clone(),
+        stop: Some(reason(result.finish).to_owned()),
+        facts: facts(&result),
         ..Run::new(name)
     };
-    if let Some(error) = fields.get("error") {
-        run.remarks.push(format!("The run ended with an error: {}", error.as_str().unwrap_or("unknown")));
+    if let Some(error) = &result.error {
+        run.remarks.push(format!("The run ended with an error: {error}"));
     }
-    let mut left_out = 0;
-    for index in 0..result.tokens.len() {
+    for (index, &token) in result.steps.tokens.iter().enumerate() {
         if !source.budget.admit_step() {
-            left_out += 1;
             continue;
         }
-        let token = match &source.words {
-            Some(_) => Token::Id(result.tokens[index]),
-            None => Token::Text(result.word(index)),
+        let token = match (&source.words, result.steps.pieces[index].as_str()) {
+            (Some(_), _) => Token::Id(token),
+            // An end token adds no text.
+            (None, "") => Token::Text(format!("#{token}")),
+            (None, piece) => Token::Text(piece.to_owned()),
         };
         run.text.push((token.clone(), Some(index)));
-        run.steps.push(Step { token: Some(token), numbers: result.numbers[index], ..Step::at(index as u64) });
+        run.steps.push(Step { token: Some(token), numbers: recorded(&result, index), ..Step::at(index as u64) });
     }
-    run.words = source.words.clone();
     if run.steps.is_empty() {
         return Ok(None);
     }
-    // Of a text that was cut off for the page nobody can say how it went on.
-    if left_out == 0 {
-        let budget = source.budget.clone();
-        match with_rows(&mut run, &config, &result, fields, source) {
-            Ok(()) => return Ok(Some(run)),
-            Err(reason) => {
-                source.budget = budget;
-                run.remarks.push(format!(
-                    "The results of a sweep have no rows, so there is nothing for the sliders: {reason}."
-                ));
-            }
-        }
+    let budget = source.budget.clone();
+    if let Err(reason) = with_rows(&mut run, &config, &result, source) {
+        source.budget = budget;
+        run.remarks.push(format!(
+            "The results of a sweep have no rows, and they could not be made again: {reason}. So there is nothing for the sliders."
+        ));
     }
     Ok(Some(run))
 }
 
 /// The configuration of a run.
-fn config(fields: &Fields<'_>) -> Result<Config, String> {
-    let (seed, stream) = (fields.count("seed")?, fields.count("stream")?);
-    let mut config = Config { seed, stream, ..Config::default() };
-    let given = fields.get("parameters").and_then(Value::as_object).ok_or("parameters is no object")?;
-    for (name, value) in given {
-        let number = value.as_f64().ok_or_else(|| format!("parameters.{name} is no number"))?;
+fn config(result: &RunRecord) -> Result<Config, String> {
+    let mut config = Config { seed: result.seed, stream: result.stream, ..Config::default() };
+    for (name, &number) in &result.parameters {
         match config.set_parameter(name, number) {
             Ok(true) => {}
             Ok(false) => return Err(format!("parameters.{name} is no parameter")),
@@ -83,116 +67,74 @@ fn config(fields: &Fields<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn reason(finish: &str) -> String {
+fn reason(finish: Termination) -> &'static str {
     match finish {
-        "end_token" => "the end token".to_owned(),
-        "stop" => "a stop sequence".to_owned(),
-        "length" => "the number of tokens asked for".to_owned(),
-        "loop" => "a loop".to_owned(),
-        "mask_exhausted" => "the rules: nothing was left to pick".to_owned(),
-        "error" => "an error".to_owned(),
-        other => other.to_owned(),
+        Termination::EndToken => "the end token",
+        Termination::Stop => "a stop sequence",
+        Termination::Length => "the number of tokens asked for",
+        Termination::Loop => "a loop",
+        Termination::MaskExhausted => "the rules: nothing was left to pick",
+        Termination::Error => "an error",
     }
 }
 
 /// What a result says about its run as a whole.
-fn facts(fields: &Fields<'_>) -> Result<Vec<(&'static str, String)>, String> {
-    let mut facts = vec![
-        ("tokens in", fields.count("input_tokens")?.to_string()),
-        ("tokens out", fields.count("output_tokens")?.to_string()),
+fn facts(result: &RunRecord) -> Vec<(&'static str, String)> {
+    let numbers = [
+        ("mean entropy", result.mean_entropy()),
+        ("mean margin", result.mean_margin()),
+        ("loop score", f64::from(result.loop_score)),
     ];
-    let optional = [
-        ("mean entropy", "mean_entropy"),
-        ("mean margin", "mean_margin"),
-        ("loop score", "loop_score"),
-        ("seconds per token", "seconds_per_token"),
-    ];
-    for (title, name) in optional {
-        if let Some(value) = fields.get(name).and_then(Value::as_f64) {
-            facts.push((title, format!("{value:.4}")));
-        }
-    }
-    Ok(facts)
+    let counts = [("tokens in", result.input_tokens), ("tokens out", result.output_tokens)];
+    let counts = counts.into_iter().map(|(name, count)| (name, count.to_string()));
+    let numbers = numbers.into_iter().filter(|(_, value)| value.is_finite());
+    counts.chain(numbers.map(|(name, value)| (name, format!("{value:.3}")))).collect()
 }
 
-/// The steps of a result.
-struct Steps {
-    tokens: Vec<u32>,
-    pieces: Vec<String>,
-    numbers: Vec<Numbers>,
-}
-
-impl Steps {
-    fn read(fields: &Fields<'_>) -> Result<Steps, String> {
-        let whole = |value: &Value| value.as_u64().and_then(|value| u32::try_from(value).ok());
-        let real = |value: &Value| match value {
-            Value::Null => Some(f32::NAN),
-            value => value.as_f64().map(|value| value as f32),
-        };
-        let tokens = fields.list("tokens", whole)?;
-        let pieces = fields.list("pieces", |value| value.as_str().map(str::to_owned))?;
-        let reals = ["entropy", "margin", "top1_probability", "logprob"].map(|name| fields.list(name, real));
-        let [entropy, margin, top1, logprob] = reals;
-        let (entropy, margin, top1, logprob) = (entropy?, margin?, top1?, logprob?);
-        let (rank, kept) = (fields.list("rank", whole)?, fields.list("kept", whole)?);
-        let lengths = [pieces.len(), entropy.len(), margin.len(), top1.len(), logprob.len(), rank.len(), kept.len()];
-        if lengths.iter().any(|&length| length != tokens.len()) {
-            return Err("the lists of its steps are not equally long".to_owned());
-        }
-        let numbers = (0..tokens.len()).map(|i| Numbers {
-            margin: if margin[i].is_nan() { f32::INFINITY } else { margin[i] },
-            top1_probability: top1[i],
-            entropy: entropy[i],
-            logprob: logprob[i],
-            rank: Some(rank[i]),
-            kept: Some(kept[i]),
-        });
-        Ok(Steps { numbers: numbers.collect(), tokens, pieces })
-    }
-
-    /// What a token adds to the text, as a word of its own; an end token adds nothing and is named by its id.
-    fn word(&self, index: usize) -> String {
-        match self.pieces[index].as_str() {
-            "" => format!("#{}", self.tokens[index]),
-            piece => piece.to_owned(),
-        }
+/// The numbers of a step of a result.
+fn recorded(result: &RunRecord, index: usize) -> Numbers {
+    let steps = &result.steps;
+    Numbers {
+        margin: steps.margin[index],
+        top1_probability: steps.top1_probability[index],
+        entropy: steps.entropy[index],
+        logprob: steps.logprob[index],
+        rank: Some(steps.rank[index]),
+        kept: Some(steps.kept[index]),
     }
 }
 
 /// Makes the rows of a run of the model at hand, and decodes it with them. The run has changed only if that comes out as the
 /// result says.
-fn with_rows(
-    run: &mut Run,
-    config: &Config,
-    result: &Steps,
-    fields: &Fields<'_>,
-    source: &mut Source,
-) -> Result<(), String> {
+fn with_rows(run: &mut Run, config: &Config, result: &RunRecord, source: &mut Source) -> Result<(), String> {
     let model = source.model.as_ref().ok_or("there is no model")?;
-    let prompt = fields.text("prompt_text").map_err(|_| "its prompt was given as tokens".to_owned())?;
-    let unfit = |_| "it was not made with the model at hand".to_owned();
-    let words: Vec<String> = tokens(&prompt).collect();
-    let space = model.space();
-    let mut recent = words.iter().fold(space.start(), |recent, word| shift(recent, space.id(word)));
-    let history: Vec<u32> = words.iter().filter_map(|word| model.class(word)).collect();
+    let maker = SandboxModel::new(model, source.kernels);
+    let prompt = result.prompt_text.clone().ok_or("its prompt was given as tokens")?;
+    let unfit = |error: argpick::Error| format!("not with the model at hand ({error})");
+    let mut begun = maker.begin(&Input::Text(prompt))?;
     let config = with_metrics(config);
-    let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), source.kernels).map_err(unfit)?;
-    let end: Vec<u32> = model.class(END).into_iter().collect();
+    let mut decoder = Decoder::new_with_kernels(&config, maker.vocab(), source.kernels).map_err(unfit)?;
+    let end = maker.end_tokens();
     decoder.set_end_tokens(&end).map_err(unfit)?;
-    decoder.prompt(&history).map_err(unfit)?;
-    let mut events = vec![Event::EndTokens(end), Event::Prompt(history)];
+    decoder.prompt(&begun.history).map_err(unfit)?;
+    let mut events = vec![Event::EndTokens(end), Event::Prompt(begun.history)];
     let mut steps = Vec::new();
-    let mut row = vec![0.0; model.vocab()];
-    for (index, &token) in result.tokens.iter().enumerate() {
-        model.logits(source.kernels, recent, &mut row).map_err(|_| "the model cannot make its rows".to_owned())?;
+    let mut row = vec![0.0; maker.vocab()];
+    // Those that the page has room for, which are the first.
+    for (index, &token) in result.steps.tokens.iter().enumerate().take(run.steps.len()) {
+        let mut refused = [None];
+        maker.rows(&[&begun.state], &mut row, &mut refused);
+        if let [Some(reason)] = refused {
+            return Err(reason);
+        }
         let (best, stages) = look(&mut decoder, Row::F32(&row), None, source.budget.top()).map_err(unfit)?;
         let logits = source.budget.logits(&mut decoder, Row::F32(&row), None).map_err(unfit)?;
         let pick = decoder.decode(&row, None).map_err(unfit)?;
         let found = numbers(&pick);
-        if pick.token != token || !same(&found, &result.numbers[index]) {
-            return Err(format!("the model at hand picks otherwise in step {index}"));
+        if pick.token != token || !same(&found, &recorded(result, index)) {
+            return Err(format!("the model at hand answers otherwise in step {index}"));
         }
-        recent = shift(recent, space.id(&model.words()[token as usize]));
+        maker.advance(&mut begun.state, token);
         events.push(Event::Step(index));
         steps.push(Step {
             token: Some(Token::Id(token)),
@@ -204,9 +146,15 @@ fn with_rows(
         });
     }
     run.words = Some(source.words.clone().unwrap_or_else(|| Words::of(model)));
-    run.text =
-        steps.iter().enumerate().map(|(i, step)| (step.token.clone().unwrap_or(Token::Id(0)), Some(i))).collect();
-    run.config = Some((config, model.vocab()));
+    run.text = result
+        .steps
+        .tokens
+        .iter()
+        .enumerate()
+        .take(steps.len())
+        .map(|(i, &token)| (Token::Id(token), Some(i)))
+        .collect();
+    run.config = Some((config, maker.vocab()));
     (run.events, run.steps) = (events, steps);
     Ok(())
 }
