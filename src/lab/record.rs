@@ -128,7 +128,7 @@ pub struct RunRecord {
     /// What the error said.
     pub error: Option<String>,
     /// Wall time for each step: the run's share of the time that the runs decoded with it took; NaN without a step.
-    pub seconds_per_token: f64,
+    pub seconds_per_token: f32,
     /// How recurrent the last tokens are, 0 (all new) to 1; NaN without a step.
     pub loop_score: f32,
     /// The period of the loop that the text ends with; 0 if there is none.
@@ -159,7 +159,7 @@ impl RunRecord {
             output_tokens: 0,
             finish: Termination::Length,
             error: None,
-            seconds_per_token: f64::NAN,
+            seconds_per_token: f32::NAN,
             loop_score: f32::NAN,
             loop_period: 0,
             loop_repeats: 0,
@@ -198,7 +198,7 @@ impl RunRecord {
         line.raw("output_tokens", &self.output_tokens.to_string());
         line.text("finish", self.finish.name());
         line.optional_text("error", self.error.as_deref());
-        line.raw("seconds_per_token", &number(self.seconds_per_token));
+        line.raw("seconds_per_token", &short(self.seconds_per_token));
         line.raw("mean_entropy", &number(self.mean_entropy()));
         line.raw("mean_margin", &number(self.mean_margin()));
         line.raw("loop_score", &short(self.loop_score));
@@ -266,7 +266,7 @@ impl RunRecord {
             output_tokens: fields.count("output_tokens")?,
             finish: Termination::from_name(&finish).ok_or_else(|| format!("finish is {finish:?}"))?,
             error: fields.optional_text("error")?,
-            seconds_per_token: fields.get("seconds_per_token")?.as_f64().unwrap_or(f64::NAN),
+            seconds_per_token: real(fields.get("seconds_per_token")?).unwrap_or(f32::NAN),
             loop_score: real(fields.get("loop_score")?).unwrap_or(f32::NAN),
             loop_period: whole(fields.get("loop_period")?).ok_or("loop_period is no whole number")?,
             loop_repeats: whole(fields.get("loop_repeats")?).ok_or("loop_repeats is no whole number")?,

@@ -148,7 +148,7 @@ impl<S> Active<S> {
         self.record.error = error;
         self.record.output_tokens = steps - usize::from(reason == Termination::EndToken);
         if steps > 0 {
-            self.record.seconds_per_token = self.seconds / steps as f64;
+            self.record.seconds_per_token = (self.seconds / steps as f64) as f32;
         }
         self.record
     }

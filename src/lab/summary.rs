@@ -223,7 +223,7 @@ fn of_set(records: &[&RunRecord]) -> SetSummary {
     };
     let count = whole.iter().map(|run| run.steps.tokens.len()).sum::<usize>();
     let timed = whole.iter().filter(|run| run.seconds_per_token.is_finite());
-    let seconds = timed.map(|run| run.seconds_per_token * run.steps.tokens.len() as f64).sum::<f64>();
+    let seconds = timed.map(|run| f64::from(run.seconds_per_token) * run.steps.tokens.len() as f64).sum::<f64>();
     let finishes = Termination::ALL.map(|reason| (reason, records.iter().filter(|run| run.finish == reason).count()));
     SetSummary {
         set: records[0].set.0,

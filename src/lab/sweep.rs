@@ -184,7 +184,6 @@ struct Wrong {
 type Parsed<T> = std::result::Result<T, Wrong>;
 
 /// A place of the file: the node and the path to it.
-#[derive(Clone)]
 struct Place<'n> {
     node: &'n Node,
     path: String,
@@ -296,6 +295,7 @@ fn sweep(root: &Node) -> Parsed<Sweep> {
     if needed > 256 {
         base.sequence_capacity = needed.min(1 << 16) as u32;
     }
+    check(&root, map, &base)?;
     let sets = read_sets(&sets, &base)?;
     let runs = prompts.len().checked_mul(sets.len()).and_then(|runs| runs.checked_mul(seeds.len()));
     if runs.is_none_or(|runs| runs > MOST_RUNS) {
@@ -450,7 +450,7 @@ fn read_set(item: &Place<'_>, base: &Config) -> Parsed<ParameterSet> {
 fn check(item: &Place<'_>, map: &[(String, Node)], config: &Config) -> Parsed<()> {
     let place_of = |name: &str| match map.iter().find(|(key, _)| key == name) {
         Some((key, node)) => item.key(key, node),
-        None => Place { path: format!("{}.{name}", item.path), ..item.clone() },
+        None => item.key(name, item.node),
     };
     let at = |name: &str, value: f64| {
         let text = allowed(name).unwrap_or("what the page on parameters says");
