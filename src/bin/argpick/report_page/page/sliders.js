@@ -72,7 +72,7 @@ export function showSliders(run, changed) {
         say();
         mode.focus();
     });
-    fill('sliders', modeLabel, mode, element('span'), rows.flatMap(({ parts }) => parts), element('div', { class: 'buttons' }, reset));
+    fill('sliders', modeLabel, mode, rows.flatMap(({ parts }) => parts), element('div', { class: 'buttons' }, reset));
 }
 
 /** Why filters and seed may have no effect. */

@@ -84,9 +84,9 @@ function showStages(stages) {
             element('td', { class: 'number' }, percent(keptMass)),
             element('td', { class: 'number' }, parameter(temperature)));
     });
-    const head = ['Filter', 'Value', 'Tokens left', 'Probability left', '', 'Temperature'];
+    const head = ['Filter', 'Value', 'Tokens left', 'Of all probability', '', 'Temp.'];
     fill('stages', element('thead', {}, element('tr', {}, head.map((title, i) =>
-        (title ? element('th', { scope: 'col', class: i === 3 ? null : i > 0 ? 'number' : null }, title) : element('td', {}))))), element('tbody', {}, rows));
+        (title ? element('th', { scope: 'col', class: ['', 'number', 'number', 'bars', 'number', 'number'][i] }, title) : element('td', {}))))), element('tbody', {}, rows));
     document.getElementById('stages').hidden = stages.length === 0;
     document.getElementById('stages-title').hidden = stages.length === 0;
 }
