@@ -194,6 +194,11 @@ impl<'r, 't> Reader<'r, 't> {
                 self.follow(done)?;
                 self.has_lists = true;
                 let is_fresh = bytes[SAVED_RECORDED].iter().all(|&byte| byte == 0);
+                if is_fresh {
+                    // It came with its own configuration; what was set stays.
+                    let config = with_metrics(self.decoder.config());
+                    self.decoder.reset(Some(&config))?;
+                }
                 let run = self.run();
                 if is_fresh && run.events.is_empty() {
                     run.events.push(Event::State(bytes.to_vec()));
@@ -236,26 +241,29 @@ impl<'r, 't> Reader<'r, 't> {
         Ok(())
     }
 
-    /// The run in progress, begun if there is none.
+    /// The run in progress, begun if there is none. A remark before its first step is its prompt.
     fn run(&mut self) -> &mut Run {
-        let source = &self.source;
-        let words = match (&source.words, &source.model) {
+        let words = match (&self.source.words, &self.source.model) {
             (Some(words), _) => Some(words.clone()),
             // Without its rows nobody knows that a recording is of this model.
-            (None, Some(model)) if self.with_rows && source.rows.is_none() => Some(Words::of(model)),
+            (None, Some(model)) if self.with_rows && self.source.rows.is_none() => Some(Words::of(model)),
             _ => None,
         };
-        let (config, vocab) = (self.decoder.config().clone(), self.trace.vocab());
-        let (name, note, with_rows) = (self.name, self.note.take(), self.with_rows);
-        self.run.get_or_insert_with(|| Run {
-            kind: "recording",
-            context: note,
-            label: name.to_owned(),
-            parameters: parameters(&config),
-            config: with_rows.then_some((config, vocab)),
-            words,
-            ..Run::new(name)
-        })
+        let run = self.run.get_or_insert_with(|| {
+            let config = self.decoder.config();
+            Run {
+                kind: "recording",
+                label: self.name.to_owned(),
+                parameters: parameters(config),
+                config: self.with_rows.then(|| (config.clone(), self.trace.vocab())),
+                words,
+                ..Run::new(self.name)
+            }
+        });
+        if run.context.is_none() && run.steps.is_empty() {
+            run.context = self.note.take();
+        }
+        run
     }
 
     fn close(&mut self, runs: &mut Vec<Run>) {
