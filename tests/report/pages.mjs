@@ -237,7 +237,8 @@ async function followsTheReader() {
         const panel = style('section').backgroundColor;
         return { paper: style('body').backgroundColor, least: Math.min(...['h1', '.hint', '#best td', '#best th', '#summary', '#versions', 'label'].map((one) => pair(style(one).color, panel))) };
     })()`;
-    const ink = () => page.value(`(() => { const canvas = document.querySelector('#charts canvas'); const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const ink = () => page.value(`(() => { const canvas = document.querySelector('#charts canvas'); const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0); const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
         const sum = [0, 0, 0]; for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) sum.forEach((_, k) => (sum[k] += data[i + k])); return sum; })()`);
     await page.size(1280, 900);
     await page.dark(false);
