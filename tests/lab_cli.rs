@@ -283,7 +283,7 @@ fn bad_files_and_bad_usage_have_their_codes() {
     refused(&["sweep"], 2, &["FILE"]);
     refused(&["sweep", &file, "--rows", "x.npy", "--configs", "y.json"], 2, &["cannot be used with"]);
     refused(&["sweep", "--rows", "x.npy"], 2, &["--configs"]);
-    refused(&["sweep", "--rows", "x.npy", "--configs", "y.json", "--out", "z"], 2, &["FILE"]);
+    refused(&["sweep", "--rows", "x.npy", "--configs", "y.json", "--out", "z"], 2, &["cannot be used with"]);
     refused(&["sweep", &file, "--row", "1"], 2, &["--rows"]);
     refused(&["sweep", &file, "--retry-errors"], 2, &["--out"]);
     refused(&["sweep", &file, "--max-batch-size", "0"], 2, &["--max-batch-size"]);

@@ -26,7 +26,9 @@ impl Hashes {
             ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * 4.0
         };
         let mut row: Vec<f32> = (0..VOCAB).map(|_| next()).collect();
-        [7, 38, 39].map(|rare| row[rare] -= 3.0);
+        for rare in [7, 38, 39] {
+            row[rare] -= 3.0;
+        }
         if last == 39 {
             row[17] = f32::NAN;
         }

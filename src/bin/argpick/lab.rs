@@ -16,17 +16,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, clap::Args)]
 pub struct LabArgs {
     /// The model: an .npz or .safetensors file [default: the small model inside argpick]
-    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Prompts x parameter sets")]
+    #[arg(long, value_name = "FILE", conflicts_with = "rows", help_heading = "Prompts x parameter sets")]
     weights: Option<PathBuf>,
     /// Keep the results here, one JSON line a run; a sweep that was interrupted goes on with the runs that are left
-    #[arg(long, value_name = "FILE.jsonl", requires = "sweep", help_heading = "Prompts x parameter sets")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "rows", help_heading = "Prompts x parameter sets")]
     out: Option<PathBuf>,
     /// Decode so many runs together, whatever the file says; decides no result
-    #[arg(long, alias = "max_batch_size", value_name = "N", requires = "sweep",
+    #[arg(long, alias = "max_batch_size", value_name = "N", conflicts_with = "rows",
           value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Prompts x parameter sets")]
     max_batch_size: Option<u32>,
     /// Do runs again that ended with an error
-    #[arg(long, alias = "retry_errors", requires = "out", help_heading = "Prompts x parameter sets")]
+    #[arg(
+        long,
+        alias = "retry_errors",
+        requires = "out",
+        conflicts_with = "rows",
+        help_heading = "Prompts x parameter sets"
+    )]
     retry_errors: bool,
 }
 
