@@ -618,6 +618,9 @@ fn no_text_makes_the_reader_panic() {
         let is_json = round % 4 == 0;
         let mut bytes = if is_json { json.as_bytes().to_vec() } else { SWEEP.as_bytes().to_vec() };
         for _ in 0..=next(4) {
+            if bytes.len() < 2 {
+                break;
+            }
             let at = next(bytes.len());
             match next(4) {
                 0 => bytes[at] = strange[next(strange.len())],
