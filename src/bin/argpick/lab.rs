@@ -11,6 +11,10 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often the progress is drawn.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// The options of the form with a sweep file.
 #[derive(Debug, clap::Args)]
@@ -107,9 +111,14 @@ fn do_runs(
     let bar = ProgressBar::new(left.len() as u64);
     let style = ProgressStyle::with_template("runs {bar:24} {pos}/{len}, {msg}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut shown = Instant::now();
     let mut watch = |progress: &lab::run::Progress| {
-        bar.set_position(progress.runs as u64);
-        bar.set_message(format!("{} tokens", progress.tokens));
+        // A step may take a microsecond, which drawing does not.
+        if shown.elapsed() >= EVERY {
+            shown = Instant::now();
+            bar.set_position(progress.runs as u64);
+            bar.set_message(format!("{} tokens", progress.tokens));
+        }
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let done = lab::run::run(model, sweep, kernels, batch, left, &mut |record| results.add(record), &mut watch);
