@@ -440,7 +440,7 @@ fn sources() -> String {
     let mut files = vec![root.join("bindings/c/src/lib.rs")];
     rust_files(&root.join("src"), &mut files);
     let name = |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-    let other = ["src/bin/", "src/sandbox/", "src/lab/", "src/docs/"];
+    let other = ["src/bin/", "src/sandbox/", "src/lab/", "src/docs/", "src/lib.rs"];
     let mut files: Vec<(String, PathBuf)> = files.into_iter().map(|path| (name(&path), path)).collect();
     files.retain(|(name, _)| !other.iter().any(|room| name.starts_with(room)));
     files.sort();

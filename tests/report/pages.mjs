@@ -55,7 +55,7 @@ function explained(run_, index, settings) {
     const generated = run_.steps.slice(0, index).map(({ token }) => token);
     const list = (option, ids) => (ids.length ? [option, ids.join(',')] : []);
     return JSON.parse(run(tool, 'explain', '--rows', path('rows.npy'), '--masks', path('masks.npy'), '--row', index, '--position', index,
-        ...list('--prompt', prompt), ...list('--generated', generated), '--top', 12, '--json', ...settings));
+        ...list('--prompt', prompt), ...list('--generated', generated), ...(settings.includes('--top') ? [] : ['--top', 12]), '--json', ...settings));
 }
 
 function rowsToFiles(run_) {
@@ -140,6 +140,10 @@ async function marksWhereRunsPart(texts) {
         const columns = await page.value('document.querySelectorAll("#side-by-side thead th").length');
         assert.equal(columns, 1 + SETTINGS.length);
     }
+    // How many texts there are.
+    const [first] = PROMPTS.keys();
+    await page.value(`(() => { const select = document.getElementById('group'); select.value = '${first}'; select.dispatchEvent(new Event('change')); })()`);
+    assert.equal(await text('#twins'), `3 runs, ${new Set(texts.map((set) => JSON.stringify(set[first].steps.map(({ picked }) => picked)))).size} different texts.`);
     // A word of the table leads to its step.
     await page.value('document.querySelectorAll("#side-by-side tbody tr")[2].querySelectorAll("button")[1].click()');
     assert.match(await text('#step-title'), /^Step 2/);
@@ -190,6 +194,11 @@ async function slidersPickWhatTheToolPicks() {
         assert.deepEqual(await picks(), recorded);
     }
     assert.ok(different > 10, 'the moves must matter');
+    // More of the kept tokens than the file has: they come from the row.
+    await page.type('#shown', '40');
+    assert.equal(await page.value('document.querySelectorAll("#best tbody tr").length'), 40);
+    const [side] = explained(data.runs[4], 0, [...SETTINGS[2][1], '--top', 40]).profiles;
+    assert.deepEqual(await all('#best tbody tr', 'Number(one.dataset.token)'), side.top.slice(0, 40).map(({ token }) => token));
     // What the library refuses is said, and nothing breaks.
     await page.type('#temperature-value', '-1');
     assert.match(await text('#outcome'), /temperature.*-1/);

@@ -12,6 +12,7 @@ pub fn read(name: &str, bytes: &[u8], source: &mut Source, runs: &mut Vec<Run>) 
     let text = std::str::from_utf8(bytes)
         .map_err(|error| failed(format!("neither a recording nor text in UTF-8 (byte {})", error.valid_up_to())))?;
     let mut steps = StepLines::default();
+    let mut of_sweeps = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let refuse = |reason: String| failed(format!("line {}: {reason}", index + 1));
         let value: Value = serde_json::from_str(line).map_err(|error| {
@@ -19,8 +20,7 @@ pub fn read(name: &str, bytes: &[u8], source: &mut Source, runs: &mut Vec<Run>) 
         })?;
         let fields = Fields(&value);
         if fields.has("parameter_set_name") {
-            steps.close(runs);
-            runs.extend(sweeps::run(name, line, source).map_err(refuse)?);
+            of_sweeps.extend(sweeps::run(name, line, source).map_err(refuse)?);
         } else if fields.has("context_start") && fields.has("picked") {
             if source.budget.admit_step() {
                 steps.add(name, &fields, source.budget.top(), runs).map_err(refuse)?;
@@ -30,6 +30,9 @@ pub fn read(name: &str, bytes: &[u8], source: &mut Source, runs: &mut Vec<Run>) 
         }
     }
     steps.close(runs);
+    // Results stand in the order in which runs ended.
+    of_sweeps.sort_by_key(|(number, _)| *number);
+    runs.extend(of_sweeps.into_iter().map(|(_, run)| run));
     Ok(())
 }
 

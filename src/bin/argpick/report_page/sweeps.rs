@@ -11,8 +11,8 @@ use super::words::Words;
 use argpick::lab::{Input, Model as _, RunRecord, SandboxModel, Termination};
 use argpick::{Config, Decoder, Row};
 
-/// A result as a run; `None` if it has no step, or there is no room for one.
-pub fn run(name: &str, line: &str, source: &mut Source) -> Result<Option<Run>, String> {
+/// A result as a run with its number in the sweep; `None` if it has no step, or there is no room for one.
+pub fn run(name: &str, line: &str, source: &mut Source) -> Result<Option<(usize, Run)>, String> {
     let (_, result) = RunRecord::from_line(line)?;
     let config = config(&result)?;
     let mut run = Run {
@@ -41,6 +41,10 @@ pub fn run(name: &str, line: &str, source: &mut Source) -> Result<Option<Run>, S
         run.text.push((token.clone(), Some(index)));
         run.steps.push(Step { token: Some(token), numbers: recorded(&result, index), ..Step::at(index as u64) });
     }
+    if result.steps.tokens.is_empty() {
+        let why = result.error.as_deref().unwrap_or(reason(result.finish));
+        source.remarks.push(format!("{name}: run {} ({}) has no step: {why}.", result.run, run.label));
+    }
     if run.steps.is_empty() {
         return Ok(None);
     }
@@ -51,7 +55,7 @@ pub fn run(name: &str, line: &str, source: &mut Source) -> Result<Option<Run>, S
             "The results of a sweep have no rows, and they could not be made again: {reason}. So there is nothing for the sliders."
         ));
     }
-    Ok(Some(run))
+    Ok(Some((result.run, run)))
 }
 
 /// The configuration of a run.

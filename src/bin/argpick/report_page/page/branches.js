@@ -20,6 +20,7 @@ export function showGroup(data, group, choose) {
     const place = (index) => group.runs.indexOf(index);
     const name = (index) => `run ${place(index) + 1}`;
     showPartings(group, name);
+    showTwins(runs, name);
     const length = Math.max(...runs.map((run) => run.text.length));
     const partingAt = new Map(group.partings.map((parting) => [parting.step, true]));
 
@@ -55,7 +56,7 @@ export function showGroup(data, group, choose) {
 
 function showPartings(group, name) {
     if (group.partings.length === 0) {
-        fill('partings', element('li', {}, 'All texts are the same to their ends.'));
+        fill('partings', element('li', {}, 'The texts part nowhere.'));
         return;
     }
     fill('partings', group.partings.map(({ step, branches }) => element('li', { 'data-step': step }, `Step ${step}: `,
@@ -63,6 +64,18 @@ function showPartings(group, name) {
             const way = token === null ? 'the text ends' : element('strong', {}, quoted(token));
             return [i > 0 ? '; ' : '', way, ' in ', together(runs.map(name), numbers)];
         }))));
+}
+
+/** Which runs have the same text to the end: settings that made no difference. */
+function showTwins(runs, name) {
+    const bundles = new Map();
+    for (const run of runs) {
+        const text = JSON.stringify(run.text.map(({ token }) => run.word(token)));
+        bundles.set(text, [...(bundles.get(text) ?? []), run]);
+    }
+    const twins = [...bundles.values()].filter((bundle) => bundle.length > 1);
+    fill('twins', `${runs.length} runs, ${bundles.size} different ${bundles.size === 1 ? 'text' : 'texts'}.`,
+        twins.map((bundle) => ` The text is the same in ${list(bundle.map((run) => name(run.index)))}.`));
 }
 
 /** Names of runs with the numbers of their steps; runs with the same numbers are named together. */

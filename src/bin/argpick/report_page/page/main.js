@@ -11,7 +11,9 @@ import { ArgpickError } from './values.js';
 
 const data = read(document.getElementById('data').textContent);
 /** What is chosen: a run, a step, changed parameters and the results with them; the library, once it is there. */
-const state = { run: data.runs[0], step: 0, changes: {}, now: null, argpick: null, group: 0, charts: [] };
+const state = { run: data.runs[0], step: 0, changes: {}, now: null, argpick: null, group: 0, charts: [], shown: null };
+
+const MOST_SHOWN = 200;
 
 const byId = (id) => document.getElementById(id);
 
@@ -110,8 +112,13 @@ function draw() {
 
 function drawStep() {
     const { argpick, run, step, changes, now } = state;
-    const count = Math.max(run.steps[step].best.length, 1);
-    const seen = now && run.steps[step].hasRow ? look(argpick, run, changes, step, count) : null;
+    const given = run.steps[step];
+    const canLook = argpick && run.canRedecode && given.hasRow;
+    byId('more').hidden = !canLook;
+    const count = state.shown ?? Math.max(given.best.length, 1);
+    byId('shown').value = String(count);
+    // What was recorded is there without decoding anew; more of it, or other settings, is not.
+    const seen = canLook && (now || count !== given.best.length) ? look(argpick, run, now ? changes : {}, step, count) : null;
     showStep(run, step, now?.[step] ?? null, seen);
     showButtons(step, run.steps.length);
 }
@@ -156,6 +163,11 @@ byId('steps').addEventListener('keydown', (event) => {
     if (step === null) return;
     event.preventDefault();
     chooseStep(step, true);
+});
+byId('shown').addEventListener('change', () => {
+    const count = Math.round(Number(byId('shown').value));
+    state.shown = count >= 1 ? Math.min(count, MOST_SHOWN) : null;
+    drawStep();
 });
 byId('previous').addEventListener('click', () => chooseStep(Math.max(state.step - 1, 0)));
 byId('next').addEventListener('click', () => chooseStep(Math.min(state.step + 1, state.run.steps.length - 1)));
