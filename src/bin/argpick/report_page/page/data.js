@@ -68,7 +68,8 @@ class Run {
         this.config = given.config && Object.fromEntries(Object.entries(given.config).map(([name, value]) =>
             [camel(name), typeof value === 'string' ? BigInt(value) : value]));
         const shown = new Set(this.text.map(({ step }) => step));
-        this.undone = new Set(this.steps.map((_, i) => i).filter((i) => !shown.has(i)));
+        // Recorded, and not in the text any more.
+        this.undone = new Set(this.steps.map((_, i) => i).filter((i) => this.steps[i].recorded && this.steps[i].token !== null && !shown.has(i)));
     }
 
     /** Whether the sliders can decode it anew. */

@@ -18,12 +18,13 @@ export function showSteps({ run, step: selected, now }, choose) {
         const recorded = step.token === null ? `(${step.error})` : run.word(step.token);
         const other = now?.[index]?.pick?.token;
         const differs = now !== null && now[index] !== undefined && other !== step.token;
-        const said = `Step ${index}: ${quoted(recorded)}` + (step.top1 === null ? '' : `, best token ${percent(step.top1)}`)
+        const kind = run.undone.has(index) ? 'undone' : step.recorded ? '' : 'evaluated';
+        const said = `Step ${index}: ${quoted(recorded)}${kind && `, ${kind}`}` + (step.top1 === null ? '' : `, best token ${percent(step.top1)}`)
             + (differs ? `, with the sliders ${now[index].pick ? quoted(run.word(other)) : 'an error'}` : '');
         const chip = element('button', {
-            type: 'button', class: `chip${run.undone.has(index) ? ' undone' : ''}`, 'data-step': index, 'aria-label': said,
+            type: 'button', class: `chip ${kind}`.trim(), 'data-step': index, 'aria-label': said,
             'aria-current': index === selected ? 'step' : null, tabindex: index === selected ? 0 : -1, onclick: () => choose(index, true),
-            title: step.entropy === null ? null : `entropy ${number(step.entropy)}, margin ${number(step.margin)}`,
+            title: [kind, step.entropy === null ? '' : `entropy ${number(step.entropy)}, margin ${number(step.margin)}`].filter(Boolean).join('; '),
         }, word(recorded));
         if (differs) {
             const text = now[index].pick ? word(run.word(other)) : 'error';
