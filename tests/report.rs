@@ -371,8 +371,10 @@ fn the_results_of_a_sweep_get_their_rows_if_they_come_out() {
     succeed(&["sweep", &sweep, "--out", &results]);
     succeed(&["report", &results, "-o", &page]);
     let shown = data(&page);
-    let lines: Vec<Value> =
+    let mut lines: Vec<Value> =
         fs::read_to_string(&results).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The page has them in the order of the sweep.
+    lines.sort_by_key(|line| line["run"].as_u64());
     for (run, line) in shown["runs"].as_array().unwrap().iter().zip(&lines) {
         let tokens: Vec<&Value> = run["steps"].as_array().unwrap().iter().map(|step| &step["token"]).collect();
         assert_eq!(tokens, line["tokens"].as_array().unwrap().iter().collect::<Vec<_>>());

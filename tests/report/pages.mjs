@@ -339,7 +339,7 @@ async function showsSweeps() {
     writeFileSync(path('sweep.json'), JSON.stringify({ prompts: PROMPTS, parameter_sets: ['greedy', 'careful', 'creative'], seeds: [1], max_tokens: 12 }));
     run(tool, 'sweep', path('sweep.json'), '--out', path('sweep.jsonl'));
     run(tool, 'report', path('sweep.jsonl'), '-o', path('sweep.html'));
-    const results = readFileSync(path('sweep.jsonl'), 'utf8').trim().split('\n').map(JSON.parse);
+    const results = readFileSync(path('sweep.jsonl'), 'utf8').trim().split('\n').map(JSON.parse).sort((a, b) => a.run - b.run);
     await page.open(url('sweep.html'));
     assert.equal(await page.value('document.querySelectorAll("#run option").length'), results.length);
     for (const [index, result] of results.entries()) {
