@@ -311,6 +311,8 @@ async function saysWhatItLeavesOut() {
     assert.match(remarks, /Of 16 steps the page holds only the 20 best logits/);
     assert.match(await text('#step-words'), /The page has the 20 best of this step's 181 logits/);
     assert.equal(await page.value('document.querySelectorAll("#steps .chip").length'), 14);
+    const entropy = () => text('#numbers [data-number="entropy"]');
+    const recorded = await entropy();
     // With no more tokens kept than there are, the sliders still pick what the library picks from the whole row.
     await page.focus('#minP');
     await page.press('Home');
@@ -323,6 +325,7 @@ async function saysWhatItLeavesOut() {
     const options = ['--mode', 'sample', '--temp', '1.2', '--top-k', '12', '--repetition-penalty', '1.1', '--seed', '3'];
     const expected = whole.runs[index].steps.map((_, i) => words[explained(whole.runs[index], i, options).profiles[0].pick.token]);
     assert.deepEqual(await picks(), expected);
+    assert.equal(await entropy(), recorded, 'the entropy of a part of a row is not shown as that of the row');
     quiet('short.html');
 }
 

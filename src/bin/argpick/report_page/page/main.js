@@ -136,7 +136,8 @@ function drawCharts() {
     parent.replaceChildren();
     state.charts = CURVES.map(({ title, name, of, most }) => {
         const curves = [{ label: 'recorded', colour: 'after', values: run.steps.map((step) => step[name]) }];
-        if (now) curves.push({ label: 'with the sliders', colour: 'now', dash: [6, 4], values: run.steps.map((_, i) => (now[i]?.pick ? of(now[i].pick) : null)) });
+        // A row of which only the best is here has another entropy: its curve would lie.
+        if (now) curves.push({ label: 'with the sliders', colour: 'now', dash: [6, 4], values: run.steps.map((step, i) => (now[i]?.pick && step.isWhole ? of(now[i].pick) : null)) });
         return chart(parent, {
             title, curves, most, onstep: (step) => chooseStep(step),
             marked: () => [[state.step, 'quiet']],

@@ -10,13 +10,15 @@ export function showStep(run, index, now, seen) {
     fill('step-title', `Step ${index}: `, element('bdi', {}, title));
     fill('step-words', words(run, step, now));
     const pick = now?.pick ?? null;
+    // Numbers of a whole row only: those of its best logits are others.
+    const known = pick && step.isWhole ? pick : step;
     const numbers = [
-        ['entropy', number((pick ?? step).entropy)],
-        ['margin', number((pick ?? step).margin)],
-        ['best token', percent(pick ? pick.top1Probability : step.top1)],
-        ['log-probability', number((pick ?? step).logprob)],
-        ['rank', (pick ?? step).rank ?? '–'],
-        ['kept', (pick ?? step).kept ?? '–'],
+        ['entropy', number(known.entropy)],
+        ['margin', number(known.margin)],
+        ['best token', percent(known.top1Probability ?? step.top1)],
+        ['log-probability', number(known.logprob)],
+        ['rank', known.rank ?? '–'],
+        ['kept', known.kept ?? '–'],
         ['position', step.position],
     ];
     fill('numbers', numbers.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', { 'data-number': name }, String(value)))));
