@@ -144,6 +144,17 @@ def test_masks_are_words_or_bools(row: np.ndarray) -> None:
         decoder.decode(long, np.zeros(4, np.uint32))
 
 
+def test_a_model_with_a_padded_vocabulary() -> None:
+    row = np.array([0.0, 1.0, np.nan, np.inf], np.float32)
+    decoder = argpick.Decoder(4, mode="greedy", valid_vocab=2)
+    assert decoder.decode(row).token == 1
+    with pytest.raises(argpick.WrongLength) as caught:
+        decoder.decode(row[:2])
+    assert (caught.value.index, caught.value.value) == (4, 2)
+    with pytest.raises(argpick.InvalidLogit):
+        argpick.Decoder(4).decode(row)
+
+
 def test_questions(row: np.ndarray) -> None:
     decoder = argpick.Decoder(6, top_k=2, temperature=0.5)
     assert decoder.top(row, 3)["token"].tolist() == [3, 1, 5]
