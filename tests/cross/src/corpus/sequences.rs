@@ -44,6 +44,13 @@ const END_TOKENS: &[Rules] = &[
 const STOPS: &[Rules] = &[
     (|_| {}, |decoder| decoder.set_stops(&[&[3], &[1, 2], &[0, 0, 1]])),
     (|c| c.min_tokens = 32, |decoder| decoder.set_stops(&[&[9], &[10], &[11, 12]])),
+    (
+        |_| {},
+        |decoder| {
+            decoder.set_forced(&[(22, 5), (23, 6), (24, 7), (25, 5)])?;
+            decoder.set_stops(&[&[5, 6, 7], &[6, 7, 5]])
+        },
+    ),
 ];
 
 const STOP_STRINGS: &[Rules] = &[
@@ -72,8 +79,16 @@ const BIASES: &[Rules] = &[(
     },
 )];
 
-const BAD: &[Rules] =
-    &[(|c| c.temperature = 1.5, |decoder| decoder.set_bad_sequences(&[&[6], &[0, 1], &[1, 0], &[2, 1, 0], &[19, 19]]))];
+const BAD: &[Rules] = &[
+    (|c| c.temperature = 1.5, |decoder| decoder.set_bad_sequences(&[&[6], &[0, 1], &[1, 0], &[2, 1, 0], &[19, 19]])),
+    (
+        |_| {},
+        |decoder| {
+            decoder.set_forced(&[(22, 5), (23, 6), (27, 5), (28, 6)])?;
+            decoder.set_bad_sequences(&[&[5, 6, 0], &[5, 6, 1], &[5, 6, 2], &[4, 6, 3], &[6, 6, 4]])
+        },
+    ),
+];
 
 const FORCED: &[Rules] =
     &[(|_| {}, |decoder| decoder.set_forced(&[(40, 3), (22, 5), (23, 20), (30, 0), (31, 0), (33, 19)]))];
