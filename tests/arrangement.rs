@@ -1,5 +1,5 @@
-//! Where the highest logits lie must change neither what top-k keeps nor, much, what it costs: rows sorted either way, in
-//! teeth, in runs and with ties, against a plain sort.
+//! Where the highest logits lie must not change what top-k keeps: rows sorted either way, in teeth, in runs and with ties,
+//! against a plain sort. What it costs then is counted by `cross/instructions`.
 
 use argpick::{Candidate, Config, Decoder, Kernels, Level};
 
@@ -23,7 +23,7 @@ fn rows(vocab: usize) -> Vec<(&'static str, Vec<f32>)> {
     let descending: Vec<f32> = ascending.iter().rev().copied().collect();
     // Teeth of some blocks, each a little higher than the one before.
     let teeth = (0..vocab).map(|i| (i % 700) as f32 / 100.0 + (i / 700) as f32 / 512.0).collect();
-    // The upper half of the row in the middle, in runs of 96.
+    // High logits in runs of 96.
     let runs = (0..vocab).map(|i| if i / 96 % 3 == 1 { any[i] + 9.0 } else { any[i] }).collect();
     let coarse = any.iter().map(|z| z.round()).collect();
     let coarse_ascending = ascending.iter().map(|z| (z * 4.0).round() / 4.0).collect();
@@ -60,7 +60,8 @@ fn top_k_keeps_the_first_of_a_sorted_row() {
                     let mut kept = vec![Candidate::default(); k as usize];
                     let count = decoder.kept(&row, None, &mut kept).expect("tokens");
                     let tokens: Vec<u32> = kept[..count].iter().map(|candidate| candidate.token).collect();
-                    let expected = &order[..order.len().min(k as usize)];
+                    let mut expected = order[..order.len().min(k as usize)].to_vec();
+                    expected.sort_unstable();
                     assert_eq!(tokens, expected, "{name}, {vocab} tokens, k {k}, {level}");
                 }
             }
