@@ -39,9 +39,14 @@ enum Action {
     Train,
     /// A step of four beams, each with its row: a token is a beam of it.
     Beams,
+    /// With logits in ascending order.
+    AscendingBeams,
 }
 
-use Action::{Ascending, Beams, Constrained, Decode, Masked, Probabilities, Process, Project, Score, Sparse, Train};
+use Action::{
+    Ascending, AscendingBeams, Beams, Constrained, Decode, Masked, Probabilities, Process, Project, Score, Sparse,
+    Train,
+};
 
 /// A step by its name: what is called, and what the configuration changes.
 type Step = (&'static str, Action, fn(&mut Config));
@@ -121,6 +126,7 @@ const STEPS: &[Step] = &[
     ("sparse head of 32 columns, greedy", Sparse, greedy),
     ("train 32 columns", Train, |_| {}),
     ("beam step, 4 beams, per beam", Beams, |_| {}),
+    ("beam step, per beam, ascending", AscendingBeams, |_| {}),
 ];
 
 /// Requests to callgrind, by their order in callgrind.h.
@@ -216,15 +222,15 @@ fn token(action: Action, memory: &mut Memory, decoder: &mut Decoder, number: usi
             let example = Example { columns: &memory.columns, values: None, target: number as u32 };
             black_box(train_step(kernels, head, &example, 1e-6, &mut memory.copy).expect("a score"));
         }
-        Beams => unreachable!("they need no decoder"),
+        Beams | AscendingBeams => unreachable!("they need no decoder"),
     }
 }
 
 /// A few steps of four beams. Each has the row from another token on.
-fn run_beams(name: &str, kernels: Kernels, memory: &Memory) {
+fn run_beams(name: &str, kernels: Kernels, row: &[f32]) {
     const STEPS: usize = TOKENS / 4;
     let config = BeamConfig { beams: 4, max_tokens: 16, ..BeamConfig::default() };
-    let rotated = |by: usize| [&memory.row[by..], &memory.row[..by]].concat();
+    let rotated = |by: usize| [&row[by..], &row[..by]].concat();
     let logits = [0, 977, 1954, 2931].map(rotated);
     let rows = [0, 1, 2, 3].map(|beam| Row::F32(&logits[beam]));
     let mut search = BeamSearch::new_with_kernels(&config, VOCAB, kernels).expect("a search");
@@ -240,8 +246,10 @@ fn run_beams(name: &str, kernels: Kernels, memory: &Memory) {
 
 fn run(step: &Step, kernels: Kernels, memory: &mut Memory) {
     let (name, action, change) = *step;
-    if action == Beams {
-        return run_beams(name, kernels, memory);
+    match action {
+        Beams => return run_beams(name, kernels, &memory.row),
+        AscendingBeams => return run_beams(name, kernels, &memory.ascending),
+        _ => {}
     }
     let mut config = Config { seed: 7, temperature: 0.8, ..Config::default() };
     change(&mut config);
