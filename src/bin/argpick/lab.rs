@@ -71,7 +71,7 @@ pub fn run(
     let left = results.left(args.retry_errors);
     let there = sweep.len() - left.len();
     if there > 0 {
-        remark(format_args!("{there} of {} runs are done already, {} are left", sweep.len(), left.len()));
+        remark(format_args!("{there} of {} runs are done already; left: {}", sweep.len(), left.len()));
     }
     let batch = args.max_batch_size.map_or(sweep.max_batch_size, |size| size as usize);
     let is_stopped = do_runs(&maker, (&sweep, &ends), kernels, batch, &left, &mut results)?;
