@@ -197,7 +197,7 @@ fn some_sequence(source: &mut Source, vocab: usize, dtype: u32) -> Sequence {
     let any = source.bits();
     sequence.position = source.pick(&[0, 1, any]);
     if source.chance(0.5) {
-        let tokens = source.pick(&[1, 3, 10, vocab]);
+        let tokens = source.pick(&[1, 3, 10, vocab]).min(vocab);
         let length = |source: &mut Source| source.pick(&[0, 1, 5, 70, 400]);
         let (prompt, generated) = (length(source), length(source));
         sequence.prompt = (0..prompt).map(|_| source.below(tokens) as u32).collect();

@@ -44,8 +44,11 @@ Fiber fibers[MAX_THREADS];
 Warp warps[MAX_THREADS / 32];
 uint32_t ready[MAX_THREADS];
 uint32_t ready_count, at_barrier, living;
+#if SLOW_SWITCH
 ucontext_t scheduler;
+#else
 jmp_buf scheduler_state;
+#endif
 Body body;
 uint64_t chance = 0x9e3779b97f4a7c15u;
 std::mutex one_launch;
