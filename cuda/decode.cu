@@ -60,9 +60,9 @@ template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(READ_THREADS, 4) he
   sum_slice<DTYPE>(sparse, sparse.launch.first_row + block_index() / slices, block_index() % slices, shared_memory());
 }
 
-ARGPICK_KERNEL void ARGPICK_BOUNDS(SUM_THREADS, 8) sums_kernel(Launch launch) {
+template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(SUM_THREADS, 8) sums_kernel(Launch launch) {
   const uint32_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
-  sum_tiles(launch, launch.first_row + block_index() / groups, block_index() % groups);
+  sum_tiles<DTYPE>(launch, launch.first_row + block_index() / groups, block_index() % groups);
 }
 
 ARGPICK_KERNEL void ARGPICK_BOUNDS(SELECT_THREADS, 2) select_kernel(Launch launch) {
@@ -168,9 +168,14 @@ uint32_t select_shared_bytes(const Layout &layout) {
   return static_cast<uint32_t>((sizeof(StepRoom) + 15) / 16 * 16 + words * sizeof(uint64_t) + maxima * sizeof(float));
 }
 
-template <uint32_t DTYPE> int32_t launch_maxima(const Launch &launch, uint32_t rows, void *stream) {
-  const uint32_t shared = sizeof(Scratch);
-  return ARGPICK_RUN(maxima_kernel<DTYPE>, rows * launch.layout.slice_count, READ_THREADS, shared, stream, launch);
+template <uint32_t DTYPE> int32_t launch_maxima(const Launch &launch, uint32_t rows) {
+  const uint64_t blocks = uint64_t(rows) * launch.layout.slice_count;
+  return ARGPICK_RUN(maxima_kernel<DTYPE>, blocks, READ_THREADS, sizeof(Scratch), launch.decode.stream, launch);
+}
+
+template <uint32_t DTYPE> int32_t launch_sums(const Launch &launch, uint32_t rows) {
+  const uint64_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
+  return ARGPICK_RUN(sums_kernel<DTYPE>, rows * groups, SUM_THREADS, 0, launch.decode.stream, launch);
 }
 
 int32_t launch_head(const SparseLaunch &sparse, uint32_t rows, void *stream) {
@@ -201,13 +206,14 @@ int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t r
   }
   // A sum of columns is searched as it is made, unless adjusting had to wait for it.
   if (failed == 0 && (sparse == nullptr || may_adjust)) {
-    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_maxima<ARGPICK_DEVICE_F32>(launch, rows, decode.stream)
-             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_maxima<ARGPICK_DEVICE_F16>(launch, rows, decode.stream)
-                                                  : launch_maxima<ARGPICK_DEVICE_BF16>(launch, rows, decode.stream);
+    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_maxima<ARGPICK_DEVICE_F32>(launch, rows)
+             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_maxima<ARGPICK_DEVICE_F16>(launch, rows)
+                                                  : launch_maxima<ARGPICK_DEVICE_BF16>(launch, rows);
   }
   if (failed == 0 && (decode.features & ARGPICK_FEATURE_SUMS) != 0) {
-    const uint64_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
-    failed = ARGPICK_RUN(sums_kernel, rows * groups, SUM_THREADS, 0, decode.stream, launch);
+    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_sums<ARGPICK_DEVICE_F32>(launch, rows)
+             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_sums<ARGPICK_DEVICE_F16>(launch, rows)
+                                                  : launch_sums<ARGPICK_DEVICE_BF16>(launch, rows);
   }
   if (failed == 0) {
     failed = ARGPICK_RUN(select_kernel, rows, SELECT_THREADS, select_shared_bytes(launch.layout), decode.stream, launch);

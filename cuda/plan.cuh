@@ -50,8 +50,17 @@ ARGPICK_DEVICE inline bool is_greedy(const argpick_device_row &row) {
 // Whether the row needs a pass of exponentials before its selection.
 ARGPICK_DEVICE inline bool needs_sums(const argpick_device_row &row) {
   const uint32_t wanted = ARGPICK_DEVICE_CONFIDENCE | ARGPICK_DEVICE_KEPT_MASS | ARGPICK_DEVICE_LOGPROB_RAW;
+  return (row.metrics & wanted) != 0 || (!is_greedy(row) && row.typical_p < 1.0f);
+}
+
+// Whether that pass adds up integer masses, and exponents.
+ARGPICK_DEVICE inline bool wants_masses(const argpick_device_row &row) {
   const bool draws = !is_greedy(row);
-  return (row.metrics & wanted) != 0 || (draws && row.typical_p < 1.0f);
+  return (row.metrics & ARGPICK_DEVICE_KEPT_MASS) != 0 ||
+         (draws && ((row.metrics & ARGPICK_DEVICE_LOGPROB) != 0 || row.top_p < 1.0f || row.typical_p < 1.0f));
+}
+ARGPICK_DEVICE inline bool wants_exponents(const argpick_device_row &row) {
+  return (row.metrics & ARGPICK_DEVICE_CONFIDENCE) != 0 || row.typical_p < 1.0f;
 }
 
 // Whether something outside its range, or unknown, stands in the row. `features` and `capacity` are the launch's.
