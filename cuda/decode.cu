@@ -309,12 +309,6 @@ extern "C" uint32_t argpick_device_features(const argpick_device_row *row) {
   const bool penalised =
       row->repetition_penalty != 1.0f || row->frequency_penalty != 0.0f || row->presence_penalty != 0.0f;
   const bool adjusted = (penalised && row->history != nullptr) || row->bias_count != 0 || row->ban_count != 0;
-  const bool greedy = row->mode == ARGPICK_DEVICE_GREEDY || row->temperature == 0.0f;
-  const uint32_t always = ARGPICK_DEVICE_CONFIDENCE | ARGPICK_DEVICE_KEPT_MASS | ARGPICK_DEVICE_LOGPROB_RAW;
-  const bool is_bounded = row->top_k != 0 || row->min_p > 0.0f;
-  bool sums = (row->metrics & always) != 0 || (!greedy && row->typical_p < 1.0f);
-  // Not needed, but sooner done by many blocks than by one.
-  sums = sums || (!greedy && !is_bounded && (row->metrics & ARGPICK_DEVICE_LOGPROB) != 0);
-  sums = sums || (!greedy && row->top_k == 0 && row->top_p < 1.0f && (row->metrics & ARGPICK_DEVICE_KEPT) != 0);
+  const bool sums = needs_sums(*row) || likes_sums(*row);
   return (adjusted ? ARGPICK_FEATURE_ADJUSTMENTS : 0u) | (sums ? ARGPICK_FEATURE_SUMS : 0u);
 }

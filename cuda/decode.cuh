@@ -269,12 +269,12 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
   float second;
   step.argmax = find_argmax(step, second);
   Sums sums{0.0, 0.0, 0.0, 0};
-  const bool has_sums = needs_sums(row);
-  if (has_sums) {
+  const bool is_summed = has_sums(row, decode.features);
+  if (is_summed) {
     sums = total_of_tiles(room.scratch, room.tiles, step.tiles, launch.layout.tiles);
     sums.raw = wants_raw_sums(row, step.view) ? sums.raw : sums.weight;
   }
-  const Sums *known = has_sums ? &sums : nullptr;
+  const Sums *known = is_summed ? &sums : nullptr;
   Kept kept = kept_of_all(step);
   Drawn drawn{step.argmax, true, 1, uint64_t(1) << 40};
   uint64_t kept_mass = uint64_t(1) << 40;
@@ -297,7 +297,7 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
     } else if (inverts) {
       drawn = draw_from_row(step, kept, room.drawn[0]);
     } else {
-      drawn = draw_by_envelope(step, kept, is_open ? plan.top_p : PROBABILITY_ONE, has_sums ? sums.mass : 0);
+      drawn = draw_by_envelope(step, kept, is_open ? plan.top_p : PROBABILITY_ONE, is_summed ? sums.mass : 0);
     }
   }
   argpick_device_pick pick = unknown_pick();
@@ -337,7 +337,7 @@ template <uint32_t DTYPE> ARGPICK_DEVICE inline void read_slice(const Launch &la
 template <uint32_t DTYPE> ARGPICK_DEVICE inline void sum_tiles(const Launch &launch, uint32_t index, uint32_t group) {
   const argpick_device_row &row = launch.decode.rows[index];
   const argpick_device_decode &decode = launch.decode;
-  if (row.skip != 0 || !needs_sums(row) ||
+  if (row.skip != 0 || !has_sums(row, decode.features) ||
       check_row(row, decode.vocab, decode.features, decode.adjustment_capacity).status != ARGPICK_ROW_OK) {
     return;
   }
