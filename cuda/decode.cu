@@ -191,7 +191,15 @@ int32_t launch_head(const SparseLaunch &sparse, uint32_t rows, void *stream) {
   }
 }
 
-// Queues the kernels of `rows` rows; `sparse` is NULL where the rows are given. Returns the cudaError_t.
+int32_t launch_adjust(const Launch &launch, uint32_t rows) {
+  const argpick_device_decode &decode = launch.decode;
+  if ((decode.features & ARGPICK_FEATURE_ADJUSTMENTS) == 0) {
+    return 0;
+  }
+  return ARGPICK_RUN(adjust_kernel, rows, ADJUST_THREADS, adjust_shared_bytes(decode), decode.stream, launch);
+}
+
+// Queues what reads `rows` whole rows; `sparse` is NULL where they are given. Returns the cudaError_t.
 int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t rows) {
   const argpick_device_decode &decode = launch.decode;
   const bool may_adjust = (decode.features & ARGPICK_FEATURE_ADJUSTMENTS) != 0;
@@ -200,9 +208,8 @@ int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t r
     SparseLaunch wave = *sparse;
     wave.launch = launch;
     failed = launch_head(wave, rows, decode.stream);
-  }
-  if (failed == 0 && may_adjust) {
-    failed = ARGPICK_RUN(adjust_kernel, rows, ADJUST_THREADS, adjust_shared_bytes(decode), decode.stream, launch);
+    // What is adjusted must have been summed.
+    failed = failed == 0 ? launch_adjust(launch, rows) : failed;
   }
   // A sum of columns is searched as it is made, unless adjusting had to wait for it.
   if (failed == 0 && (sparse == nullptr || may_adjust)) {
@@ -215,8 +222,29 @@ int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t r
              : decode.dtype == ARGPICK_DEVICE_F16 ? launch_sums<ARGPICK_DEVICE_F16>(launch, rows)
                                                   : launch_sums<ARGPICK_DEVICE_BF16>(launch, rows);
   }
+  return failed;
+}
+
+int32_t launch_rows(Launch &launch, const SparseLaunch *sparse) {
+  const argpick_device_decode &decode = launch.decode;
+  // Rows that are read twice go in waves; so do more rows than a grid has blocks for. Selection takes them all at once.
+  const uint64_t size = decode.dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
+  const uint64_t row_bytes = decode.vocab * size;
+  const bool reads_twice = (decode.features & ARGPICK_FEATURE_SUMS) != 0;
+  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
+  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
+  wave = wave == 0 ? 1 : wave;
+  launch.first_row = 0;
+  int32_t failed = sparse == nullptr ? launch_adjust(launch, decode.row_count) : 0;
+  for (uint64_t first = 0; failed == 0 && first < decode.row_count; first += wave) {
+    const uint64_t left = decode.row_count - first;
+    launch.first_row = static_cast<uint32_t>(first);
+    failed = launch_wave(launch, sparse, static_cast<uint32_t>(left < wave ? left : wave));
+  }
+  launch.first_row = 0;
   if (failed == 0) {
-    failed = ARGPICK_RUN(select_kernel, rows, SELECT_THREADS, select_shared_bytes(launch.layout), decode.stream, launch);
+    const uint32_t shared = select_shared_bytes(launch.layout);
+    failed = ARGPICK_RUN(select_kernel, decode.row_count, SELECT_THREADS, shared, decode.stream, launch);
   }
   return failed;
 }
@@ -241,22 +269,8 @@ int32_t launch_decode(const argpick_device_decode &decode, const SparseLaunch *s
   if (decode.workspace_size < launch.layout.row_bytes * decode.row_count) {
     return fail(detail, ARGPICK_DEVICE_WORKSPACE_TOO_SMALL, 0);
   }
-  // Rows that are read twice go in waves; so do more rows than a grid has blocks for.
-  const uint64_t size = decode.dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
-  const uint64_t row_bytes = decode.vocab * size;
-  const bool reads_twice = (decode.features & ARGPICK_FEATURE_SUMS) != 0;
-  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
-  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
-  wave = wave == 0 ? 1 : wave;
-  for (uint64_t first = 0; first < decode.row_count; first += wave) {
-    const uint64_t left = decode.row_count - first;
-    launch.first_row = static_cast<uint32_t>(first);
-    const int32_t failed = launch_wave(launch, sparse, static_cast<uint32_t>(left < wave ? left : wave));
-    if (failed != 0) {
-      return fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
-    }
-  }
-  return ARGPICK_DEVICE_OK;
+  const int32_t failed = launch_rows(launch, sparse);
+  return failed == 0 ? ARGPICK_DEVICE_OK : fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
 }
 
 } // namespace
