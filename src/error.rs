@@ -212,6 +212,22 @@ pub enum Error {
     },
     /// The caller asked for a stop.
     Interrupted,
+    /// The CUDA path is not to be had: it is not in this build, or there is no driver, no GPU, or none it has code for.
+    CudaUnavailable {
+        /// What is missing.
+        reason: &'static str,
+        /// The CUDA runtime's error number; 0 if it was not asked.
+        code: i32,
+    },
+    /// The CUDA runtime refused an operation. One that ran before on the same stream may be to blame.
+    CudaFailed {
+        /// What was tried.
+        operation: &'static str,
+        /// The CUDA runtime's error number.
+        code: i32,
+        /// Its name there.
+        name: Label,
+    },
 }
 
 /// A short name inside an error, kept without a heap: up to 31 bytes of text, marked where it was cut.
@@ -288,6 +304,8 @@ impl Error {
             Error::BadState { .. } => 15,
             Error::UpdateOverflow { .. } => 14,
             Error::NotInProfile { .. } => 16,
+            Error::CudaUnavailable { .. } => 17,
+            Error::CudaFailed { .. } => 18,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -392,6 +410,13 @@ impl fmt::Display for Error {
                 write_system_error(f, code)
             }
             Error::Interrupted => f.write_str("interrupted"),
+            Error::CudaUnavailable { reason, code: 0 } => write!(f, "the CUDA path is not available: {reason}"),
+            Error::CudaUnavailable { reason, code } => {
+                write!(f, "the CUDA path is not available: {reason} (CUDA error {code})")
+            }
+            Error::CudaFailed { operation, code, name } => {
+                write!(f, "CUDA refused to {operation}: {name} (CUDA error {code})")
+            }
         }
     }
 }
