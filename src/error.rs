@@ -35,11 +35,12 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
-    /// A parameter is used that the profile's engine has no stage for, so nobody could say what it does there.
+    /// A parameter is used that the profile's engine has no stage for, so nobody could say what it does there; or one that
+    /// the CUDA path does not have.
     NotInProfile {
         /// The parameter's name, as in `Config`.
         name: &'static str,
-        /// The profile's name.
+        /// The profile's name; `cuda`.
         profile: &'static str,
     },
     /// A token id is not below the vocabulary.
@@ -223,10 +224,8 @@ pub enum Error {
     CudaFailed {
         /// What was tried.
         operation: &'static str,
-        /// The CUDA runtime's error number.
+        /// The CUDA runtime's error number (`cudaError_t`).
         code: i32,
-        /// Its name there.
-        name: Label,
     },
 }
 
@@ -414,9 +413,7 @@ impl fmt::Display for Error {
             Error::CudaUnavailable { reason, code } => {
                 write!(f, "the CUDA path is not available: {reason} (CUDA error {code})")
             }
-            Error::CudaFailed { operation, code, name } => {
-                write!(f, "CUDA refused to {operation}: {name} (CUDA error {code})")
-            }
+            Error::CudaFailed { operation, code } => write!(f, "CUDA refused to {operation} (CUDA error {code})"),
         }
     }
 }

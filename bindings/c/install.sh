@@ -7,7 +7,8 @@
 #   PREFIX/lib/cmake/argpick/argpick-config.cmake, argpick-config-version.cmake
 #   PREFIX/share/doc/argpick/LICENSE-*
 #
-# DESTDIR is put before PREFIX when files are copied, as packagers expect; LIBDIR (default: lib) is below PREFIX. Nothing is
+# ARGPICK_FEATURES adds features of bindings/c: "cuda" builds the CUDA path, for which nvcc must be here (build.rs says where
+# it is looked for). DESTDIR is put before PREFIX when files are copied, as packagers expect; LIBDIR (default: lib) is below PREFIX. Nothing is
 # built in PREFIX, and a failed build leaves it alone.
 set -euo pipefail
 
@@ -30,14 +31,14 @@ abi=$(sed -n 's/^#define ARGPICK_ABI_VERSION \([0-9]*\)$/\1/p' "$root/include/ar
 
 cd "$root"
 # The libraries a static one needs beside itself are asked of the compiler, not guessed.
-log=$(cargo rustc --locked --profile library --package argpick-c --features std --target-dir "$target" \
+log=$(cargo rustc --locked --profile library --package argpick-c --features "std ${ARGPICK_FEATURES:-}" --target-dir "$target" \
     -- --print native-static-libs 2>&1) || { echo "$log" >&2; exit 1; }
 needs=$(printf '%s\n' "$log" | sed -n 's/^note: native-static-libs: //p' | tail -n 1 | tr ' ' '\n' | awk 'NF && !seen[$0]++' | tr '\n' ' ')
 # A build that was ready already says nothing; what it said the first time is kept beside it.
 if [ -n "$needs" ]; then
-    printf '%s\n' "$needs" >"$target/library/native-static-libs"
+    printf '%s\n' "$needs" >"$target/library/native-static-libs${ARGPICK_FEATURES:+-${ARGPICK_FEATURES// /-}}"
 else
-    needs=$(cat "$target/library/native-static-libs")
+    needs=$(cat "$target/library/native-static-libs${ARGPICK_FEATURES:+-${ARGPICK_FEATURES// /-}}")
 fi
 needs=${needs% }
 

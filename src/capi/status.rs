@@ -38,7 +38,7 @@ pub const ARGPICK_ERR_DUPLICATE_TOKEN: argpick_status = 13;
 pub const ARGPICK_ERR_UPDATE_OVERFLOW: argpick_status = 14;
 /// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
 pub const ARGPICK_ERR_BAD_STATE: argpick_status = 15;
-/// A parameter is used that the profile has no stage for; its name is in argpick_last_error.
+/// A parameter is used that the profile, or the CUDA path, has no stage for; its name is in argpick_last_error.
 pub const ARGPICK_ERR_NOT_IN_PROFILE: argpick_status = 16;
 /// The CUDA path is not to be had here: not in this build, or no driver, no GPU, or none it has code for; argpick_last_error
 /// says which. The functions without cuda in their names work as ever. Detail: value = CUDA's error number, 0 if none.
@@ -171,7 +171,7 @@ const _: () = {
     assert!(ARGPICK_ERR_NOT_IN_PROFILE == Error::NotInProfile { name: "", profile: "" }.status());
     assert!(ARGPICK_ERR_BAD_STATE == Error::BadState { what: "" }.status());
     assert!(ARGPICK_ERR_CUDA_UNAVAILABLE == Error::CudaUnavailable { reason: "", code: 0 }.status());
-    assert!(ARGPICK_ERR_CUDA_FAILED == Error::CudaFailed { operation: "", code: 0, name: array }.status());
+    assert!(ARGPICK_ERR_CUDA_FAILED == Error::CudaFailed { operation: "", code: 0 }.status());
     assert!(ARGPICK_ERR_ARRAY_MISSING == Error::ArrayMissing { array }.status());
     assert!(ARGPICK_ERR_ARRAY_PICKLED == Error::ArrayPickled { array }.status());
     assert!(ARGPICK_ERR_ARRAY_COMPRESSED == Error::ArrayCompressed { array }.status());
