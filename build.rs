@@ -6,6 +6,8 @@
 //!   or of PATH, `/usr/local/cuda`, in this order.
 //! - `ARGPICK_CUDA_ARCHS`: the architectures to compile for, separated by commas or blanks, in place of all ("90": quicker,
 //!   for one machine).
+//! - `ARGPICK_CUDA_HOST=1`: compiles the same code for the CPU (`cuda/host`), for tests on a machine without a GPU. "Device"
+//!   memory is the host's then. It is slow, not for threads, and never for a release.
 //! - `ARGPICK_CUDA_CHECK_ONLY=1`: compiles nothing for the device. Rust's checks and documentation need no nvcc then; what
 //!   links will fail to. clippy and docs.rs have it so without asking.
 use std::env;
@@ -21,6 +23,7 @@ const PTX: &str = "80";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(argpick_cuda_host)");
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }
@@ -31,56 +34,75 @@ fn main() {
         "NVCC_CCBIN",
         "ARGPICK_CUDA_ARCHS",
         "ARGPICK_CUDA_CHECK_ONLY",
+        "ARGPICK_CUDA_HOST",
+        "CXX",
         "RUSTC_WORKSPACE_WRAPPER",
         "DOCS_RS",
     ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    if !only_checked() {
-        build();
+    if is_on("ARGPICK_CUDA_HOST") {
+        println!("cargo::rustc-cfg=argpick_cuda_host");
     }
+    if only_checked() {
+        return;
+    }
+    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("cuda");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    println!("cargo::rerun-if-changed={}", folder.display());
+    println!("cargo::rustc-link-search=native={}", out.display());
+    // An archive is added to, not written anew.
+    let _ = std::fs::remove_file(out.join(LIBRARY));
+    if is_on("ARGPICK_CUDA_HOST") {
+        build_for_host(&folder, &out);
+    } else {
+        build(&folder, &out);
+    }
+}
+
+const LIBRARY: &str = "libargpick_cuda.a";
+
+fn is_on(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| value == "1")
 }
 
 /// Whether nothing will be linked: documentation, lints, or because somebody says so.
 fn only_checked() -> bool {
     let is_clippy = |wrapper: std::ffi::OsString| wrapper.to_string_lossy().contains("clippy-driver");
-    env::var_os("ARGPICK_CUDA_CHECK_ONLY").is_some_and(|value| value == "1")
+    is_on("ARGPICK_CUDA_CHECK_ONLY")
         || env::var_os("DOCS_RS").is_some()
         || env::var_os("RUSTC_WORKSPACE_WRAPPER").is_some_and(is_clippy)
 }
 
-fn build() {
+/// The files with code in a folder.
+fn sources(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())));
+    let mut sources: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    sources.sort();
+    sources
+}
+
+fn build(folder: &Path, out: &Path) {
     let (target, host) = (variable("TARGET"), variable("HOST"));
     if target != host || variable("CARGO_CFG_TARGET_OS") != "linux" {
         fail(&format!("the feature `cuda` is built on Linux for the same machine; here {target} is built on {host}"));
     }
     let toolkit = find();
-    let folder = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("cuda");
-    let out = PathBuf::from(variable("OUT_DIR"));
-    println!("cargo::rerun-if-changed={}", folder.display());
-
-    let mut sources: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| fail(&format!("{}: {error}", folder.display())))
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cu"))
-        .collect();
-    sources.sort();
-
-    let library = out.join("libargpick_cuda.a");
-    // An archive is added to, not written anew.
-    let _ = std::fs::remove_file(&library);
     let mut nvcc = Command::new(&toolkit.nvcc);
     nvcc.args(["-lib", "-std=c++17", "-O3", "-cudart", "none"]);
     // The rules of the numbers: no operation is fused with another, nothing is flushed to zero, divisions and roots are IEEE's.
     nvcc.args(["--fmad=false", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"]);
     // The host's part: nothing of it is exported from a library that holds it.
-    nvcc.args(["-Xcompiler", "-fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall"]);
+    nvcc.args(["-Xcompiler", "-fPIC,-fvisibility=hidden,-ffp-contract=off"]);
     nvcc.arg(format!("--threads={}", env::var("NUM_JOBS").unwrap_or_else(|_| "1".into())));
-    nvcc.args(code(&toolkit)).arg("-I").arg(&folder).args(&sources).arg("-o").arg(&library);
+    nvcc.args(code(&toolkit)).arg("-I").arg(folder).args(sources(folder, "cu")).arg("-o").arg(out.join(LIBRARY));
     run(&mut nvcc);
 
-    println!("cargo::rustc-link-search=native={}", out.display());
     println!("cargo::rustc-link-search=native={}", toolkit.libraries.display());
+    // In the order in which they need each other.
     println!("cargo::rustc-link-lib=static=argpick_cuda");
     println!("cargo::rustc-link-lib=static=cudart_static");
     // What the runtime itself stands on; all but the last are part of newer C libraries. The last: the guards of nvcc's
@@ -88,6 +110,23 @@ fn build() {
     for name in ["dl", "rt", "pthread", "stdc++"] {
         println!("cargo::rustc-link-lib=dylib={name}");
     }
+}
+
+/// The same code as C++, its blocks and threads run by fibers.
+fn build_for_host(folder: &Path, out: &Path) {
+    println!("cargo::warning=ARGPICK_CUDA_HOST: the CUDA path runs on the CPU; for tests only");
+    let compiler = env::var_os("CXX").unwrap_or_else(|| "c++".into());
+    let mut objects = Vec::new();
+    for source in sources(folder, "cu").into_iter().chain([folder.join("host/shim.cpp")]) {
+        let object = out.join(source.file_name().unwrap_or_default()).with_extension("host.o");
+        let mut command = Command::new(&compiler);
+        command.args(["-x", "c++", "-std=c++17", "-O2", "-g", "-fPIC", "-ffp-contract=off", "-c", "-I"]).arg(folder);
+        run(command.arg(&source).arg("-o").arg(&object));
+        objects.push(object);
+    }
+    run(Command::new("ar").arg("crs").arg(out.join(LIBRARY)).args(&objects));
+    println!("cargo::rustc-link-lib=static=argpick_cuda");
+    println!("cargo::rustc-link-lib=dylib=stdc++");
 }
 
 /// The options that say which processors to compile for.
