@@ -138,6 +138,8 @@ typedef struct argpick_device_row {
 #define ARGPICK_PARAMETER_BIASES 13u
 #define ARGPICK_PARAMETER_BANS 14u
 #define ARGPICK_PARAMETER_MASK 15u
+/* Window, biases and bans of a row are more than the launch's adjustment_capacity. */
+#define ARGPICK_PARAMETER_ADJUSTMENT_CAPACITY 16u
 
 /* The result of a row. Where the status is not 0, token is UINT32_MAX and every other number NaN or UINT32_MAX (skipped rows
  * keep the pick they had). What the metrics did not ask for is NaN, or UINT32_MAX. */
