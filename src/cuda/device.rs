@@ -32,7 +32,7 @@ pub(super) const ROW_SKIPPED: u32 = 6;
 pub(super) const ROW_UPDATE_OVERFLOW: u32 = 7;
 
 /// The parameters that a row's status names by number; number 1 is the first.
-pub(super) const PARAMETERS: [&str; 15] = [
+pub(super) const PARAMETERS: [&str; 16] = [
     "mode",
     "temperature",
     "top_p",
@@ -48,6 +48,7 @@ pub(super) const PARAMETERS: [&str; 15] = [
     "biases",
     "bans",
     "mask",
+    "adjustment_capacity",
 ];
 
 /// What `detail` names where an argument is refused; number 1 is the first.
