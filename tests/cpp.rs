@@ -166,8 +166,15 @@ fn cpp_leaks_no_macro() {
             let source: String = present.map(|line| format!("{line}\n")).collect();
             let before = macros(compiler, standard, &source, folder.path());
             assert!(before.contains("ARGPICK_OK"));
-            let after = macros(compiler, standard, &(source + "#include \"argpick.hpp\"\n#include \"argpick_cuda.hpp\"\n"), folder.path());
-            let guards = ["ARGPICK_CUDA_HPP", "ARGPICK_HPP", "ARGPICK_TRACE_HPP", "ARGPICK_VALUES_HPP"].map(str::to_owned).into();
+            let after = macros(
+                compiler,
+                standard,
+                &(source + "#include \"argpick.hpp\"\n#include \"argpick_cuda.hpp\"\n"),
+                folder.path(),
+            );
+            let guards = ["ARGPICK_CUDA_HPP", "ARGPICK_HPP", "ARGPICK_TRACE_HPP", "ARGPICK_VALUES_HPP"]
+                .map(str::to_owned)
+                .into();
             let leaked: BTreeSet<_> = after.difference(&before).cloned().collect();
             assert_eq!(leaked, guards, "{compiler} {standard}");
         }
