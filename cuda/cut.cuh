@@ -40,7 +40,7 @@ struct HistogramVisitor {
 };
 
 // Fills the bins of the room with what lies in the bracket.
-ARGPICK_DEVICE inline void fill_bins(const Step &step, bool is_weighed, Bracket bracket) {
+ARGPICK_APART void fill_bins(const Step &step, bool is_weighed, Bracket bracket) {
   uint64_t *bins = step.room->rings.sums;
   for (uint32_t i = thread_index(); i < BINS; i += thread_count()) {
     bins[i] = 0;
@@ -53,7 +53,7 @@ ARGPICK_DEVICE inline void fill_bins(const Step &step, bool is_weighed, Bracket 
 
 // The first bin, from the last down or from the first up, with which the sum reaches `target`; BINS if there is none. `sum`
 // grows by the bins before it; `own` is the bin's.
-ARGPICK_DEVICE inline uint32_t find_bin(const Step &step, bool downwards, uint64_t target, uint64_t &sum, uint64_t &own) {
+ARGPICK_APART uint32_t find_bin(const Step &step, bool downwards, uint64_t target, uint64_t &sum, uint64_t &own) {
   StepRoom &room = *step.room;
   if (warp_index() == 0) {
     const uint32_t each = BINS / 32;
@@ -85,7 +85,7 @@ ARGPICK_DEVICE inline uint32_t find_bin(const Step &step, bool downwards, uint64
 }
 
 // The token that is number `n` (from 0), in ascending order, among those of a logit; NO_TOKEN if there are fewer.
-ARGPICK_DEVICE inline uint32_t nth_equal(const Step &step, float logit, uint64_t n) {
+ARGPICK_APART uint32_t nth_equal(const Step &step, float logit, uint64_t n) {
   const View &view = step.view;
   StepRoom &room = *step.room;
   // Each warp takes a run of blocks, so that what it counts stands in the order of tokens.
@@ -142,7 +142,7 @@ ARGPICK_DEVICE inline uint32_t nth_equal(const Step &step, float logit, uint64_t
 
 // The cut of the first tokens of the order whose masses (or, if not `is_weighed`, whose number) reach `target`, which is above
 // 0; all if they never do. `least` is a key that no shorter search needs to go below.
-ARGPICK_DEVICE inline Cut search_cut(const Step &step, uint64_t target, bool is_weighed, uint32_t least) {
+ARGPICK_APART Cut search_cut(const Step &step, uint64_t target, bool is_weighed, uint32_t least) {
   const uint32_t whole = key_of(-LARGEST);
   const uint32_t past = key_of(step.scale.maximum) + 1;
   uint32_t low = least;
@@ -220,7 +220,7 @@ ARGPICK_DEVICE inline float logit_below(float logit) {
 
 // The logit of token number `n` (from 1) of the order among those from the logit `from` up to, not including, `until`; there
 // are at least as many.
-ARGPICK_DEVICE inline float nth_logit_between(const Step &step, float from, float until, uint64_t n) {
+ARGPICK_APART float nth_logit_between(const Step &step, float from, float until, uint64_t n) {
   uint32_t low = key_of(from);
   uint32_t high = key_of(until);
   uint64_t above = 0;

@@ -1,6 +1,6 @@
 // The kernels of a batched decode and their launch. Everything that is measured rather than defined stands here: how many threads,
 // how long a slice, how many rows at a time.
-#include "decode.cuh"
+#include "head.cuh"
 #include "launch.cuh"
 #include "penalties.cuh"
 
@@ -23,7 +23,10 @@ constexpr uint32_t READ_THREADS = ARGPICK_READ_THREADS;
 constexpr uint32_t SUM_THREADS = ARGPICK_SUM_THREADS;
 constexpr uint32_t ADJUST_THREADS = ARGPICK_ADJUST_THREADS;
 // Rows whose logits are read twice are taken in waves that stay in the second-level cache.
-constexpr uint64_t WAVE_BYTES = uint64_t(24) << 20;
+#ifndef ARGPICK_WAVE_BYTES
+#define ARGPICK_WAVE_BYTES (24u << 20)
+#endif
+constexpr uint64_t WAVE_BYTES = ARGPICK_WAVE_BYTES;
 
 ARGPICK_KERNEL void ARGPICK_BOUNDS(ADJUST_THREADS, 1) adjust_kernel(Launch launch) {
   const argpick_device_decode &decode = launch.decode;
@@ -52,12 +55,17 @@ template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(READ_THREADS, 4) ma
   read_slice<DTYPE>(launch, launch.first_row + block_index() / slices, block_index() % slices);
 }
 
+template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(READ_THREADS, 4) head_kernel(SparseLaunch sparse) {
+  const uint32_t slices = sparse.launch.layout.slice_count;
+  sum_slice<DTYPE>(sparse, sparse.launch.first_row + block_index() / slices, block_index() % slices, shared_memory());
+}
+
 ARGPICK_KERNEL void ARGPICK_BOUNDS(SUM_THREADS, 8) sums_kernel(Launch launch) {
   const uint32_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
   sum_tiles(launch, launch.first_row + block_index() / groups, block_index() % groups);
 }
 
-ARGPICK_KERNEL void ARGPICK_BOUNDS(SELECT_THREADS, 1) select_kernel(Launch launch) {
+ARGPICK_KERNEL void ARGPICK_BOUNDS(SELECT_THREADS, 2) select_kernel(Launch launch) {
   select_row(launch, launch.first_row + block_index(), shared_memory());
 }
 
@@ -165,25 +173,84 @@ template <uint32_t DTYPE> int32_t launch_maxima(const Launch &launch, uint32_t r
   return ARGPICK_RUN(maxima_kernel<DTYPE>, rows * launch.layout.slice_count, READ_THREADS, shared, stream, launch);
 }
 
-int32_t launch_wave(const Launch &launch, uint32_t rows) {
+int32_t launch_head(const SparseLaunch &sparse, uint32_t rows, void *stream) {
+  const uint64_t blocks = uint64_t(rows) * sparse.launch.layout.slice_count;
+  const uint32_t shared = sizeof(HeadRoom);
+  switch (sparse.head.dtype) {
+  case ARGPICK_DEVICE_F32:
+    return ARGPICK_RUN(head_kernel<ARGPICK_DEVICE_F32>, blocks, READ_THREADS, shared, stream, sparse);
+  case ARGPICK_DEVICE_F16:
+    return ARGPICK_RUN(head_kernel<ARGPICK_DEVICE_F16>, blocks, READ_THREADS, shared, stream, sparse);
+  default:
+    return ARGPICK_RUN(head_kernel<ARGPICK_DEVICE_BF16>, blocks, READ_THREADS, shared, stream, sparse);
+  }
+}
+
+// Queues the kernels of `rows` rows; `sparse` is NULL where the rows are given. Returns the cudaError_t.
+int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t rows) {
   const argpick_device_decode &decode = launch.decode;
+  const bool may_adjust = (decode.features & ARGPICK_FEATURE_ADJUSTMENTS) != 0;
   int32_t failed = 0;
-  if ((decode.features & ARGPICK_FEATURE_ADJUSTMENTS) != 0) {
+  if (sparse != nullptr) {
+    SparseLaunch wave = *sparse;
+    wave.launch = launch;
+    failed = launch_head(wave, rows, decode.stream);
+  }
+  if (failed == 0 && may_adjust) {
     failed = ARGPICK_RUN(adjust_kernel, rows, ADJUST_THREADS, adjust_shared_bytes(decode), decode.stream, launch);
   }
-  if (failed == 0) {
+  // A sum of columns is searched as it is made, unless adjusting had to wait for it.
+  if (failed == 0 && (sparse == nullptr || may_adjust)) {
     failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_maxima<ARGPICK_DEVICE_F32>(launch, rows, decode.stream)
              : decode.dtype == ARGPICK_DEVICE_F16 ? launch_maxima<ARGPICK_DEVICE_F16>(launch, rows, decode.stream)
                                                   : launch_maxima<ARGPICK_DEVICE_BF16>(launch, rows, decode.stream);
   }
   if (failed == 0 && (decode.features & ARGPICK_FEATURE_SUMS) != 0) {
-    const uint32_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
+    const uint64_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
     failed = ARGPICK_RUN(sums_kernel, rows * groups, SUM_THREADS, 0, decode.stream, launch);
   }
   if (failed == 0) {
     failed = ARGPICK_RUN(select_kernel, rows, SELECT_THREADS, select_shared_bytes(launch.layout), decode.stream, launch);
   }
   return failed;
+}
+
+int32_t launch_decode(const argpick_device_decode &decode, const SparseLaunch *sparse, int32_t *detail) {
+  const int32_t wrong_shape = check_shape(decode);
+  if (wrong_shape != 0) {
+    return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, wrong_shape);
+  }
+  if (decode.row_count == 0) {
+    return ARGPICK_DEVICE_OK;
+  }
+  const int32_t wrong = check_decode(decode);
+  if (wrong != 0) {
+    return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, wrong);
+  }
+  Launch launch;
+  launch.decode = decode;
+  // Columns are many reads per token: short slices.
+  launch.layout = layout_of(decode, sparse != nullptr ? TILE : slice_tokens_of(decode));
+  launch.is_sparse = sparse != nullptr ? 1 : 0;
+  if (decode.workspace_size < launch.layout.row_bytes * decode.row_count) {
+    return fail(detail, ARGPICK_DEVICE_WORKSPACE_TOO_SMALL, 0);
+  }
+  // Rows that are read twice go in waves; so do more rows than a grid has blocks for.
+  const uint64_t size = decode.dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
+  const uint64_t row_bytes = decode.vocab * size;
+  const bool reads_twice = (decode.features & ARGPICK_FEATURE_SUMS) != 0;
+  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
+  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
+  wave = wave == 0 ? 1 : wave;
+  for (uint64_t first = 0; first < decode.row_count; first += wave) {
+    const uint64_t left = decode.row_count - first;
+    launch.first_row = static_cast<uint32_t>(first);
+    const int32_t failed = launch_wave(launch, sparse, static_cast<uint32_t>(left < wave ? left : wave));
+    if (failed != 0) {
+      return fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
+    }
+  }
+  return ARGPICK_DEVICE_OK;
 }
 
 } // namespace
@@ -202,39 +269,31 @@ extern "C" int32_t argpick_device_decode_launch(const argpick_device_decode *dec
   if (decode == nullptr) {
     return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, ARGPICK_ARGUMENT_NULL);
   }
-  const int32_t wrong_shape = check_shape(*decode);
-  if (wrong_shape != 0) {
-    return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, wrong_shape);
+  return launch_decode(*decode, nullptr, detail);
+}
+
+extern "C" int32_t argpick_device_decode_sparse_launch(const argpick_device_decode *decode,
+                                                       const argpick_device_head *head,
+                                                       const argpick_device_input *inputs, int32_t *detail) {
+  const auto refuse = [detail](int32_t why) { return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, why); };
+  if (decode == nullptr || head == nullptr || (inputs == nullptr && decode->row_count != 0) ||
+      head->weights == nullptr || head->bias == nullptr) {
+    return refuse(ARGPICK_ARGUMENT_NULL);
   }
-  if (decode->row_count == 0) {
-    return ARGPICK_DEVICE_OK;
+  if (decode->dtype != ARGPICK_DEVICE_F32 || head->dtype > ARGPICK_DEVICE_BF16 || head->bias_dtype > ARGPICK_DEVICE_BF16) {
+    return refuse(ARGPICK_ARGUMENT_DTYPE);
   }
-  const int32_t wrong = check_decode(*decode);
-  if (wrong != 0) {
-    return fail(detail, ARGPICK_DEVICE_INVALID_ARGUMENT, wrong);
+  if (head->vocab != decode->vocab) {
+    return refuse(ARGPICK_ARGUMENT_VOCAB);
   }
-  Launch launch;
-  launch.decode = *decode;
-  launch.layout = layout_of(*decode, slice_tokens_of(*decode));
-  if (decode->workspace_size < launch.layout.row_bytes * decode->row_count) {
-    return fail(detail, ARGPICK_DEVICE_WORKSPACE_TOO_SMALL, 0);
+  if (!is_aligned(head->weights, head->dtype == ARGPICK_DEVICE_F32 ? 4 : 2) ||
+      !is_aligned(head->bias, head->bias_dtype == ARGPICK_DEVICE_F32 ? 4 : 2) || !is_aligned(inputs, 8)) {
+    return refuse(ARGPICK_ARGUMENT_ALIGNMENT);
   }
-  // Rows that are read twice go in waves; so do more rows than a grid has blocks for.
-  const uint64_t size = decode->dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
-  const uint64_t row_bytes = decode->vocab * size;
-  const bool reads_twice = (decode->features & ARGPICK_FEATURE_SUMS) != 0;
-  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
-  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
-  wave = wave == 0 ? 1 : wave;
-  for (uint64_t first = 0; first < decode->row_count; first += wave) {
-    const uint64_t left = decode->row_count - first;
-    launch.first_row = static_cast<uint32_t>(first);
-    const int32_t failed = launch_wave(launch, static_cast<uint32_t>(left < wave ? left : wave));
-    if (failed != 0) {
-      return fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
-    }
-  }
-  return ARGPICK_DEVICE_OK;
+  SparseLaunch sparse = {};
+  sparse.head = *head;
+  sparse.inputs = inputs;
+  return launch_decode(*decode, &sparse, detail);
 }
 
 extern "C" uint32_t argpick_device_features(const argpick_device_row *row) {
@@ -253,5 +312,3 @@ extern "C" uint32_t argpick_device_features(const argpick_device_row *row) {
   sums = sums || (!greedy && row->top_k == 0 && row->top_p < 1.0f && (row->metrics & ARGPICK_DEVICE_KEPT) != 0);
   return (adjusted ? ARGPICK_FEATURE_ADJUSTMENTS : 0u) | (sums ? ARGPICK_FEATURE_SUMS : 0u);
 }
-
-extern "C" uint32_t argpick_device_version(void) { return ARGPICK_DEVICE_VERSION; }

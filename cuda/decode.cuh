@@ -11,6 +11,7 @@ struct Launch {
   argpick_device_decode decode;
   Layout layout;
   uint32_t first_row; // of this wave
+  uint32_t is_sparse; // the records of the slices say what is wrong with the inputs
 };
 
 ARGPICK_DEVICE inline unsigned char *region_of(const Launch &launch, uint32_t row) {
@@ -93,7 +94,7 @@ ARGPICK_DEVICE inline Failure failure_of(const View &view, const RowFound &found
 }
 
 // The lowest token that has the row's largest logit, and the largest logit of any other.
-ARGPICK_DEVICE inline uint32_t find_argmax(const Step &step, float &second) {
+ARGPICK_APART uint32_t find_argmax(const Step &step, float &second) {
   const View &view = step.view;
   const float maximum = step.scale.maximum;
   uint32_t block = NO_TOKEN;
@@ -118,7 +119,7 @@ ARGPICK_DEVICE inline uint32_t find_argmax(const Step &step, float &second) {
 }
 
 // Runs the filters in canon's order.
-ARGPICK_DEVICE inline Kept truncate(const Step &step, const Plan &plan, const Sums *sums) {
+ARGPICK_APART Kept truncate(const Step &step, const Plan &plan, const Sums *sums) {
   Kept kept = kept_of_all(step);
   if (plan.top_k != 0) {
     if (plan.top_k <= LIST_LIMIT) {
@@ -156,7 +157,7 @@ ARGPICK_DEVICE inline Kept truncate(const Step &step, const Plan &plan, const Su
 }
 
 // Fills in what the metrics ask for. `sums` are those of the whole row, if they were found.
-ARGPICK_DEVICE inline void describe(const Step &step, const Plan &plan, const Sums *sums, const Kept &kept,
+ARGPICK_APART void describe(const Step &step, const Plan &plan, const Sums *sums, const Kept &kept,
                                     const Drawn &drawn, uint64_t kept_mass, float raw_maximum,
                                     argpick_device_pick &pick) {
   const uint32_t wanted = plan.metrics;
@@ -326,8 +327,11 @@ template <uint32_t DTYPE> ARGPICK_DEVICE inline void read_slice(const Launch &la
   float *maxima = array_at<float>(region, launch.layout.maxima);
   SliceFound found{-infinity()};
   slice_maxima<DTYPE>(view, launch.layout, slice, maxima, found);
-  finish_slice(scratch, view, launch.layout, slice, maxima, found,
-               array_at<Slice>(region, launch.layout.slices) + slice);
+  Slice *record = array_at<Slice>(region, launch.layout.slices) + slice;
+  finish_slice(scratch, view, launch.layout, slice, maxima, found, record);
+  if (thread_index() == 0 && launch.is_sparse == 0) {
+    record->bad_place = NO_TOKEN;
+  }
 }
 
 // The sums of eight tiles (two per warp) of a row.

@@ -16,7 +16,7 @@ ARGPICK_DEVICE inline void draw_numbers(StepRoom &room, uint32_t count) {
 }
 
 // Draw (a) over the listed tokens, in ascending order of token. The list stands by token afterwards.
-ARGPICK_DEVICE inline Drawn draw_from_list(const Step &step, const Kept &kept, uint64_t number) {
+ARGPICK_APART Drawn draw_from_list(const Step &step, const Kept &kept, uint64_t number) {
   for (uint32_t i = thread_index(); i < kept.count; i += thread_count()) {
     const uint64_t key = step.keys[i];
     step.keys[i] = static_cast<uint64_t>(token_of_rank(key)) << 32 | (key >> 32);
@@ -42,7 +42,7 @@ ARGPICK_DEVICE inline Drawn draw_from_list(const Step &step, const Kept &kept, u
 }
 
 // Draw (a) over what a band keeps of the row.
-ARGPICK_DEVICE inline Drawn draw_from_row(const Step &step, const Kept &kept, uint64_t number) {
+ARGPICK_APART Drawn draw_from_row(const Step &step, const Kept &kept, uint64_t number) {
   const CountAndMass found = kept_masses(step, kept.band, kept.scale);
   sum_bounds(step);
   uint64_t left;
@@ -69,7 +69,7 @@ struct TightenVisitor {
   }
 };
 
-ARGPICK_DEVICE inline void tighten_large(const Step &step, uint64_t limit) {
+ARGPICK_APART void tighten_large(const Step &step, uint64_t limit) {
   TightenVisitor visitor{step.view, step.scale, step.bounds};
   for (uint32_t group = warp_index(); group < step.view.blocks / 32; group += warp_count()) {
     uint32_t bits = ballot(step.bounds[group * 32 + lane_index()] > limit);
@@ -109,7 +109,7 @@ ARGPICK_DEVICE inline uint32_t first_accepted(const Step &step, const Band &band
 
 // Draw (b). `kept` is what the filters kept; if `nucleus` is below one, it is the whole row of which the nucleus is meant, and
 // `whole` is the row's mass if it is known.
-ARGPICK_DEVICE inline Drawn draw_by_envelope(const Step &step, const Kept &kept, uint64_t nucleus, uint64_t whole) {
+ARGPICK_APART Drawn draw_by_envelope(const Step &step, const Kept &kept, uint64_t nucleus, uint64_t whole) {
   StepRoom &room = *step.room;
   uint64_t sum = 0;
   for (uint32_t block = thread_index(); block < step.view.blocks; block += thread_count()) {

@@ -77,7 +77,7 @@ ARGPICK_DEVICE inline uint32_t collect(const Step &step, const Band &band) {
 }
 
 // Sorts the first `count` keys of the list, filled up with what comes last.
-ARGPICK_DEVICE inline void sort_list(const Step &step, uint32_t count, bool descending) {
+ARGPICK_APART void sort_list(const Step &step, uint32_t count, bool descending) {
   const uint32_t padded = power_of_two_from(count);
   for (uint32_t i = count + thread_index(); i < padded; i += thread_count()) {
     step.keys[i] = descending ? 0 : ~uint64_t(0);
@@ -87,7 +87,7 @@ ARGPICK_DEVICE inline void sort_list(const Step &step, uint32_t count, bool desc
 }
 
 // Lists the first `k` tokens of the row (fewer if fewer take part), best first; returns how many. k is at most LIST_LIMIT.
-ARGPICK_DEVICE inline uint32_t list_first(const Step &step, uint32_t k) {
+ARGPICK_APART uint32_t list_first(const Step &step, uint32_t k) {
   Band band = band_of_all();
   band.last = cut_at_least(bound_for_count(step, k));
   uint32_t count = collect(step, band);
@@ -102,7 +102,7 @@ ARGPICK_DEVICE inline uint32_t list_first(const Step &step, uint32_t k) {
 
 // Writes the masses of the listed tokens; each thread's are neighbours. Returns their sum and, in `before`, the sum before this
 // thread's first, number `first`.
-ARGPICK_DEVICE inline uint64_t list_masses(const Step &step, uint32_t count, Scale scale, bool by_token, uint32_t &first,
+ARGPICK_APART uint64_t list_masses(const Step &step, uint32_t count, Scale scale, bool by_token, uint32_t &first,
                                            uint32_t &end, uint64_t &before) {
   const uint32_t part = (count + thread_count() - 1) / thread_count();
   first = thread_index() * part < count ? thread_index() * part : count;
@@ -120,7 +120,7 @@ ARGPICK_DEVICE inline uint64_t list_masses(const Step &step, uint32_t count, Sca
 }
 
 // Top-p among the listed tokens; returns how many stay.
-ARGPICK_DEVICE inline uint32_t nucleus_of_list(const Step &step, uint32_t count, Scale scale, uint64_t p) {
+ARGPICK_APART uint32_t nucleus_of_list(const Step &step, uint32_t count, Scale scale, uint64_t p) {
   uint32_t first;
   uint32_t end;
   uint64_t mass;

@@ -33,7 +33,7 @@ struct CountAndMass {
 };
 
 // How many tokens the band keeps, and their mass.
-ARGPICK_DEVICE inline CountAndMass kept_of_row(const Step &step, const Band &band, Scale scale) {
+ARGPICK_APART CountAndMass kept_of_row(const Step &step, const Band &band, Scale scale) {
   KeptVisitor visitor{step.view, band, scale, nullptr, 0, 0};
   for_blocks(step.view, band.last.logit, visitor);
   const uint32_t count = block_sum(step.room->scratch, visitor.count);
@@ -41,7 +41,7 @@ ARGPICK_DEVICE inline CountAndMass kept_of_row(const Step &step, const Band &ban
 }
 
 // The same; the masses of the blocks are written to the bounds.
-ARGPICK_DEVICE inline CountAndMass kept_masses(const Step &step, const Band &band, Scale scale) {
+ARGPICK_APART CountAndMass kept_masses(const Step &step, const Band &band, Scale scale) {
   for (uint32_t block = thread_index(); block < step.view.blocks; block += thread_count()) {
     step.bounds[block] = 0;
   }
@@ -63,7 +63,7 @@ struct CountVisitor {
   }
 };
 
-ARGPICK_DEVICE inline uint32_t kept_count(const Step &step, const Band &band) {
+ARGPICK_APART uint32_t kept_count(const Step &step, const Band &band) {
   CountVisitor visitor{step.view, band, 0};
   for_blocks(step.view, band.last.logit, visitor);
   return block_sum(step.room->scratch, visitor.count);
@@ -75,7 +75,7 @@ ARGPICK_DEVICE inline uint32_t kept_count(const Step &step, Cut last) {
 }
 
 // The sums of the bounds before each thread's part of them; returns the sum of all.
-ARGPICK_DEVICE inline uint64_t sum_bounds(const Step &step) {
+ARGPICK_APART uint64_t sum_bounds(const Step &step) {
   const uint32_t part = (step.view.blocks + thread_count() - 1) / thread_count();
   const uint32_t first = thread_index() * part;
   uint64_t sum = 0;
@@ -89,7 +89,7 @@ ARGPICK_DEVICE inline uint64_t sum_bounds(const Step &step) {
 }
 
 // The block in which the running sum of the bounds passes `at`, which is below their sum; `left` is how far into it.
-ARGPICK_DEVICE inline uint32_t locate(const Step &step, uint64_t at, uint64_t &left) {
+ARGPICK_APART uint32_t locate(const Step &step, uint64_t at, uint64_t &left) {
   const uint64_t *chunks = step.room->chunks;
   uint32_t low = 0;
   uint32_t high = thread_count();
@@ -112,7 +112,7 @@ ARGPICK_DEVICE inline uint32_t locate(const Step &step, uint64_t at, uint64_t &l
 }
 
 // The lane (0 to 63) at which the running sum of a block's masses passes `left`; 64 if it never does. `mass` is their sum.
-ARGPICK_DEVICE inline uint32_t locate_in_block(PairOfMasses masses, uint64_t left, uint64_t &mass) {
+ARGPICK_APART uint32_t locate_in_block(PairOfMasses masses, uint64_t left, uint64_t &mass) {
   const uint64_t first = warp_running_sum(masses.a);
   const uint64_t first_half = from_lane(first, 31);
   const uint64_t second = first_half + warp_running_sum(masses.b);

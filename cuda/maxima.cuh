@@ -121,7 +121,7 @@ ARGPICK_DEVICE inline uint32_t first_bad(Scratch &scratch, const View &view, uin
   return block_least(scratch, lowest);
 }
 
-// Finishes a slice whose maxima as given are written: adjusted blocks anew, then the record of the slice.
+// Finishes a slice whose maxima as given are written: adjusted blocks anew, then the record of the slice but for its place.
 ARGPICK_DEVICE inline void finish_slice(Scratch &scratch, const View &view, const Layout &layout, uint32_t slice,
                                         float *maxima, SliceFound found, Slice *record) {
   const uint32_t first = slice * layout.slice_tokens;
@@ -154,7 +154,6 @@ ARGPICK_DEVICE inline void finish_slice(Scratch &scratch, const View &view, cons
     record->given = given + 0.0f;
     record->adjusted = adjusted;
     record->bad = bad;
-    record->bad_place = NO_TOKEN;
   }
 }
 

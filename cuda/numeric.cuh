@@ -119,7 +119,7 @@ ARGPICK_DEVICE inline bool is_below_share(uint64_t before, uint64_t p, uint64_t 
 }
 
 // From additions, multiplications and divisions alone, as natural_logarithm of the CPU; x is positive and finite.
-ARGPICK_DEVICE inline double natural_logarithm(double x) {
+ARGPICK_APART double natural_logarithm(double x) {
   const double ln2_high = 0.6931471803691238;
   const double ln2_low = 1.9082149292705877e-10;
   int bias = 0;

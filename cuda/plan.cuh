@@ -55,7 +55,7 @@ ARGPICK_DEVICE inline bool needs_sums(const argpick_device_row &row) {
 }
 
 // Whether something outside its range, or unknown, stands in the row. `features` and `capacity` are the launch's.
-ARGPICK_DEVICE inline Failure check_row(const argpick_device_row &row, uint32_t vocab, uint32_t features,
+ARGPICK_APART Failure check_row(const argpick_device_row &row, uint32_t vocab, uint32_t features,
                                         uint32_t capacity) {
   const uint32_t known = ARGPICK_DEVICE_CONFIDENCE | ARGPICK_DEVICE_LOGPROB | ARGPICK_DEVICE_LOGPROB_RAW |
                          ARGPICK_DEVICE_RANK | ARGPICK_DEVICE_KEPT | ARGPICK_DEVICE_KEPT_MASS;

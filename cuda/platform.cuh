@@ -17,6 +17,10 @@
 #define ARGPICK_HD __host__ __device__
 #define ARGPICK_DEVICE __device__
 #define ARGPICK_UNROLL _Pragma("unroll")
+#define ARGPICK_PRAGMA(what) _Pragma(#what)
+#define ARGPICK_UNROLL_BY(times) ARGPICK_PRAGMA(unroll times)
+// Longer parts are called instead of copied to every place that uses them.
+#define ARGPICK_APART __device__ __noinline__
 
 namespace argpick {
 

@@ -72,7 +72,7 @@ ARGPICK_DEVICE inline Pair given_pair(const View &view, uint32_t block) {
 }
 
 // The same after adjustments.
-ARGPICK_DEVICE inline Pair load_pair(const View &view, uint32_t block) {
+ARGPICK_APART Pair load_pair(const View &view, uint32_t block) {
   Pair pair = given_pair(view, block);
   if (view.first_override == nullptr) {
     return pair;
@@ -90,7 +90,7 @@ ARGPICK_DEVICE inline Pair load_pair(const View &view, uint32_t block) {
 }
 
 // One token's logit after adjustments.
-ARGPICK_DEVICE inline float logit_at(const View &view, uint32_t token) {
+ARGPICK_APART float logit_at(const View &view, uint32_t token) {
   if (!is_allowed(view, token)) {
     return -infinity();
   }

@@ -134,7 +134,7 @@ struct TileRoom {
 };
 
 // Adds up the tiles of a row, in order. Called by all threads of a block; whatever wrote the tiles is done.
-ARGPICK_DEVICE inline Sums total_of_tiles(Scratch &scratch, TileRoom &room, const Tiles &tiles, uint32_t count,
+ARGPICK_APART Sums total_of_tiles(Scratch &scratch, TileRoom &room, const Tiles &tiles, uint32_t count,
                                           bool adjusted, bool raw) {
   const uint32_t mine = thread_index();
   double total = 0.0;

@@ -35,7 +35,7 @@ struct NucleusVisitor {
 // 2^-32) of the whole. `whole` is the mass of the row, 0 if it is not known.
 //
 // The masses of a few blocks decide most cases; the others are bracketed by what their bounds say.
-ARGPICK_DEVICE inline bool is_in_nucleus(const Step &step, uint64_t p, uint64_t whole, Cut upto, uint64_t own) {
+ARGPICK_APART bool is_in_nucleus(const Step &step, uint64_t p, uint64_t whole, Cut upto, uint64_t own) {
   if (upto.token == step.argmax) {
     return true; // nothing is before it
   }

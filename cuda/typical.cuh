@@ -14,7 +14,7 @@ ARGPICK_DEVICE inline double centre_of(const Sums &sums, Scale scale, float temp
 }
 
 // The sums of what is kept of the row; the tiles are written over.
-ARGPICK_DEVICE inline Sums sums_of_band(const Step &step, const Kept &kept) {
+ARGPICK_APART Sums sums_of_band(const Step &step, const Kept &kept) {
   const SumsOf of{kept.scale, kept.scale, kept.band, true, true, false};
   const uint32_t count = (step.view.blocks + TILE / BLOCK - 1) / (TILE / BLOCK);
   for (uint32_t tile = 2 * warp_index(); tile < count; tile += 2 * warp_count()) {
@@ -60,7 +60,7 @@ constexpr uint32_t PAST_DISTANCES = 0x7f800001u;
 
 // The least key of distances within which the mass of what is kept reaches `target`; `nearer` is what the nearer tokens sum to.
 // NO_TOKEN if it never does.
-ARGPICK_DEVICE inline uint32_t distance_of(const Step &step, const Kept &kept, double centre, uint64_t target,
+ARGPICK_APART uint32_t distance_of(const Step &step, const Kept &kept, double centre, uint64_t target,
                                            uint64_t &nearer) {
   Rings &rings = step.room->rings;
   uint32_t low = 0;
@@ -101,7 +101,7 @@ ARGPICK_DEVICE inline uint32_t count_of_kept(const Step &step, const Kept &kept,
 }
 
 // The band of the smallest prefix of the order of typicality whose mass reaches the share `p`.
-ARGPICK_DEVICE inline Band typical_band(const Step &step, const Kept &kept, uint64_t p, const Sums &sums) {
+ARGPICK_APART Band typical_band(const Step &step, const Kept &kept, uint64_t p, const Sums &sums) {
   const double centre = centre_of(sums, kept.scale, step.temperature);
   uint64_t target = nucleus_target(p, sums.mass);
   target = target == 0 ? 1 : target;
@@ -174,7 +174,7 @@ struct LargestVisitor {
 };
 
 // Typical on the row: narrows what is kept.
-ARGPICK_DEVICE inline void typical_of_row(const Step &step, Kept &kept, uint64_t p, const Sums *of_row) {
+ARGPICK_APART void typical_of_row(const Step &step, Kept &kept, uint64_t p, const Sums *of_row) {
   const Sums sums = of_row != nullptr && is_whole(kept) ? *of_row : sums_of_band(step, kept);
   const Band band = typical_band(step, kept, p, sums);
   kept.band.last = stricter(kept.band.last, band.last);
@@ -210,7 +210,7 @@ ARGPICK_DEVICE inline bool is_more_typical(uint64_t a, uint64_t b, double centre
 
 // The sums over the listed tokens, as sums over a row that has no others: sixteen threads take a lane each and go through the
 // tokens in ascending order. The list stands by token for that, and in its order again afterwards.
-ARGPICK_DEVICE inline Sums sums_of_list(const Step &step, uint32_t count, Scale scale) {
+ARGPICK_APART Sums sums_of_list(const Step &step, uint32_t count, Scale scale) {
   for (uint32_t i = thread_index(); i < count; i += thread_count()) {
     const uint64_t key = step.keys[i];
     step.keys[i] = static_cast<uint64_t>(token_of_rank(key)) << 32 | (key >> 32);
@@ -263,7 +263,7 @@ ARGPICK_DEVICE inline Sums sums_of_list(const Step &step, uint32_t count, Scale 
 }
 
 // Typical among the listed tokens: leaves those that stay in the list, in their order.
-ARGPICK_DEVICE inline void typical_of_list(const Step &step, Kept &kept, uint64_t p) {
+ARGPICK_APART void typical_of_list(const Step &step, Kept &kept, uint64_t p) {
   const Sums sums = sums_of_list(step, kept.count, kept.scale);
   const double centre = centre_of(sums, kept.scale, step.temperature);
   const uint64_t target = nucleus_target(p, sums.mass);

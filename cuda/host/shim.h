@@ -15,6 +15,8 @@
 #define ARGPICK_HD
 #define ARGPICK_DEVICE
 #define ARGPICK_UNROLL
+#define ARGPICK_UNROLL_BY(times)
+#define ARGPICK_APART inline
 
 namespace argpick {
 namespace shim {

@@ -196,7 +196,7 @@ pub fn build(threads: u32) -> Option<Host> {
         command.arg(format!("-DARGPICK_{name}_THREADS={threads}"));
     }
     command.arg("-x").arg("c++");
-    for source in ["decode.cu", "host/shim.cpp"] {
+    for source in ["decode.cu", "device.cu", "host/shim.cpp"] {
         command.arg(cuda().join(source));
     }
     let output = command.arg("-o").arg(&out).output().expect("the compiler starts");
