@@ -4,7 +4,7 @@
 mod support;
 
 use argpick::{Config, Decoder, Error, Finish, Kernels, Metrics, Mode, PenaltyScope, Pick, Profile};
-use proptest::prelude::{ProptestConfig, TestCaseError, any, prop_assert, prop_assert_eq};
+use proptest::prelude::{TestCaseError, any, prop_assert, prop_assert_eq};
 use support::generators::Source;
 use support::history_oracle::{End, Entry, Naive};
 
@@ -330,7 +330,7 @@ struct Seen {
 fn the_engine_is_the_naive_history() {
     use proptest::test_runner::TestRunner;
     let cases = if cfg!(debug_assertions) { 300 } else { 3_000 };
-    let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(support::laws::config(cases));
     let seen = std::cell::RefCell::new(Seen::default());
     let outcome = runner.run(&any::<u64>(), |seed| {
         let mut source = Source::new(seed);
