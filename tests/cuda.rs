@@ -282,6 +282,10 @@ fn without_a_gpu_every_launch_says_so() {
         println!("skipped: the answer without a GPU: there is one here");
         return;
     };
+    if cfg!(argpick_cuda_host) {
+        // There a launch needs no GPU, and follows addresses.
+        return;
+    }
     assert_eq!(error.status(), 17, "{error}");
     assert!(error.to_string().contains("no CUDA driver") || error.to_string().contains("no GPU"), "{error}");
     let batch = Batch {
