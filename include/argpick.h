@@ -909,6 +909,24 @@ typedef struct argpick_cuda_score {
   uint32_t reserved0;
 } argpick_cuda_score;
 
+// A bias of one token, in device memory.
+typedef struct argpick_cuda_bias {
+  // The token.
+  uint32_t token;
+  // What is added to its logit: finite, or -inf.
+  float value;
+} argpick_cuda_bias;
+
+// The columns of one row of a sparse batch. An array of these lies in device memory. The struct is as it is for good.
+typedef struct argpick_cuda_input {
+  // Address of count columns, u32 each.
+  uint64_t columns;
+  // Address of as many values, f32 each. 0: 1 for each.
+  uint64_t values;
+  // How many, up to 4,096.
+  uint64_t count;
+} argpick_cuda_input;
+
 // Done.
 #define ARGPICK_OK 0
 
