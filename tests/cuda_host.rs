@@ -7,6 +7,10 @@
 mod cases;
 #[path = "cuda/host.rs"]
 mod host;
+#[path = "cuda/launches.rs"]
+mod launches;
+#[path = "cuda/sparse.rs"]
+mod sparse;
 mod support;
 
 use argpick::{Config, Mode, PenaltyScope};
@@ -51,8 +55,18 @@ fn golden_step(step: &Value) -> Option<(Sequence, DevicePick)> {
     let c = &step["config"];
     let absent = |name: &str| c[name].is_null();
     let others = [
-        "profile", "epsilon_cutoff", "eta_cutoff", "top_n_sigma", "top_a", "tfs_z", "top_h", "xtc_probability",
-        "dynatemp_range", "mirostat", "adaptive_target", "keep_ties",
+        "profile",
+        "epsilon_cutoff",
+        "eta_cutoff",
+        "top_n_sigma",
+        "top_a",
+        "tfs_z",
+        "top_h",
+        "xtc_probability",
+        "dynatemp_range",
+        "mirostat",
+        "adaptive_target",
+        "keep_ties",
     ];
     if !others.into_iter().all(absent) || number(&c["min_keep"]) > 1 {
         return None;
@@ -242,12 +256,56 @@ fn generated_rows(host: &Host, seed: u64, wanted: usize) {
     assert!(picked * 2 > done, "most rows are meant to have a pick");
 }
 
+/// A few rows that ask much of memory: many blocks, lists that overflow, long histories.
+fn large_rows(host: &Host) {
+    let mut source = Source::new(77);
+    for (vocab, dtype) in [(262_144, 2), (262_145, 0), (300_000, 1), (1_048_577, 0)] {
+        let mut sequence = some_sequence(&mut source, vocab, dtype);
+        let shape = source.pick(&[generators::Shape::Normal, generators::Shape::Zipf, generators::Shape::Ties]);
+        sequence.logits = Logits::new(&generators::row(&mut source, shape, vocab), dtype);
+        let base = Config { seed: source.bits(), metrics: metrics(METRICS), ..Config::default() };
+        for config in [
+            Config { top_k: 50, top_p: 0.9, ..base.clone() },
+            Config { top_p: 0.8, typical_p: 0.9, ..base.clone() },
+            Config { top_p: 0.7, metrics: metrics(0), ..base.clone() },
+            base.clone(),
+        ] {
+            sequence.config = config;
+            let found = decode(host, &[&sequence], vocab, 0, 0);
+            assert_equal("large", &found[0], &sequence.expected(), &sequence);
+        }
+    }
+    let mut sequence = Sequence::new(Logits::new(&generators::row(&mut source, generators::Shape::Normal, 9000), 0), {
+        let penalties = Config { repetition_penalty: 1.2, frequency_penalty: 0.1, ..Config::default() };
+        Config { history_capacity: 8192, metrics: metrics(METRICS), ..penalties }
+    });
+    sequence.prompt = (0..9000).map(|_| source.below(9000) as u32).collect();
+    sequence.generated = (0..4000).map(|_| source.below(50) as u32).collect();
+    let found = decode(host, &[&sequence], 9000, 0, 0);
+    assert_equal("a long history", &found[0], &sequence.expected(), &sequence);
+}
+
 #[test]
 fn device_code_decodes_as_the_cpu_does() {
-    let Some(host) = host::build(64) else { return };
+    let Some(host) = host::build(Some(64)) else { return };
     let count = golden_corpus(&host);
     println!("{count} golden steps");
     assert!(count > 100, "most of the corpus is meant to be decoded");
     let seed = environment("ARGPICK_CUDA_SEED", 1);
     generated_rows(&host, seed, environment("ARGPICK_CUDA_CASES", 1500) as usize);
+    sparse::decodes_as_the_cpu(&host, seed);
+    sparse::trains_as_the_cpu(&host, seed);
+    launches::records_its_picks(&host, seed);
+    launches::refuses_what_it_cannot_do(&host);
+}
+
+#[test]
+fn device_code_decodes_as_the_cpu_does_with_the_blocks_of_a_device() {
+    let Some(host) = host::build(None) else { return };
+    generated_rows(
+        &host,
+        environment("ARGPICK_CUDA_SEED", 1) + 1000,
+        environment("ARGPICK_CUDA_CASES", 1500) as usize / 20,
+    );
+    large_rows(&host);
 }

@@ -168,54 +168,95 @@ pub fn report(result: Result<Pick, Error>) -> DevicePick {
     }
 }
 
-/// Decodes a batch on the device: rows of one length and type. `stride` elements from row to row, `offset` bytes before the
-/// first; `extra` features are asked for though no row needs them.
-pub fn decode(host: &Host, batch: &[&Sequence], stride: usize, offset: usize, extra: u32) -> Vec<DevicePick> {
-    let (vocab, dtype) = (batch[0].vocab(), batch[0].logits.row().dtype());
-    let size = dtype.size();
-    // Exactly as long as must be; what lies between the rows is NaN.
-    let mut bytes = vec![0xffu8; offset + ((batch.len() - 1) * stride + vocab) * size];
-    for (i, sequence) in batch.iter().enumerate() {
-        let row = sequence.logits.bytes();
-        bytes[offset + i * stride * size..][..row.len()].copy_from_slice(&row);
+/// A batch in the device's terms, with the memory that its rows point to.
+pub struct Batch {
+    histories: Vec<Vec<u32>>,
+    biases: Vec<Vec<Bias>>,
+    bans: Vec<Vec<u32>>,
+    pub rows: Vec<DeviceRow>,
+    pub picks: Vec<DevicePick>,
+    pub features: u32,
+    pub adjustments: u32,
+    vocab: usize,
+}
+
+impl Batch {
+    pub fn new(host: &Host, batch: &[&Sequence]) -> Batch {
+        let mut histories: Vec<Vec<u32>> = batch.iter().map(|sequence| sequence.history()).collect();
+        let (mut biases, mut bans) = (Vec::new(), Vec::new());
+        for sequence in batch {
+            let mut list: Vec<Bias> = sequence.bias.iter().map(|&(token, value)| Bias { token, value }).collect();
+            list.sort_by_key(|bias| bias.token);
+            biases.push(list);
+            let mut list = sequence.bans.clone();
+            list.sort_unstable();
+            bans.push(list);
+        }
+        let mut rows = Vec::new();
+        let (mut features, mut adjustments) = (0, 0);
+        for (i, sequence) in batch.iter().enumerate() {
+            let row = sequence.device_row(&mut histories[i], &biases[i], &bans[i]);
+            // SAFETY: the row is valid.
+            features |= unsafe { (host.features)(&row) };
+            let recorded = (sequence.prompt.len() + sequence.generated.len()).min(capacity(&sequence.config));
+            adjustments = adjustments.max((recorded + biases[i].len() + bans[i].len()) as u32);
+            rows.push(row);
+        }
+        let picks = vec![DevicePick { status: 99, ..report(Err(Error::EverythingMasked)) }; batch.len()];
+        Batch { histories, biases, bans, rows, picks, features, adjustments, vocab: batch[0].vocab() }
     }
-    let mut histories: Vec<Vec<u32>> = batch.iter().map(|sequence| sequence.history()).collect();
-    let sorted = |sequence: &&Sequence| {
-        let mut biases: Vec<Bias> = sequence.bias.iter().map(|&(token, value)| Bias { token, value }).collect();
-        biases.sort_by_key(|bias| bias.token);
-        biases
-    };
-    let biases: Vec<Vec<Bias>> = batch.iter().map(sorted).collect();
-    let bans = batch.iter().map(|sequence| {
-        let mut bans = sequence.bans.clone();
-        bans.sort_unstable();
-        bans
-    });
-    let bans: Vec<Vec<u32>> = bans.collect();
-    let rows = histories.iter_mut().enumerate().map(|(i, history)| batch[i].device_row(history, &biases[i], &bans[i]));
-    let mut rows: Vec<DeviceRow> = rows.collect();
-    // SAFETY: the rows are valid.
-    let features = rows.iter().fold(extra, |all, row| all | unsafe { (host.features)(row) });
-    let adjustments = batch.iter().enumerate().map(|(i, sequence)| {
-        let recorded = (sequence.prompt.len() + sequence.generated.len()).min(capacity(&sequence.config));
-        (recorded + biases[i].len() + bans[i].len()) as u32
-    });
-    let mut picks = vec![DevicePick { status: 99, ..report(Err(Error::EverythingMasked)) }; batch.len()];
-    let mut decode = DeviceDecode {
-        logits: bytes[offset..].as_ptr().cast::<c_void>(),
-        row_stride: stride as u64,
-        rows: rows.as_mut_ptr(),
-        picks: picks.as_mut_ptr(),
-        workspace: std::ptr::null_mut(),
-        workspace_size: 0,
-        stream: std::ptr::null_mut(),
-        row_count: batch.len() as u32,
-        vocab: vocab as u32,
-        dtype: dtype as u32,
-        features,
-        flags: 0,
-        adjustment_capacity: if features & 1 != 0 { adjustments.max().unwrap_or(0) } else { 0 },
-    };
+
+    /// The description of a launch; workspace and the like are to be filled in.
+    pub fn describe(&mut self, logits: *const c_void, stride: usize, dtype: u32) -> DeviceDecode {
+        assert!(self.biases.len() == self.rows.len() && self.bans.len() == self.rows.len());
+        DeviceDecode {
+            logits,
+            row_stride: stride as u64,
+            rows: self.rows.as_mut_ptr(),
+            picks: self.picks.as_mut_ptr(),
+            workspace: std::ptr::null_mut(),
+            workspace_size: 0,
+            stream: std::ptr::null_mut(),
+            row_count: self.rows.len() as u32,
+            vocab: self.vocab as u32,
+            dtype,
+            features: self.features,
+            flags: 0,
+            adjustment_capacity: if self.features & 1 != 0 { self.adjustments } else { 0 },
+        }
+    }
+
+    /// The tokens of a row's history, oldest first, as far as it holds them.
+    pub fn history(&self, row: usize) -> Vec<u32> {
+        let (recorded, capacity) = (self.rows[row].history_recorded as usize, self.histories[row].len());
+        (recorded.saturating_sub(capacity)..recorded).map(|i| self.histories[row][i % capacity]).collect()
+    }
+}
+
+/// Rows one behind the other, `stride` elements apart, the first `offset` bytes after a multiple of sixteen; not one byte more, and
+/// what lies between them is NaN.
+pub fn lay_out(batch: &[&Sequence], stride: usize, offset: usize) -> (Workspace, *const c_void) {
+    let (vocab, size) = (batch[0].vocab(), batch[0].logits.row().dtype().size());
+    let bytes = offset + ((batch.len() - 1) * stride + vocab) * size;
+    let mut memory = Workspace::new(bytes as u64);
+    let start = memory.pointer().cast::<u8>();
+    // SAFETY: so many bytes were allocated, and all writes end within them.
+    unsafe {
+        start.write_bytes(0xff, bytes);
+        for (i, sequence) in batch.iter().enumerate() {
+            let row = sequence.logits.bytes();
+            std::ptr::copy_nonoverlapping(row.as_ptr(), start.add(offset + i * stride * size), row.len());
+        }
+        (memory, start.add(offset).cast())
+    }
+}
+
+/// Decodes a batch on the device: rows of one length and type. `extra` features are asked for though no row needs them.
+pub fn decode(host: &Host, batch: &[&Sequence], stride: usize, offset: usize, extra: u32) -> Vec<DevicePick> {
+    let (_memory, logits) = lay_out(batch, stride, offset);
+    let mut rows = Batch::new(host, batch);
+    rows.features |= extra;
+    let mut decode = rows.describe(logits, stride, batch[0].logits.row().dtype() as u32);
     // SAFETY: a valid description.
     decode.workspace_size = unsafe { (host.decode_workspace)(&decode) };
     assert!(decode.workspace_size > 0);
@@ -225,7 +266,7 @@ pub fn decode(host: &Host, batch: &[&Sequence], stride: usize, offset: usize, ex
     // SAFETY: all pointers are to memory of the lengths given.
     let status = unsafe { (host.decode)(&decode, &mut detail) };
     assert_eq!((status, detail), (0, 0));
-    picks
+    rows.picks
 }
 
 pub fn metrics(bits: u32) -> Metrics {

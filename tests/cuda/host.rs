@@ -172,31 +172,40 @@ pub struct Host {
     pub features: unsafe extern "C" fn(*const DeviceRow) -> u32,
     pub decode_workspace: unsafe extern "C" fn(*const DeviceDecode) -> u64,
     pub decode: unsafe extern "C" fn(*const DeviceDecode, *mut i32) -> i32,
+    pub decode_sparse:
+        unsafe extern "C" fn(*const DeviceDecode, *const DeviceHead, *const DeviceInput, *mut i32) -> i32,
+    pub train_workspace: unsafe extern "C" fn(*const DeviceTrain) -> u64,
+    pub train: unsafe extern "C" fn(*const DeviceTrain, *mut i32) -> i32,
 }
 
 fn cuda() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cuda")
 }
 
-/// Compiles the device code for the CPU with blocks of so many threads; `None`, and a line that says so, without a compiler.
+/// Compiles the device code for the CPU; `None`, and a line that says so, without a compiler. With a number of threads, blocks
+/// have so many, which is quicker, and rows that are read twice go in waves of a few KiB; else both are as on a device.
 ///
 /// `ARGPICK_CUDA_HOST_FLAGS` adds options, sanitizers for instance.
-pub fn build(threads: u32) -> Option<Host> {
+pub fn build(threads: Option<u32>) -> Option<Host> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
     if Command::new(&compiler).arg("--version").output().is_err() {
         println!("skipped: no C++ compiler ({compiler})");
         return None;
     }
     let extra = std::env::var("ARGPICK_CUDA_HOST_FLAGS").unwrap_or_default();
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cuda_host_{threads}_{}.so", std::process::id()));
+    let name = format!("cuda_host_{}_{}.so", threads.unwrap_or(0), std::process::id());
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut command = Command::new(&compiler);
     command.args(["-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"]);
     command.args(extra.split_whitespace());
-    for name in ["SELECT", "READ", "SUM", "ADJUST", "TRAIN"] {
-        command.arg(format!("-DARGPICK_{name}_THREADS={threads}"));
+    if let Some(threads) = threads {
+        for name in ["SELECT", "READ", "SUM", "ADJUST", "TRAIN"] {
+            command.arg(format!("-DARGPICK_{name}_THREADS={threads}"));
+        }
+        command.arg("-DARGPICK_WAVE_BYTES=8000u");
     }
     command.arg("-x").arg("c++");
-    for source in ["decode.cu", "device.cu", "host/shim.cpp"] {
+    for source in ["decode.cu", "device.cu", "train.cu", "host/shim.cpp"] {
         command.arg(cuda().join(source));
     }
     let output = command.arg("-o").arg(&out).output().expect("the compiler starts");
@@ -224,6 +233,9 @@ pub fn build(threads: u32) -> Option<Host> {
             features: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_features")),
             decode_workspace: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_workspace")),
             decode: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_launch")),
+            decode_sparse: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_sparse_launch")),
+            train_workspace: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_train_workspace")),
+            train: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_train_launch")),
         })
     }
 }

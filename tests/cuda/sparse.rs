@@ -1,164 +1,200 @@
-//! The sparse head and its training on the device, against the CPU.
+//! The sparse head on the device: rows that are sums of columns, and training.
 
-use super::batches::{compare, device, metrics, rounded, row_bytes, words};
-use super::memory::Memory;
+use super::cases::{Batch, Logits, Sequence, report};
+use super::host::{DeviceHead, DeviceInput, DeviceScore, DeviceTrain, Host, Workspace};
 use super::support::generators::Source;
-use argpick::cuda::{Batch, DevicePick, DeviceScore, Head, Input, Needs, Row, Stream, TrainStep, Workspace};
-use argpick::logits::project;
+use super::{assert_equal, some_sequence};
+use argpick::Error;
+use argpick::kernels::Kernels;
 use argpick::logits::train::{Example, TrainableHead, train_step};
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
-use argpick::{Config, Decoder, Dtype, Error, Kernels};
+use std::ptr::{null, null_mut};
 
-const VOCAB: usize = 1_100;
-const FEATURES: usize = 30;
-
-fn element_of(dtype: Dtype) -> ElementType {
-    match dtype {
-        Dtype::F32 => ElementType::F32,
-        Dtype::F16 => ElementType::F16,
-        Dtype::Bf16 => ElementType::Bf16,
-    }
+fn bytes_of(values: &[f32], dtype: u32) -> Vec<u8> {
+    Logits::new(values, dtype).bytes()
 }
 
-fn normal(source: &mut Source, count: usize) -> Vec<f32> {
-    (0..count).map(|_| source.normal() as f32).collect()
+fn element(dtype: u32) -> ElementType {
+    [ElementType::F32, ElementType::F16, ElementType::Bf16][dtype as usize]
 }
 
-fn place_of(workspace: &Memory) -> Workspace {
-    Workspace { address: workspace.address, bytes: workspace.bytes as u64 }
+/// Memory that begins at a multiple of 256, with these bytes and no more.
+fn memory(bytes: &[u8]) -> Workspace {
+    let mut memory = Workspace::new(bytes.len() as u64);
+    // SAFETY: so many bytes were allocated.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.pointer().cast(), bytes.len()) };
+    memory
 }
 
-#[test]
-fn rows_of_a_sparse_head_are_those_of_the_cpu() {
-    let Some(_turn) = device("the sparse head on the device") else { return };
-    let mut source = Source::new(64);
-    let kernels = Kernels::detect().expect("kernels");
-    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
-        let weights = rounded(&normal(&mut source, VOCAB * FEATURES), dtype);
-        let bias = normal(&mut source, VOCAB);
-        let (weight_bytes, bias_bytes) = (row_bytes(&weights, dtype), row_bytes(&bias, Dtype::F32));
-        let matrix = ColumnMatrix::new(&weight_bytes, element_of(dtype), VOCAB, FEATURES).expect("a matrix");
-        let column = Column { element: ElementType::F32, bytes: &bias_bytes };
-        let on_host = SparseHead::new(matrix, column).expect("a head");
-        let (device_weights, device_bias) = (Memory::of(&weight_bytes), Memory::of(&bias_bytes));
-        let head = Head {
-            weights: device_weights.address,
-            bias: device_bias.address,
-            vocab: VOCAB,
-            columns: FEATURES,
+pub fn decodes_as_the_cpu(host: &Host, seed: u64) {
+    let mut source = Source::new(seed ^ 0x5ba5);
+    for round in 0..60 {
+        let vocab = source.pick(&[1, 63, 64, 65, 500, 1023, 1024, 1025, 3001]);
+        let features = 1 + source.below(40);
+        let (dtype, bias_dtype) = (source.below(3) as u32, source.below(3) as u32);
+        let weights: Vec<f32> = (0..vocab * features).map(|_| source.normal() as f32).collect();
+        let bias: Vec<f32> = (0..vocab).map(|_| source.normal() as f32 * 2.0).collect();
+        let (mut weights, mut bias) = (memory(&bytes_of(&weights, dtype)), memory(&bytes_of(&bias, bias_dtype)));
+        let size = |dtype: u32| if dtype == 0 { 4 } else { 2 };
+        // SAFETY: the memory has so many bytes and is not written.
+        let (weight_bytes, bias_bytes) = unsafe {
+            (
+                std::slice::from_raw_parts(weights.pointer().cast::<u8>(), vocab * features * size(dtype)),
+                std::slice::from_raw_parts(bias.pointer().cast::<u8>(), vocab * size(bias_dtype)),
+            )
+        };
+        let matrix = ColumnMatrix::new(weight_bytes, element(dtype), vocab, features).expect("a matrix");
+        let column = Column { bytes: bias_bytes, element: element(bias_dtype) };
+        let head = SparseHead::new(matrix, column).expect("a head");
+        let device_head = DeviceHead {
+            weights: weights.pointer(),
+            bias: bias.pointer(),
+            vocab: vocab as u32,
+            columns: features as u32,
             dtype,
-            bias_dtype: Dtype::F32,
+            bias_dtype,
         };
-        // No columns at all, one twice, and one that is not there.
-        let columns: [Vec<u32>; 5] = [vec![], vec![3], vec![7, 7, 29], (0..20).collect(), vec![2, FEATURES as u32]];
-        let values: Vec<Option<Vec<f32>>> =
-            columns.iter().enumerate().map(|(i, list)| (i % 2 == 1).then(|| normal(&mut source, list.len()))).collect();
-        let config = Config { top_p: 0.9, metrics: metrics(), seed: 5, ..Config::default() };
-        let rows: Vec<Row> = (0..5).map(|i| Row::new(&config, VOCAB).expect("a row").at(i)).collect();
-        let mut lists = Vec::new();
-        let mut inputs = Vec::new();
-        for (columns, values) in columns.iter().zip(&values) {
-            let on_device = Memory::of(&words(columns));
-            let of_values = values.as_ref().map(|values| Memory::of(&row_bytes(values, Dtype::F32)));
-            let address = of_values.as_ref().map_or(0, |memory| memory.address);
-            inputs.push(Input::new(on_device.address, address, columns.len()).expect("an input"));
-            lists.push((on_device, of_values));
+        let count = 1 + source.below(4);
+        let sequences: Vec<Sequence> = (0..count).map(|_| some_sequence(&mut source, vocab, 0)).collect();
+        let mut columns: Vec<Vec<u32>> = Vec::new();
+        let mut values: Vec<Option<Vec<f32>>> = Vec::new();
+        for _ in 0..count {
+            let active = source.pick(&[0, 1, 3, 8, 9, 33, 1500]);
+            columns.push((0..active).map(|_| source.below(features) as u32).collect());
+            let scaled = source.chance(0.5);
+            values.push(scaled.then(|| (0..active).map(|_| source.normal() as f32 * 0.1).collect()));
         }
-        let logits = Memory::new(5 * VOCAB * 4);
-        let (device_rows, device_inputs) = (Memory::of(Row::bytes(&rows)), Memory::of(Input::bytes(&inputs)));
-        let mut picks = [DevicePick::EMPTY; 5];
-        let device_picks = Memory::of(DevicePick::bytes(&picks));
-        let batch = Batch {
-            logits: logits.address,
-            dtype: Dtype::F32,
-            vocab: VOCAB,
-            row_stride: VOCAB,
-            row_count: 5,
-            rows: device_rows.address,
-            picks: device_picks.address,
-            needs: Needs::of(&rows),
-            record: false,
-        };
-        let workspace = Memory::new(batch.workspace_bytes().expect("a shape") as usize);
-        // SAFETY: the memory is as large as the batch, the head and the inputs say.
-        unsafe { batch.launch_sparse(&head, device_inputs.address, place_of(&workspace), Stream::default()) }
-            .expect("a launch");
-        device_picks.read(DevicePick::bytes_mut(&mut picks));
-        for i in 0..4 {
-            let mut row = vec![0.0; VOCAB];
-            project(kernels, &on_host, &columns[i], values[i].as_deref(), &mut row).expect("a row");
-            let mut decoder = Decoder::new(&config, VOCAB).expect("a decoder");
-            decoder.seek(i as u64);
-            compare(&format!("{dtype}, input {i}"), &picks[i].result(), &decoder.evaluate(&row, None));
+        // Now and then an input that must be refused.
+        let refused = source.chance(0.2) && !columns[0].is_empty();
+        if refused {
+            let place = source.below(columns[0].len());
+            columns[0][place] = features as u32;
         }
-        assert!(picks[4].result().is_err(), "a column that is not there");
+        let inputs: Vec<DeviceInput> = (0..count)
+            .map(|i| DeviceInput {
+                columns: columns[i].as_ptr(),
+                values: values[i].as_ref().map_or(null(), |values| values.as_ptr()),
+                count: columns[i].len() as u64,
+            })
+            .collect();
+        let stride = vocab + source.below(3);
+        let mut logits = Workspace::new((((count - 1) * stride + vocab) * 4) as u64);
+        let all: Vec<&Sequence> = sequences.iter().collect();
+        let mut batch = Batch::new(host, &all);
+        batch.features |= source.pick(&[0, 1]);
+        let mut decode = batch.describe(logits.pointer(), stride, 0);
+        // SAFETY: a valid description.
+        decode.workspace_size = unsafe { (host.decode_workspace)(&decode) };
+        let mut workspace = Workspace::new(decode.workspace_size);
+        decode.workspace = workspace.pointer();
+        let mut detail = 0;
+        // SAFETY: all pointers are to memory of the lengths given.
+        let status = unsafe { (host.decode_sparse)(&decode, &device_head, inputs.as_ptr(), &mut detail) };
+        assert_eq!((status, detail), (0, 0));
+        for (i, sequence) in sequences.iter().enumerate() {
+            let mut decoder = sequence.decoder();
+            let found = decoder.evaluate_sparse(&head, &columns[i], values[i].as_deref(), sequence.mask.as_deref());
+            if refused && i == 0 {
+                assert!(matches!(found, Err(Error::ColumnOutOfRange { .. })), "{found:?}");
+                let place = columns[0].iter().position(|&column| column as usize == features).expect("it is there");
+                assert_eq!((batch.picks[0].status, batch.picks[0].index as usize), (4, place));
+                continue;
+            }
+            assert_equal(&format!("sparse {round}.{i}"), &batch.picks[i], &report(found), sequence);
+        }
     }
 }
 
-#[test]
-fn training_steps_are_those_of_the_cpu() {
-    let Some(_turn) = device("training on the device") else { return };
-    let mut source = Source::new(65);
+pub fn trains_as_the_cpu(host: &Host, seed: u64) {
+    let mut source = Source::new(seed ^ 0x7a1);
     let kernels = Kernels::detect().expect("kernels");
-    let (mut weights, mut bias) = (normal(&mut source, VOCAB * FEATURES), normal(&mut source, VOCAB));
-    let device_weights = Memory::of(&row_bytes(&weights, Dtype::F32));
-    let device_bias = Memory::of(&row_bytes(&bias, Dtype::F32));
-    let (gradient, device_score) = (Memory::new(VOCAB * 4), Memory::of(DeviceScore::bytes(&[DeviceScore::EMPTY])));
-    let mut scratch = vec![0.0; VOCAB];
-    let mut workspace = Memory::new(256);
-    for step in 0..12 {
-        let count = source.below(6);
-        let mut columns: Vec<u32> = (0..count).map(|_| source.below(FEATURES) as u32).collect();
-        if step == 5 {
-            columns = vec![4, 9, 4];
-        }
-        let values = (step % 2 == 1).then(|| normal(&mut source, columns.len()));
-        let target = source.below(VOCAB) as u32;
-        // The last but one would overflow, the last shows that nothing has changed.
-        let learning_rate = if step == 10 { 3.0e38 } else { 0.1 };
-        let values = if step == 10 { Some(vec![1.0e30; columns.len()]) } else { values };
-        let (device_columns, device_values) =
-            (Memory::of(&words(&columns)), values.as_ref().map(|values| Memory::of(&row_bytes(values, Dtype::F32))));
-        let on_device = TrainStep {
-            weights: device_weights.address,
-            bias: device_bias.address,
-            gradient: gradient.address,
-            vocab: VOCAB,
-            features: FEATURES,
-            columns: device_columns.address,
-            values: device_values.as_ref().map_or(0, |memory| memory.address),
-            column_count: columns.len(),
-            target,
-            learning_rate,
-            score: device_score.address,
-        };
-        let needed = on_device.workspace_bytes().expect("a shape") as usize;
-        if needed > workspace.bytes {
-            workspace = Memory::new(needed);
-        }
-        // SAFETY: the memory is as large as the step says.
-        unsafe { on_device.launch(place_of(&workspace), Stream::default()) }.expect("a launch");
-        let mut score = [DeviceScore::EMPTY];
-        device_score.read(DeviceScore::bytes_mut(&mut score));
-
-        let head = TrainableHead { weights: &mut weights, bias: &mut bias };
-        let example = Example { columns: &columns, values: values.as_deref(), target };
-        let expected = train_step(kernels, head, &example, learning_rate, &mut scratch);
-        match (score[0].result(), expected) {
-            (Ok(found), Ok(expected)) => {
-                assert_eq!(found.loss.to_bits(), expected.loss.to_bits(), "step {step}: loss");
-                assert_eq!((found.argmax, found.correct), (expected.argmax, expected.correct), "step {step}");
+    let (mut steps, mut failures) = (0, 0);
+    for _ in 0..40 {
+        let vocab = source.pick(&[1, 5, 64, 200, 1023, 1025, 2500]);
+        let features = 1 + source.below(30);
+        let mut weights: Vec<f32> = (0..vocab * features).map(|_| source.normal() as f32 * 0.3).collect();
+        let mut bias: Vec<f32> = (0..vocab).map(|_| source.normal() as f32).collect();
+        let (mut device_weights, mut device_bias) = (weights.clone(), bias.clone());
+        for _ in 0..3 {
+            let active = source.pick(&[0, 1, 4, 5, 30]);
+            let columns: Vec<u32> = (0..active).map(|_| source.below(features) as u32).collect();
+            let mut values: Option<Vec<f32>> =
+                source.chance(0.5).then(|| (0..active).map(|_| source.normal() as f32).collect());
+            let target = source.below(vocab);
+            let rate = source.pick(&[0.01, 0.5, 3.0]);
+            // What must leave everything as it was.
+            match source.below(8) {
+                0 => {
+                    let (at, value) = (source.below(vocab), source.pick(&[f32::NAN, f32::NEG_INFINITY, f32::INFINITY]));
+                    (bias[at], device_bias[at]) = (value, value);
+                }
+                1 => {
+                    let value = source.pick(&[f32::MAX, -f32::MAX]);
+                    (bias[target], device_bias[target]) = (value, value);
+                }
+                2 => {
+                    let (at, value) = (source.below(weights.len()), f32::MAX);
+                    (weights[at], device_weights[at]) = (value, value);
+                    if let Some(values) = &mut values {
+                        values.iter_mut().for_each(|value| *value *= 1.0e30);
+                    }
+                }
+                _ => {}
             }
-            (Err(found), Err(expected)) => assert_eq!(format!("{found:?}"), format!("{expected:?}"), "step {step}"),
-            (found, expected) => panic!("step {step}: the device says {found:?}, the CPU {expected:?}"),
-        }
-        if step == 10 {
-            assert!(matches!(score[0].result(), Err(Error::UpdateOverflow { .. } | Error::InvalidLogit { .. })));
-        }
-        for (what, memory, expected) in [("W", &device_weights, &weights), ("b", &device_bias, &bias)] {
-            let mut found = vec![0; expected.len() * 4];
-            memory.read(&mut found);
-            assert!(found == row_bytes(expected, Dtype::F32), "step {step}: {what} differs");
+            let example = Example { columns: &columns, values: values.as_deref(), target: target as u32 };
+            let mut scratch = vec![0.0; vocab];
+            let head = TrainableHead { weights: &mut weights, bias: &mut bias };
+            let expected = train_step(kernels, head, &example, rate, &mut scratch);
+            let mut score = DeviceScore { status: 99, ..DeviceScore::default() };
+            let mut gradient = vec![f32::NAN; vocab];
+            let mut train = DeviceTrain {
+                weights: device_weights.as_mut_ptr(),
+                bias: device_bias.as_mut_ptr(),
+                gradient: gradient.as_mut_ptr(),
+                columns: columns.as_ptr(),
+                values: values.as_ref().map_or(null(), |values| values.as_ptr()),
+                score: &mut score,
+                workspace: null_mut(),
+                workspace_size: 0,
+                stream: null_mut(),
+                vocab: vocab as u32,
+                features: features as u32,
+                column_count: columns.len() as u32,
+                target: target as u32,
+                learning_rate: rate,
+                reserved: 0,
+            };
+            // SAFETY: a valid description.
+            train.workspace_size = unsafe { (host.train_workspace)(&train) };
+            let mut workspace = Workspace::new(train.workspace_size);
+            train.workspace = workspace.pointer();
+            let mut detail = 0;
+            // SAFETY: all pointers are to memory of the lengths given.
+            let status = unsafe { (host.train)(&train, &mut detail) };
+            assert_eq!((status, detail), (0, 0));
+            let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            match expected {
+                Ok(expected) => {
+                    assert_eq!(score.status, 0, "{score:?}");
+                    let found = (score.loss.to_bits(), score.argmax, score.correct == 1);
+                    assert_eq!(found, (expected.loss.to_bits(), expected.argmax, expected.correct));
+                    assert_eq!(bits(&gradient), bits(&scratch));
+                    steps += 1;
+                }
+                Err(Error::InvalidLogit { index, value }) => {
+                    assert_eq!((score.status, score.index, score.value.to_bits()), (1, index, value.to_bits()));
+                    failures += 1;
+                }
+                Err(Error::UpdateOverflow { column, token }) => {
+                    assert_eq!((score.status, score.index, score.column), (7, token, column.unwrap_or(u32::MAX)));
+                    failures += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            assert_eq!(bits(&device_weights), bits(&weights));
+            assert_eq!(bits(&device_bias), bits(&bias));
         }
     }
+    println!("{steps} training steps, {failures} refused");
+    assert!(steps > 50 && failures > 5);
 }
