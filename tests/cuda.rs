@@ -4,13 +4,13 @@
 //! GPU itself is tried (`.ci/cuda`). With neither, what needs a device is printed as skipped. The binary needs no file beside it,
 //! so it can be carried to a GPU machine (`cuda/check.sh`).
 
-#[path = "cuda/batches.rs"]
+#[path = "cuda/device/batches.rs"]
 mod batches;
-#[path = "cuda/memory.rs"]
+#[path = "cuda/device/memory.rs"]
 mod memory;
-#[path = "cuda/sequences.rs"]
+#[path = "cuda/device/sequences.rs"]
 mod sequences;
-#[path = "cuda/sparse.rs"]
+#[path = "cuda/device/sparse.rs"]
 mod sparse;
 mod support;
 
