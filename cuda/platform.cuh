@@ -20,7 +20,7 @@
 #define ARGPICK_PRAGMA(what) _Pragma(#what)
 #define ARGPICK_UNROLL_BY(times) ARGPICK_PRAGMA(unroll times)
 // Longer parts are called instead of copied to every place that uses them.
-#define ARGPICK_APART __device__ __noinline__
+#define ARGPICK_APART inline __device__ __noinline__
 
 namespace argpick {
 
