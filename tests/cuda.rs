@@ -23,6 +23,7 @@ use serde_json::Value;
 use support::filters::Filters;
 use support::generators::{self, MASKS, MaskKind, SHAPES, Shape, Source};
 use support::oracle::{Case, Settings};
+use support::report;
 
 const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
 
@@ -109,7 +110,7 @@ fn the_golden_steps_have_the_bits_that_are_written_down() {
             Ok(pick) => {
                 let pick = pick.expect("a row that is not skipped");
                 let expected = &step["expected"];
-                for (field, bits) in support::report::pick_bits(&pick) {
+                for (field, bits) in report::pick_bits(&pick) {
                     assert_eq!(u64::from(bits), whole(&expected[field]), "{name}: {field}");
                 }
             }
@@ -161,6 +162,36 @@ fn generated_batches_have_the_bits_of_the_cpu() {
         rows += count;
     }
     println!("{rows} generated rows have the CPU's bits");
+}
+
+/// A model's own rows (`ARGPICK_REAL_ROWS`: an .npy of f32), where they are here.
+#[test]
+fn real_rows_have_the_bits_of_the_cpu() {
+    let Some(_turn) = device("real rows on the device") else { return };
+    let given = std::env::var_os("ARGPICK_REAL_ROWS").map(std::path::PathBuf::from);
+    let beside = || report::shared("real rows on the device", "logits/gemma3_270m_16x262144_f32.npy");
+    let Some(file) = given.or_else(beside) else { return };
+    let (count, vocab, values) = report::read_npy_f32(&file);
+    let base = Settings { seed: 3, temperature: 0.8, ..Settings::default() };
+    let settings = [
+        Settings { temperature: 0.0, ..base.clone() },
+        base.clone(),
+        Settings { top_k: 50, top_p: 0.95, ..base.clone() },
+        Settings { top_p: 0.9, ..base.clone() },
+        Settings { min_p: 0.05, ..base.clone() },
+        Settings { filters: Filters { typical_p: 0.9, ..Filters::default() }, ..base },
+    ];
+    let count = of_many(count * 2).min(count);
+    for (i, settings) in settings.iter().enumerate() {
+        let cases: Vec<Case> = (0..count)
+            .map(|row| Case { settings: settings.clone(), ..Case::new(values[row * vocab..][..vocab].to_vec()) })
+            .collect();
+        let found = decode(&cases.iter().collect::<Vec<_>>(), Dtype::F32, 0);
+        for (row, (case, found)) in cases.iter().zip(&found).enumerate() {
+            compare(&format!("real row {row}, settings {i}"), found, &on_the_cpu(case));
+        }
+    }
+    println!("{count} real rows of {vocab} logits have the CPU's bits in {} configurations", settings.len());
 }
 
 #[test]
