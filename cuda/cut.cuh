@@ -20,7 +20,6 @@ ARGPICK_DEVICE inline Bracket bracket_of(uint32_t low, uint32_t high) {
 }
 
 struct HistogramVisitor {
-  const View &view;
   bool is_weighed;
   Scale scale;
   Bracket bracket;
@@ -32,8 +31,7 @@ struct HistogramVisitor {
       add_at(&bins[(key - bracket.low) >> bracket.shift], is_weighed ? mass_of(logit, scale) : uint64_t(1));
     }
   }
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = load_pair(view, block);
+  ARGPICK_DEVICE void see(uint32_t, Pair pair) {
     add(pair.a);
     add(pair.b);
   }
@@ -46,7 +44,7 @@ ARGPICK_APART void fill_bins(const Step &step, bool is_weighed, Bracket bracket)
     bins[i] = 0;
   }
   block_barrier();
-  HistogramVisitor visitor{step.view, is_weighed, step.scale, bracket, bins};
+  HistogramVisitor visitor{is_weighed, step.scale, bracket, bins};
   for_blocks(step.view, logit_of(bracket.low), visitor);
   block_barrier();
 }
@@ -141,7 +139,7 @@ ARGPICK_APART uint32_t nth_equal(const Step &step, float logit, uint64_t n) {
 }
 
 // The cut of the first tokens of the order whose masses (or, if not `is_weighed`, whose number) reach `target`, which is above
-// 0; all if they never do. `least` is a key that no shorter search needs to go below.
+// 0; all if they never do. `least` is the key to search down to first.
 ARGPICK_APART Cut search_cut(const Step &step, uint64_t target, bool is_weighed, uint32_t least) {
   const uint32_t whole = key_of(-LARGEST);
   const uint32_t past = key_of(step.scale.maximum) + 1;
@@ -183,15 +181,14 @@ ARGPICK_DEVICE inline Cut first_tokens(const Step &step, uint64_t count) {
   return search_cut(step, count, false, key_of(-LARGEST));
 }
 
-// The cut after the first tokens whose masses reach `target`.
-ARGPICK_DEVICE inline Cut first_mass(const Step &step, uint64_t target) {
+// The cut after the first tokens whose masses reach `target`; the last of them probably has a logit of at least `lowest`.
+ARGPICK_DEVICE inline Cut first_mass(const Step &step, uint64_t target, float lowest) {
   // Below this a token weighs nothing.
   const double lightest = static_cast<double>(step.scale.maximum) - 40.5 / static_cast<double>(step.scale.factor);
-  const uint32_t whole = key_of(-LARGEST);
-  uint32_t least = whole;
+  uint32_t least = key_of(lowest > -LARGEST ? lowest : -LARGEST);
   if (lightest > static_cast<double>(-LARGEST)) {
     const uint32_t key = key_of(static_cast<float>(lightest));
-    least = key > whole ? key : whole;
+    least = key > least ? key : least;
   }
   return search_cut(step, target, true, least);
 }

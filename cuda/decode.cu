@@ -60,9 +60,9 @@ template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(READ_THREADS, 4) he
   sum_slice<DTYPE>(sparse, sparse.launch.first_row + block_index() / slices, block_index() % slices, shared_memory());
 }
 
-ARGPICK_KERNEL void ARGPICK_BOUNDS(SUM_THREADS, 8) sums_kernel(Launch launch) {
+template <uint32_t DTYPE> ARGPICK_KERNEL void ARGPICK_BOUNDS(SUM_THREADS, 8) sums_kernel(Launch launch) {
   const uint32_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
-  sum_tiles(launch, launch.first_row + block_index() / groups, block_index() % groups);
+  sum_tiles<DTYPE>(launch, launch.first_row + block_index() / groups, block_index() % groups);
 }
 
 ARGPICK_KERNEL void ARGPICK_BOUNDS(SELECT_THREADS, 2) select_kernel(Launch launch) {
@@ -168,9 +168,14 @@ uint32_t select_shared_bytes(const Layout &layout) {
   return static_cast<uint32_t>((sizeof(StepRoom) + 15) / 16 * 16 + words * sizeof(uint64_t) + maxima * sizeof(float));
 }
 
-template <uint32_t DTYPE> int32_t launch_maxima(const Launch &launch, uint32_t rows, void *stream) {
-  const uint32_t shared = sizeof(Scratch);
-  return ARGPICK_RUN(maxima_kernel<DTYPE>, rows * launch.layout.slice_count, READ_THREADS, shared, stream, launch);
+template <uint32_t DTYPE> int32_t launch_maxima(const Launch &launch, uint32_t rows) {
+  const uint64_t blocks = uint64_t(rows) * launch.layout.slice_count;
+  return ARGPICK_RUN(maxima_kernel<DTYPE>, blocks, READ_THREADS, sizeof(Scratch), launch.decode.stream, launch);
+}
+
+template <uint32_t DTYPE> int32_t launch_sums(const Launch &launch, uint32_t rows) {
+  const uint64_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
+  return ARGPICK_RUN(sums_kernel<DTYPE>, rows * groups, SUM_THREADS, 0, launch.decode.stream, launch);
 }
 
 int32_t launch_head(const SparseLaunch &sparse, uint32_t rows, void *stream) {
@@ -186,7 +191,15 @@ int32_t launch_head(const SparseLaunch &sparse, uint32_t rows, void *stream) {
   }
 }
 
-// Queues the kernels of `rows` rows; `sparse` is NULL where the rows are given. Returns the cudaError_t.
+int32_t launch_adjust(const Launch &launch, uint32_t rows) {
+  const argpick_device_decode &decode = launch.decode;
+  if ((decode.features & ARGPICK_FEATURE_ADJUSTMENTS) == 0) {
+    return 0;
+  }
+  return ARGPICK_RUN(adjust_kernel, rows, ADJUST_THREADS, adjust_shared_bytes(decode), decode.stream, launch);
+}
+
+// Queues what reads `rows` whole rows; `sparse` is NULL where they are given. Returns the cudaError_t.
 int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t rows) {
   const argpick_device_decode &decode = launch.decode;
   const bool may_adjust = (decode.features & ARGPICK_FEATURE_ADJUSTMENTS) != 0;
@@ -195,22 +208,43 @@ int32_t launch_wave(const Launch &launch, const SparseLaunch *sparse, uint32_t r
     SparseLaunch wave = *sparse;
     wave.launch = launch;
     failed = launch_head(wave, rows, decode.stream);
-  }
-  if (failed == 0 && may_adjust) {
-    failed = ARGPICK_RUN(adjust_kernel, rows, ADJUST_THREADS, adjust_shared_bytes(decode), decode.stream, launch);
+    // What is adjusted must have been summed.
+    failed = failed == 0 ? launch_adjust(launch, rows) : failed;
   }
   // A sum of columns is searched as it is made, unless adjusting had to wait for it.
   if (failed == 0 && (sparse == nullptr || may_adjust)) {
-    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_maxima<ARGPICK_DEVICE_F32>(launch, rows, decode.stream)
-             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_maxima<ARGPICK_DEVICE_F16>(launch, rows, decode.stream)
-                                                  : launch_maxima<ARGPICK_DEVICE_BF16>(launch, rows, decode.stream);
+    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_maxima<ARGPICK_DEVICE_F32>(launch, rows)
+             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_maxima<ARGPICK_DEVICE_F16>(launch, rows)
+                                                  : launch_maxima<ARGPICK_DEVICE_BF16>(launch, rows);
   }
   if (failed == 0 && (decode.features & ARGPICK_FEATURE_SUMS) != 0) {
-    const uint64_t groups = (launch.layout.tiles + SUM_THREADS / 16 - 1) / (SUM_THREADS / 16);
-    failed = ARGPICK_RUN(sums_kernel, rows * groups, SUM_THREADS, 0, decode.stream, launch);
+    failed = decode.dtype == ARGPICK_DEVICE_F32   ? launch_sums<ARGPICK_DEVICE_F32>(launch, rows)
+             : decode.dtype == ARGPICK_DEVICE_F16 ? launch_sums<ARGPICK_DEVICE_F16>(launch, rows)
+                                                  : launch_sums<ARGPICK_DEVICE_BF16>(launch, rows);
   }
+  return failed;
+}
+
+int32_t launch_rows(Launch &launch, const SparseLaunch *sparse) {
+  const argpick_device_decode &decode = launch.decode;
+  // Rows that are read twice go in waves; so do more rows than a grid has blocks for. Selection takes them all at once.
+  const uint64_t size = decode.dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
+  const uint64_t row_bytes = decode.vocab * size;
+  const bool reads_twice = (decode.features & ARGPICK_FEATURE_SUMS) != 0;
+  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
+  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
+  wave = wave == 0 ? 1 : wave;
+  launch.first_row = 0;
+  int32_t failed = sparse == nullptr ? launch_adjust(launch, decode.row_count) : 0;
+  for (uint64_t first = 0; failed == 0 && first < decode.row_count; first += wave) {
+    const uint64_t left = decode.row_count - first;
+    launch.first_row = static_cast<uint32_t>(first);
+    failed = launch_wave(launch, sparse, static_cast<uint32_t>(left < wave ? left : wave));
+  }
+  launch.first_row = 0;
   if (failed == 0) {
-    failed = ARGPICK_RUN(select_kernel, rows, SELECT_THREADS, select_shared_bytes(launch.layout), decode.stream, launch);
+    const uint32_t shared = select_shared_bytes(launch.layout);
+    failed = ARGPICK_RUN(select_kernel, decode.row_count, SELECT_THREADS, shared, decode.stream, launch);
   }
   return failed;
 }
@@ -235,22 +269,8 @@ int32_t launch_decode(const argpick_device_decode &decode, const SparseLaunch *s
   if (decode.workspace_size < launch.layout.row_bytes * decode.row_count) {
     return fail(detail, ARGPICK_DEVICE_WORKSPACE_TOO_SMALL, 0);
   }
-  // Rows that are read twice go in waves; so do more rows than a grid has blocks for.
-  const uint64_t size = decode.dtype == ARGPICK_DEVICE_F32 ? 4 : 2;
-  const uint64_t row_bytes = decode.vocab * size;
-  const bool reads_twice = (decode.features & ARGPICK_FEATURE_SUMS) != 0;
-  const uint64_t in_grid = (uint64_t(1) << 30) / (launch.layout.blocks / 16);
-  uint64_t wave = reads_twice && WAVE_BYTES / row_bytes < in_grid ? WAVE_BYTES / row_bytes : in_grid;
-  wave = wave == 0 ? 1 : wave;
-  for (uint64_t first = 0; first < decode.row_count; first += wave) {
-    const uint64_t left = decode.row_count - first;
-    launch.first_row = static_cast<uint32_t>(first);
-    const int32_t failed = launch_wave(launch, sparse, static_cast<uint32_t>(left < wave ? left : wave));
-    if (failed != 0) {
-      return fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
-    }
-  }
-  return ARGPICK_DEVICE_OK;
+  const int32_t failed = launch_rows(launch, sparse);
+  return failed == 0 ? ARGPICK_DEVICE_OK : fail(detail, ARGPICK_DEVICE_LAUNCH_FAILED, failed);
 }
 
 } // namespace
@@ -303,12 +323,6 @@ extern "C" uint32_t argpick_device_features(const argpick_device_row *row) {
   const bool penalised =
       row->repetition_penalty != 1.0f || row->frequency_penalty != 0.0f || row->presence_penalty != 0.0f;
   const bool adjusted = (penalised && row->history != nullptr) || row->bias_count != 0 || row->ban_count != 0;
-  const bool greedy = row->mode == ARGPICK_DEVICE_GREEDY || row->temperature == 0.0f;
-  const uint32_t always = ARGPICK_DEVICE_CONFIDENCE | ARGPICK_DEVICE_KEPT_MASS | ARGPICK_DEVICE_LOGPROB_RAW;
-  const bool is_bounded = row->top_k != 0 || row->min_p > 0.0f;
-  bool sums = (row->metrics & always) != 0 || (!greedy && row->typical_p < 1.0f);
-  // Not needed, but sooner done by many blocks than by one.
-  sums = sums || (!greedy && !is_bounded && (row->metrics & ARGPICK_DEVICE_LOGPROB) != 0);
-  sums = sums || (!greedy && row->top_k == 0 && row->top_p < 1.0f && (row->metrics & ARGPICK_DEVICE_KEPT) != 0);
+  const bool sums = needs_sums(*row) || likes_sums(*row);
   return (adjusted ? ARGPICK_FEATURE_ADJUSTMENTS : 0u) | (sums ? ARGPICK_FEATURE_SUMS : 0u);
 }

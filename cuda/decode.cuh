@@ -135,7 +135,7 @@ ARGPICK_APART Kept truncate(const Step &step, const Plan &plan, const Sums *sums
     } else {
       const uint64_t whole =
           sums != nullptr && is_whole(kept) ? sums->mass : kept_of_row(step, kept.band, kept.scale).mass;
-      kept.band.last = stricter(kept.band.last, nucleus_cut(step, plan.top_p, whole));
+      kept.band.last = stricter(kept.band.last, nucleus_cut(step, plan.top_p, whole, -LARGEST));
     }
   }
   if (plan.min_p > 0.0f) {
@@ -225,18 +225,6 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
   step.keys = reinterpret_cast<uint64_t *>(after);
   step.masses = step.keys + LIST_ROOM;
   step.bounds = is_staged ? step.keys : array_at<uint64_t>(region, launch.layout.bounds);
-  if (thread_index() == 0) {
-    room.plan = plan_of(row, decode.vocab, decode.features, decode.adjustment_capacity);
-    room.numbers = numbers_of_step(row.seed, row.stream, row.position);
-  }
-  block_barrier();
-  const Plan plan = room.plan;
-  if (plan.failure.status != ARGPICK_ROW_OK) {
-    if (thread_index() == 0) {
-      *output = failed_pick(plan.failure);
-    }
-    return;
-  }
   step.view = view_of(launch, index, row);
   if (is_staged) {
     const uint32_t lists = 2 * LIST_ROOM > blocks ? 2 * LIST_ROOM : blocks;
@@ -246,14 +234,26 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
     }
     step.view.maxima = maxima;
   }
-  // The first round's numbers.
-  if (thread_index() == thread_count() - 1 && !plan.greedy) {
+  // One warp checks the configuration, another makes the first round's numbers.
+  if (thread_index() == 0) {
+    room.plan = plan_of(row, decode.vocab, decode.features, decode.adjustment_capacity);
+  }
+  if (thread_index() == thread_count() - 1 && !is_greedy(row)) {
+    Numbers numbers = numbers_of_step(row.seed, row.stream, row.position);
     for (uint32_t i = 0; i < PROPOSALS; ++i) {
-      room.drawn[i] = next_number(room.numbers);
+      room.drawn[i] = next_number(numbers);
     }
+    room.numbers = numbers;
+  }
+  block_barrier();
+  const Plan plan = room.plan;
+  if (plan.failure.status != ARGPICK_ROW_OK) {
+    if (thread_index() == 0) {
+      *output = failed_pick(plan.failure);
+    }
+    return;
   }
   const RowFound found = join_slices(launch, region);
-  block_barrier();
   const bool may_adjust = (decode.features & ARGPICK_FEATURE_ADJUSTMENTS) != 0;
   const Failure failure =
       failure_of(step.view, found, may_adjust ? array_at<Adjusted>(region, launch.layout.adjusted) : nullptr);
@@ -269,13 +269,12 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
   float second;
   step.argmax = find_argmax(step, second);
   Sums sums{0.0, 0.0, 0.0, 0};
-  const bool has_sums = needs_sums(row);
-  if (has_sums) {
-    const bool wants_raw = wants_raw_sums(row, step.view);
-    sums = total_of_tiles(room.scratch, room.tiles, step.tiles, launch.layout.tiles, true, wants_raw);
-    sums.raw = wants_raw ? sums.raw : sums.weight;
+  const bool is_summed = has_sums(row, decode.features);
+  if (is_summed) {
+    sums = total_of_tiles(room.scratch, room.tiles, step.tiles, launch.layout.tiles);
+    sums.raw = wants_raw_sums(row, step.view) ? sums.raw : sums.weight;
   }
-  const Sums *known = has_sums ? &sums : nullptr;
+  const Sums *known = is_summed ? &sums : nullptr;
   Kept kept = kept_of_all(step);
   Drawn drawn{step.argmax, true, 1, uint64_t(1) << 40};
   uint64_t kept_mass = uint64_t(1) << 40;
@@ -298,7 +297,7 @@ ARGPICK_DEVICE inline void select_row(const Launch &launch, uint32_t index, unsi
     } else if (inverts) {
       drawn = draw_from_row(step, kept, room.drawn[0]);
     } else {
-      drawn = draw_by_envelope(step, kept, is_open ? plan.top_p : PROBABILITY_ONE, has_sums ? sums.mass : 0);
+      drawn = draw_by_envelope(step, kept, is_open ? plan.top_p : PROBABILITY_ONE, is_summed ? sums.mass : 0);
     }
   }
   argpick_device_pick pick = unknown_pick();
@@ -335,10 +334,10 @@ template <uint32_t DTYPE> ARGPICK_DEVICE inline void read_slice(const Launch &la
 }
 
 // The sums of eight tiles (two per warp) of a row.
-ARGPICK_DEVICE inline void sum_tiles(const Launch &launch, uint32_t index, uint32_t group) {
+template <uint32_t DTYPE> ARGPICK_DEVICE inline void sum_tiles(const Launch &launch, uint32_t index, uint32_t group) {
   const argpick_device_row &row = launch.decode.rows[index];
   const argpick_device_decode &decode = launch.decode;
-  if (row.skip != 0 || !needs_sums(row) ||
+  if (row.skip != 0 || !has_sums(row, decode.features) ||
       check_row(row, decode.vocab, decode.features, decode.adjustment_capacity).status != ARGPICK_ROW_OK) {
     return;
   }
@@ -356,12 +355,13 @@ ARGPICK_DEVICE inline void sum_tiles(const Launch &launch, uint32_t index, uint3
   of.raw = Scale{found.given, exponent_factor(1.0f)};
   of.band = band_of_all();
   of.has_band = false;
-  of.wants_adjusted = true;
+  of.wants_exponents = wants_exponents(row);
+  of.wants_masses = wants_masses(row);
   of.wants_raw = wants_raw_sums(row, view);
   const uint32_t tile = group * (2 * warp_count()) + 2 * warp_index() + lane_index() / 16;
-  const TileSums sums = sum_tile(view, of, tile);
+  const TileSums sums = sum_tile<DTYPE>(view, of, tile);
   if (tile < launch.layout.tiles) {
-    store_tile(tiles_of(launch, region), tile, sums, of);
+    store_tile(tiles_of(launch, region), tile, sums);
   }
 }
 

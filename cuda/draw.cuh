@@ -54,27 +54,17 @@ ARGPICK_APART Drawn draw_from_row(const Step &step, const Kept &kept, uint64_t n
   return Drawn{block * BLOCK + (lane < BLOCK ? lane : 0), true, found.count, found.mass};
 }
 
-// Replaces bounds by exact masses where they are above `limit`.
-struct TightenVisitor {
-  const View &view;
-  Scale scale;
-  uint64_t *bounds;
-
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const PairOfMasses masses = masses_of(load_pair(view, block), scale);
-    const uint64_t mass = warp_reduce<AddOf>(masses.a + masses.b);
-    if (lane_index() == 0) {
-      bounds[block] = mass;
-    }
-  }
-};
-
+// Replaces bounds by exact masses where they are above `limit`: at most 255 of them.
 ARGPICK_APART void tighten_large(const Step &step, uint64_t limit) {
-  TightenVisitor visitor{step.view, step.scale, step.bounds};
   for (uint32_t group = warp_index(); group < step.view.blocks / 32; group += warp_count()) {
     uint32_t bits = ballot(step.bounds[group * 32 + lane_index()] > limit);
     while (bits != 0) {
-      visitor.visit(group * 32 + lowest_bit(bits));
+      const uint32_t block = group * 32 + lowest_bit(bits);
+      const PairOfMasses masses = masses_of(load_pair(step.view, block), step.scale);
+      const uint64_t mass = warp_reduce<AddOf>(masses.a + masses.b);
+      if (lane_index() == 0) {
+        step.bounds[block] = mass;
+      }
       bits &= bits - 1;
     }
   }
@@ -139,7 +129,7 @@ ARGPICK_APART Drawn draw_by_envelope(const Step &step, const Kept &kept, uint64_
       } else {
         // One rejection is rare; from now on the cut itself is cheaper.
         const uint64_t mass = whole != 0 ? whole : kept_of_row(step, band, step.scale).mass;
-        band.last = nucleus_cut(step, nucleus, mass);
+        band.last = nucleus_cut(step, nucleus, mass, proposal.logit);
         is_open = false;
         accepted = first_accepted(step, band, hit);
       }
@@ -161,7 +151,7 @@ ARGPICK_APART Drawn draw_by_envelope(const Step &step, const Kept &kept, uint64_
   found.band.last = band.last;
   if (is_open) {
     const uint64_t mass = whole != 0 ? whole : kept_of_row(step, band, step.scale).mass;
-    found.band.last = nucleus_cut(step, nucleus, mass);
+    found.band.last = nucleus_cut(step, nucleus, mass, -LARGEST);
   }
   draw_numbers(room, 1);
   return draw_from_row(step, found, room.drawn[0]);

@@ -26,8 +26,11 @@ int32_t run_kernel(void (*kernel)(A), uint64_t blocks, uint32_t threads, uint32_
       return static_cast<int32_t>(refused);
     }
   }
-  kernel<<<static_cast<uint32_t>(blocks), threads, shared, static_cast<cudaStream_t>(stream)>>>(argument);
-  return static_cast<int32_t>(cudaGetLastError());
+  // Not with <<<>>>: what went wrong elsewhere before must not be taken for a failure of this launch, nor be swallowed by it.
+  void *arguments[] = {const_cast<A *>(&argument)};
+  return static_cast<int32_t>(cudaLaunchKernel(reinterpret_cast<const void *>(kernel),
+                                               dim3(static_cast<uint32_t>(blocks)), dim3(threads), arguments, shared,
+                                               static_cast<cudaStream_t>(stream)));
 }
 #define ARGPICK_RUN(kernel, blocks, threads, shared, stream, argument) \
   argpick::run_kernel(kernel, blocks, threads, shared, stream, argument)

@@ -35,13 +35,12 @@ ARGPICK_DEVICE inline float bound_for_count(const Step &step, uint32_t wanted) {
 }
 
 struct CollectVisitor {
-  const View &view;
   const Band &band;
   uint32_t *counter;
   uint64_t *keys;
 
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = keep_band(load_pair(view, block), band, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair given) {
+    const Pair pair = keep_band(given, band, block);
     const uint32_t token = block * BLOCK + lane_index();
     const uint32_t first = ballot(pair.a > -infinity());
     const uint32_t second = ballot(pair.b > -infinity());
@@ -68,7 +67,7 @@ ARGPICK_DEVICE inline uint32_t collect(const Step &step, const Band &band) {
     *counter = 0;
   }
   block_barrier();
-  CollectVisitor visitor{step.view, band, counter, step.keys};
+  CollectVisitor visitor{band, counter, step.keys};
   for_blocks(step.view, band.last.logit, visitor);
   block_barrier();
   const uint32_t count = *counter;

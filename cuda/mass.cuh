@@ -6,15 +6,14 @@
 namespace argpick {
 
 struct KeptVisitor {
-  const View &view;
   const Band &band;
   Scale scale;
   uint64_t *bounds; // if not NULL, each block's mass is written there
   uint64_t mass;
   uint32_t count;
 
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = keep_band(load_pair(view, block), band, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair given) {
+    const Pair pair = keep_band(given, band, block);
     const PairOfMasses masses = masses_of(pair, scale);
     count += (pair.a > -infinity() ? 1u : 0u) + (pair.b > -infinity() ? 1u : 0u);
     mass += masses.a + masses.b;
@@ -34,7 +33,7 @@ struct CountAndMass {
 
 // How many tokens the band keeps, and their mass.
 ARGPICK_APART CountAndMass kept_of_row(const Step &step, const Band &band, Scale scale) {
-  KeptVisitor visitor{step.view, band, scale, nullptr, 0, 0};
+  KeptVisitor visitor{band, scale, nullptr, 0, 0};
   for_blocks(step.view, band.last.logit, visitor);
   const uint32_t count = block_sum(step.room->scratch, visitor.count);
   return CountAndMass{count, block_sum(step.room->scratch, visitor.mass)};
@@ -46,25 +45,24 @@ ARGPICK_APART CountAndMass kept_masses(const Step &step, const Band &band, Scale
     step.bounds[block] = 0;
   }
   block_barrier();
-  KeptVisitor visitor{step.view, band, scale, step.bounds, 0, 0};
+  KeptVisitor visitor{band, scale, step.bounds, 0, 0};
   for_blocks(step.view, band.last.logit, visitor);
   const uint32_t count = block_sum(step.room->scratch, visitor.count);
   return CountAndMass{count, block_sum(step.room->scratch, visitor.mass)};
 }
 
 struct CountVisitor {
-  const View &view;
   const Band &band;
   uint32_t count;
 
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = keep_band(load_pair(view, block), band, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair given) {
+    const Pair pair = keep_band(given, band, block);
     count += (pair.a > -infinity() ? 1u : 0u) + (pair.b > -infinity() ? 1u : 0u);
   }
 };
 
 ARGPICK_APART uint32_t kept_count(const Step &step, const Band &band) {
-  CountVisitor visitor{step.view, band, 0};
+  CountVisitor visitor{band, 0};
   for_blocks(step.view, band.last.logit, visitor);
   return block_sum(step.room->scratch, visitor.count);
 }

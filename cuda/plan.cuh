@@ -43,15 +43,37 @@ ARGPICK_DEVICE inline bool is_adjusted(const argpick_device_row &row) {
   return window_of(row) != 0 || row.bias_count != 0 || row.ban_count != 0;
 }
 
-ARGPICK_DEVICE inline bool is_greedy(const argpick_device_row &row) {
+ARGPICK_HD inline bool is_greedy(const argpick_device_row &row) {
   return row.mode == ARGPICK_DEVICE_GREEDY || row.temperature == 0.0f;
 }
 
 // Whether the row needs a pass of exponentials before its selection.
-ARGPICK_DEVICE inline bool needs_sums(const argpick_device_row &row) {
+ARGPICK_HD inline bool needs_sums(const argpick_device_row &row) {
   const uint32_t wanted = ARGPICK_DEVICE_CONFIDENCE | ARGPICK_DEVICE_KEPT_MASS | ARGPICK_DEVICE_LOGPROB_RAW;
+  return (row.metrics & wanted) != 0 || (!is_greedy(row) && row.typical_p < 1.0f);
+}
+
+// Whether it is sooner done with one, because many blocks of threads find the mass of the row that selection would look for alone.
+ARGPICK_HD inline bool likes_sums(const argpick_device_row &row) {
+  const bool is_bounded = row.top_k != 0 || row.min_p > 0.0f;
+  const bool asks_mass = (row.metrics & ARGPICK_DEVICE_LOGPROB) != 0;
+  const bool asks_cut = (row.metrics & ARGPICK_DEVICE_KEPT) != 0 || row.min_p > 0.0f;
+  return !is_greedy(row) && ((asks_mass && !is_bounded) || (row.top_k == 0 && row.top_p < 1.0f && asks_cut));
+}
+
+// Whether the pass is made for a row of a launch with these features.
+ARGPICK_DEVICE inline bool has_sums(const argpick_device_row &row, uint32_t features) {
+  return (features & ARGPICK_FEATURE_SUMS) != 0 && (needs_sums(row) || likes_sums(row));
+}
+
+// Whether that pass adds up integer masses, and exponents.
+ARGPICK_DEVICE inline bool wants_masses(const argpick_device_row &row) {
   const bool draws = !is_greedy(row);
-  return (row.metrics & wanted) != 0 || (draws && row.typical_p < 1.0f);
+  return (row.metrics & ARGPICK_DEVICE_KEPT_MASS) != 0 ||
+         (draws && ((row.metrics & ARGPICK_DEVICE_LOGPROB) != 0 || row.top_p < 1.0f || row.typical_p < 1.0f));
+}
+ARGPICK_DEVICE inline bool wants_exponents(const argpick_device_row &row) {
+  return (row.metrics & ARGPICK_DEVICE_CONFIDENCE) != 0 || row.typical_p < 1.0f;
 }
 
 // Whether something outside its range, or unknown, stands in the row. `features` and `capacity` are the launch's.

@@ -71,12 +71,8 @@ ARGPICK_DEVICE inline Pair given_pair(const View &view, uint32_t block) {
   return pair;
 }
 
-// The same after adjustments.
-ARGPICK_APART Pair load_pair(const View &view, uint32_t block) {
-  Pair pair = given_pair(view, block);
-  if (view.first_override == nullptr) {
-    return pair;
-  }
+// Puts adjusted logits in their places.
+ARGPICK_APART Pair adjust_pair(const View &view, uint32_t block, Pair pair) {
   const uint32_t lane = lane_index();
   const uint32_t end = view.first_override[block + 1];
   for (uint32_t i = view.first_override[block]; i < end; ++i) {
@@ -87,6 +83,12 @@ ARGPICK_APART Pair load_pair(const View &view, uint32_t block) {
     }
   }
   return pair;
+}
+
+// The same after adjustments.
+ARGPICK_APART Pair load_pair(const View &view, uint32_t block) {
+  const Pair pair = given_pair(view, block);
+  return view.first_override == nullptr ? pair : adjust_pair(view, block, pair);
 }
 
 // One token's logit after adjustments.
@@ -114,15 +116,84 @@ ARGPICK_DEVICE inline Pair keep_band(Pair pair, const Band &band, uint32_t block
   return pair;
 }
 
-// Calls visitor.visit(block) in whole warps for each block whose maximum is at least `least` (and not -inf); each block is
-// visited by one warp.
+// Blocks that a warp has under way at once.
+constexpr uint32_t AHEAD = 4;
+
+// The elements of several blocks as they lie in memory, this lane's two of each.
+struct RawPairs {
+  uint32_t a[AHEAD];
+  uint32_t b[AHEAD];
+};
+
+// Whether this lane's first and second token of a block take part.
+ARGPICK_DEVICE inline bool takes_part(const View &view, uint32_t block, uint32_t half) {
+  const uint32_t token = block * BLOCK + half * 32 + lane_index();
+  return token < view.valid && (mask_word(view, 2 * block + half) >> lane_index() & 1u) != 0;
+}
+
+// Loads up to AHEAD blocks. Nothing is done with what is loaded, so that all the loads are under way before the first is
+// waited for.
+ARGPICK_DEVICE inline RawPairs load_raw(const View &view, const uint32_t *blocks, uint32_t count) {
+  bool allowed[AHEAD][2];
+  ARGPICK_UNROLL
+  for (uint32_t i = 0; i < AHEAD; ++i) {
+    allowed[i][0] = i < count && takes_part(view, blocks[i], 0);
+    allowed[i][1] = i < count && takes_part(view, blocks[i], 1);
+  }
+  RawPairs raw;
+  if (view.dtype == ARGPICK_DEVICE_F32) {
+    const uint32_t *row = static_cast<const uint32_t *>(view.logits);
+    ARGPICK_UNROLL
+    for (uint32_t i = 0; i < AHEAD; ++i) {
+      const uint32_t token = blocks[i] * BLOCK + lane_index();
+      raw.a[i] = allowed[i][0] ? row[token] : 0xff800000u;
+      raw.b[i] = allowed[i][1] ? row[token + 32] : 0xff800000u;
+    }
+  } else {
+    const uint16_t *row = static_cast<const uint16_t *>(view.logits);
+    const uint32_t masked = view.dtype == ARGPICK_DEVICE_F16 ? 0xfc00u : 0xff80u;
+    ARGPICK_UNROLL
+    for (uint32_t i = 0; i < AHEAD; ++i) {
+      const uint32_t token = blocks[i] * BLOCK + lane_index();
+      raw.a[i] = allowed[i][0] ? row[token] : masked;
+      raw.b[i] = allowed[i][1] ? row[token + 32] : masked;
+    }
+  }
+  return raw;
+}
+
+ARGPICK_DEVICE inline float widen(uint32_t raw, uint32_t dtype) {
+  return dtype == ARGPICK_DEVICE_F32   ? float_of(raw)
+         : dtype == ARGPICK_DEVICE_F16 ? widen_half(static_cast<uint16_t>(raw))
+                                       : widen_brain(static_cast<uint16_t>(raw));
+}
+
+// Calls visitor.see(block, pair) in whole warps for each block whose maximum is at least `least` (and not -inf), with this lane's
+// two logits; each block is seen by one warp.
 template <typename Visitor> ARGPICK_DEVICE inline void for_blocks(const View &view, float least, Visitor &visitor) {
   const float threshold = least > -LARGEST ? least : -LARGEST;
   for (uint32_t group = warp_index(); group < view.blocks / 32; group += warp_count()) {
     uint32_t bits = ballot(view.maxima[group * 32 + lane_index()] >= threshold);
     while (bits != 0) {
-      visitor.visit(group * 32 + lowest_bit(bits));
-      bits &= bits - 1;
+      uint32_t blocks[AHEAD];
+      uint32_t count = 0;
+      ARGPICK_UNROLL
+      for (uint32_t i = 0; i < AHEAD; ++i) {
+        blocks[i] = bits != 0 ? group * 32 + lowest_bit(bits) : 0;
+        count += bits != 0 ? 1 : 0;
+        bits &= bits - (bits != 0 ? 1 : 0);
+      }
+      const RawPairs raw = load_raw(view, blocks, count);
+      ARGPICK_UNROLL
+      for (uint32_t i = 0; i < AHEAD; ++i) {
+        if (i < count) {
+          Pair pair{widen(raw.a[i], view.dtype), widen(raw.b[i], view.dtype)};
+          if (view.first_override != nullptr) {
+            pair = adjust_pair(view, blocks[i], pair);
+          }
+          visitor.see(blocks[i], pair);
+        }
+      }
     }
   }
 }

@@ -21,9 +21,13 @@ struct SumsOf {
   Scale raw;     // used if `wants_raw`
   Band band;     // used if `has_band`
   bool has_band;
-  bool wants_adjusted;
+  bool wants_exponents;
+  bool wants_masses;
   bool wants_raw;
 };
+
+// The element type is that of the view.
+constexpr uint32_t ANY_DTYPE = 3;
 
 // The sum of a half-warp's lanes by the tree, in every lane.
 ARGPICK_DEVICE inline float fold_lanes(float value) {
@@ -34,7 +38,9 @@ ARGPICK_DEVICE inline float fold_lanes(float value) {
 }
 
 // The sums of the half-warp's tile; past the row they are 0. Called by whole warps.
+template <uint32_t DTYPE>
 ARGPICK_DEVICE inline TileSums sum_tile(const View &view, const SumsOf &of, uint32_t tile) {
+  const uint32_t dtype = DTYPE == ANY_DTYPE ? view.dtype : DTYPE;
   const uint32_t lane = lane_index() % 16;
   TileSums sums{0.0f, 0.0f, 0.0f, 0};
   const uint32_t end = (tile + 1) * (TILE / BLOCK) < view.blocks ? (tile + 1) * (TILE / BLOCK) : view.blocks;
@@ -54,16 +60,13 @@ ARGPICK_DEVICE inline TileSums sum_tile(const View &view, const SumsOf &of, uint
 ARGPICK_UNROLL
     for (uint32_t quarter = 0; quarter < 4; ++quarter) {
       const uint32_t token = block * BLOCK + quarter * 16 + lane;
-      logits[quarter] = is_allowed(view, token) ? element(view.logits, view.dtype, token) : -infinity();
+      logits[quarter] = is_allowed(view, token) ? element(view.logits, dtype, token) : -infinity();
     }
     if (of.wants_raw) {
 ARGPICK_UNROLL
       for (uint32_t quarter = 0; quarter < 4; ++quarter) {
         sums.raw = sums.raw + weight_of_exponent(exponent_of(logits[quarter], of.raw));
       }
-    }
-    if (!of.wants_adjusted) {
-      continue;
     }
     for (; next < last; ++next) {
       const Override entry = view.overrides[next];
@@ -82,8 +85,12 @@ ARGPICK_UNROLL
       const float t = exponent_of(is_kept ? logits[quarter] : -infinity(), of.scale);
       const float w = weight_of_exponent(t);
       sums.weight = sums.weight + w;
-      sums.exponent = sums.exponent + w * t;
-      sums.mass += mass_of_weight(w);
+      if (of.wants_exponents) {
+        sums.exponent = sums.exponent + w * t;
+      }
+      if (of.wants_masses) {
+        sums.mass += mass_of_weight(w);
+      }
     }
   }
   sums.weight = fold_lanes(sums.weight);
@@ -103,18 +110,14 @@ struct Tiles {
   uint64_t *masses;
 };
 
-ARGPICK_DEVICE inline void store_tile(const Tiles &tiles, uint32_t tile, const TileSums &sums, const SumsOf &of) {
+ARGPICK_DEVICE inline void store_tile(const Tiles &tiles, uint32_t tile, const TileSums &sums) {
   if (lane_index() % 16 != 0) {
     return;
   }
-  if (of.wants_adjusted) {
-    tiles.weights[tile] = sums.weight;
-    tiles.exponents[tile] = sums.exponent;
-    tiles.masses[tile] = sums.mass;
-  }
-  if (of.wants_raw) {
-    tiles.raw[tile] = sums.raw;
-  }
+  tiles.weights[tile] = sums.weight;
+  tiles.exponents[tile] = sums.exponent;
+  tiles.masses[tile] = sums.mass;
+  tiles.raw[tile] = sums.raw;
 }
 
 // Sums of a row or of what a band keeps of it.
@@ -134,18 +137,17 @@ struct TileRoom {
 };
 
 // Adds up the tiles of a row, in order. Called by all threads of a block; whatever wrote the tiles is done.
-ARGPICK_APART Sums total_of_tiles(Scratch &scratch, TileRoom &room, const Tiles &tiles, uint32_t count,
-                                          bool adjusted, bool raw) {
+ARGPICK_APART Sums total_of_tiles(Scratch &scratch, TileRoom &room, const Tiles &tiles, uint32_t count) {
   const uint32_t mine = thread_index();
   double total = 0.0;
   uint64_t mass = 0;
   for (uint32_t first = 0; first < count; first += STAGED_TILES) {
     const uint32_t staged = count - first < STAGED_TILES ? count - first : STAGED_TILES;
     for (uint32_t i = mine; i < staged; i += thread_count()) {
-      room.staged[0][i] = adjusted ? tiles.weights[first + i] : 0.0f;
-      room.staged[1][i] = adjusted ? tiles.exponents[first + i] : 0.0f;
-      room.staged[2][i] = raw ? tiles.raw[first + i] : 0.0f;
-      mass += adjusted ? tiles.masses[first + i] : 0;
+      room.staged[0][i] = tiles.weights[first + i];
+      room.staged[1][i] = tiles.exponents[first + i];
+      room.staged[2][i] = tiles.raw[first + i];
+      mass += tiles.masses[first + i];
     }
     block_barrier();
     if (mine < 3) {

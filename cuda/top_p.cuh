@@ -5,24 +5,20 @@
 
 namespace argpick {
 
-// The cut of the nucleus of what the band keeps, which is a prefix; `whole` is its mass.
-ARGPICK_DEVICE inline Cut nucleus_cut(const Step &step, uint64_t p, uint64_t whole) {
+// The cut of the nucleus of what the band keeps, which is a prefix; `whole` is its mass. The last token is known to have a logit
+// of at least `least`.
+ARGPICK_DEVICE inline Cut nucleus_cut(const Step &step, uint64_t p, uint64_t whole, float least) {
   const uint64_t target = nucleus_target(p, whole);
-  return first_mass(step, target == 0 ? 1 : target);
+  return first_mass(step, target == 0 ? 1 : target, least);
 }
 
 struct NucleusVisitor {
-  const View &view;
   Scale scale;
   Cut upto;
   uint64_t kept;
   uint64_t total;
 
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    if (is_negligible(view.maxima[block], scale)) {
-      return;
-    }
-    const Pair pair = load_pair(view, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair pair) {
     const PairOfMasses masses = masses_of(pair, scale);
     const uint32_t token = block * BLOCK + lane_index();
     total += masses.a + masses.b;
@@ -40,10 +36,12 @@ ARGPICK_APART bool is_in_nucleus(const Step &step, uint64_t p, uint64_t whole, C
     return true; // nothing is before it
   }
   Scratch &scratch = step.room->scratch;
+  // Blocks below this weigh nothing; rounding may let in a few that do not either.
+  const float lightest = step.scale.maximum - 41.0f / step.scale.factor;
   float least = upto.logit;
   for (uint32_t attempt = 0;; ++attempt) {
-    NucleusVisitor visitor{step.view, step.scale, upto, 0, 0};
-    for_blocks(step.view, least, visitor);
+    NucleusVisitor visitor{step.scale, upto, 0, 0};
+    for_blocks(step.view, least > lightest ? least : lightest, visitor);
     const uint64_t kept = block_sum(scratch, visitor.kept);
     const uint64_t loaded = block_sum(scratch, visitor.total);
     if (whole != 0) {

@@ -132,11 +132,11 @@ ARGPICK_DEVICE inline void sum_training_tiles(const TrainLaunch &launch, uint32_
     return;
   }
   const Scale scale{found.maximum, exponent_factor(1.0f)};
-  const SumsOf of{scale, scale, band_of_all(), false, true, false};
+  const SumsOf of{scale, scale, band_of_all(), false, false, false, false};
   const uint32_t tile = group * (2 * warp_count()) + 2 * warp_index() + lane_index() / 16;
-  const TileSums sums = sum_tile(view_of_logits(launch), of, tile);
+  const TileSums sums = sum_tile<ARGPICK_DEVICE_F32>(view_of_logits(launch), of, tile);
   if (tile < launch.layout.tiles) {
-    store_tile(train_tiles(launch), tile, sums, of);
+    store_tile(train_tiles(launch), tile, sums);
   }
 }
 
@@ -171,7 +171,7 @@ ARGPICK_DEVICE inline void score_example(const TrainLaunch &launch, unsigned cha
     }
     return;
   }
-  const Sums sums = total_of_tiles(room.scratch, room.tiles, train_tiles(launch), launch.layout.tiles, true, false);
+  const Sums sums = total_of_tiles(room.scratch, room.tiles, train_tiles(launch), launch.layout.tiles);
   const View view = view_of_logits(launch);
   uint32_t block = NO_TOKEN;
   for (uint32_t i = thread_index(); i < view.blocks; i += thread_count()) {

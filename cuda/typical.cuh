@@ -15,21 +15,20 @@ ARGPICK_DEVICE inline double centre_of(const Sums &sums, Scale scale, float temp
 
 // The sums of what is kept of the row; the tiles are written over.
 ARGPICK_APART Sums sums_of_band(const Step &step, const Kept &kept) {
-  const SumsOf of{kept.scale, kept.scale, kept.band, true, true, false};
+  const SumsOf of{kept.scale, kept.scale, kept.band, true, true, true, false};
   const uint32_t count = (step.view.blocks + TILE / BLOCK - 1) / (TILE / BLOCK);
   for (uint32_t tile = 2 * warp_index(); tile < count; tile += 2 * warp_count()) {
     const uint32_t mine = tile + lane_index() / 16;
-    const TileSums sums = sum_tile(step.view, of, mine);
+    const TileSums sums = sum_tile<ANY_DTYPE>(step.view, of, mine);
     if (mine < count) {
-      store_tile(step.tiles, mine, sums, of);
+      store_tile(step.tiles, mine, sums);
     }
   }
   block_barrier();
-  return total_of_tiles(step.room->scratch, step.room->tiles, step.tiles, count, true, false);
+  return total_of_tiles(step.room->scratch, step.room->tiles, step.tiles, count);
 }
 
 struct RingVisitor {
-  const View &view;
   const Band &band;
   Scale scale;
   double centre;
@@ -49,8 +48,8 @@ struct RingVisitor {
       max_at(&rings.farthest[bin], key);
     }
   }
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = keep_band(load_pair(view, block), band, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair given) {
+    const Pair pair = keep_band(given, band, block);
     add(pair.a);
     add(pair.b);
   }
@@ -74,7 +73,7 @@ ARGPICK_APART uint32_t distance_of(const Step &step, const Kept &kept, double ce
       rings.farthest[i] = 0;
     }
     block_barrier();
-    RingVisitor visitor{step.view, kept.band, kept.scale, centre, bracket, rings};
+    RingVisitor visitor{kept.band, kept.scale, centre, bracket, rings};
     for_blocks(step.view, kept.band.last.logit, visitor);
     block_barrier();
     uint64_t own;
@@ -163,11 +162,10 @@ ARGPICK_APART Band typical_band(const Step &step, const Kept &kept, uint64_t p, 
 }
 
 struct LargestVisitor {
-  const View &view;
   const Band &band;
   float largest;
-  ARGPICK_DEVICE void visit(uint32_t block) {
-    const Pair pair = keep_band(load_pair(view, block), band, block);
+  ARGPICK_DEVICE void see(uint32_t block, Pair given) {
+    const Pair pair = keep_band(given, band, block);
     largest = pair.a > largest ? pair.a : largest;
     largest = pair.b > largest ? pair.b : largest;
   }
@@ -183,7 +181,7 @@ ARGPICK_APART void typical_of_row(const Step &step, Kept &kept, uint64_t p, cons
   }
   kept.band.first = band.first;
   kept.band.first_until = band.first_until;
-  LargestVisitor visitor{step.view, kept.band, -infinity()};
+  LargestVisitor visitor{kept.band, -infinity()};
   for_blocks(step.view, kept.band.last.logit, visitor);
   kept.scale.maximum = block_largest(step.room->scratch, visitor.largest) + 0.0f;
 }

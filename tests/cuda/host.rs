@@ -167,15 +167,21 @@ unsafe extern "C" {
     fn dlerror() -> *const c_char;
 }
 
+type Features = unsafe extern "C" fn(*const DeviceRow) -> u32;
+type DecodeWorkspace = unsafe extern "C" fn(*const DeviceDecode) -> u64;
+type Decode = unsafe extern "C" fn(*const DeviceDecode, *mut i32) -> i32;
+type DecodeSparse = unsafe extern "C" fn(*const DeviceDecode, *const DeviceHead, *const DeviceInput, *mut i32) -> i32;
+type TrainWorkspace = unsafe extern "C" fn(*const DeviceTrain) -> u64;
+type Train = unsafe extern "C" fn(*const DeviceTrain, *mut i32) -> i32;
+
 /// The loaded library.
 pub struct Host {
-    pub features: unsafe extern "C" fn(*const DeviceRow) -> u32,
-    pub decode_workspace: unsafe extern "C" fn(*const DeviceDecode) -> u64,
-    pub decode: unsafe extern "C" fn(*const DeviceDecode, *mut i32) -> i32,
-    pub decode_sparse:
-        unsafe extern "C" fn(*const DeviceDecode, *const DeviceHead, *const DeviceInput, *mut i32) -> i32,
-    pub train_workspace: unsafe extern "C" fn(*const DeviceTrain) -> u64,
-    pub train: unsafe extern "C" fn(*const DeviceTrain, *mut i32) -> i32,
+    pub features: Features,
+    pub decode_workspace: DecodeWorkspace,
+    pub decode: Decode,
+    pub decode_sparse: DecodeSparse,
+    pub train_workspace: TrainWorkspace,
+    pub train: Train,
 }
 
 fn cuda() -> PathBuf {
@@ -230,12 +236,18 @@ pub fn build(threads: Option<u32>) -> Option<Host> {
     // SAFETY: the functions have these signatures: argpick_cuda.h.
     unsafe {
         Some(Host {
-            features: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_features")),
-            decode_workspace: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_workspace")),
-            decode: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_launch")),
-            decode_sparse: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_decode_sparse_launch")),
-            train_workspace: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_train_workspace")),
-            train: std::mem::transmute::<*mut c_void, _>(symbol("argpick_device_train_launch")),
+            features: std::mem::transmute::<*mut c_void, Features>(symbol("argpick_device_features")),
+            decode_workspace: std::mem::transmute::<*mut c_void, DecodeWorkspace>(symbol(
+                "argpick_device_decode_workspace",
+            )),
+            decode: std::mem::transmute::<*mut c_void, Decode>(symbol("argpick_device_decode_launch")),
+            decode_sparse: std::mem::transmute::<*mut c_void, DecodeSparse>(symbol(
+                "argpick_device_decode_sparse_launch",
+            )),
+            train_workspace: std::mem::transmute::<*mut c_void, TrainWorkspace>(symbol(
+                "argpick_device_train_workspace",
+            )),
+            train: std::mem::transmute::<*mut c_void, Train>(symbol("argpick_device_train_launch")),
         })
     }
 }
