@@ -19,16 +19,52 @@ ARGPICK_DEVICE inline Bracket bracket_of(uint32_t low, uint32_t high) {
   return Bracket{low, high, bits > 8 ? bits - 8 : 0};
 }
 
+// Bins of equal width in logits, counted from the row's maximum down; what is past the last lies in it. They spread a row better
+// than keys, most of whose range no logit uses, and a bin that all threads add to at once is slow.
+struct Steps {
+  float maximum;
+  float per_logit;
+
+  ARGPICK_DEVICE uint32_t of(float logit) const {
+    const float steps = (maximum - logit) * per_logit;
+    return steps < static_cast<float>(BINS - 1) ? static_cast<uint32_t>(steps) : BINS - 1;
+  }
+};
+
+// What a thread has added up for the bin that it met last: runs of one bin cost one addition to shared memory.
+struct Held {
+  uint32_t bin;
+  uint64_t sum;
+
+  ARGPICK_DEVICE void put(uint64_t *bins) const {
+    if (bin < BINS) {
+      add_at(&bins[bin], sum);
+    }
+  }
+  ARGPICK_DEVICE void add(uint64_t *bins, uint32_t to, uint64_t value) {
+    if (to != bin) {
+      put(bins);
+      bin = to;
+      sum = 0;
+    }
+    sum += value;
+  }
+};
+
 struct HistogramVisitor {
   bool is_weighed;
   Scale scale;
   Bracket bracket;
+  const Steps *steps; // NULL: the bins are those of the bracket, else steps, the last of them first
   uint64_t *bins;
+  Held held;
 
   ARGPICK_DEVICE void add(float logit) {
     const uint32_t key = key_of(logit);
     if (logit > -infinity() && key >= bracket.low && key < bracket.high) {
-      add_at(&bins[(key - bracket.low) >> bracket.shift], is_weighed ? mass_of(logit, scale) : uint64_t(1));
+      const uint32_t bin =
+          steps != nullptr ? BINS - 1 - steps->of(logit) : (key - bracket.low) >> bracket.shift;
+      held.add(bins, bin, is_weighed ? mass_of(logit, scale) : uint64_t(1));
     }
   }
   ARGPICK_DEVICE void see(uint32_t, Pair pair) {
@@ -38,14 +74,15 @@ struct HistogramVisitor {
 };
 
 // Fills the bins of the room with what lies in the bracket.
-ARGPICK_APART void fill_bins(const Step &step, bool is_weighed, Bracket bracket) {
+ARGPICK_APART void fill_bins(const Step &step, bool is_weighed, Bracket bracket, const Steps *steps) {
   uint64_t *bins = step.room->rings.sums;
   for (uint32_t i = thread_index(); i < BINS; i += thread_count()) {
     bins[i] = 0;
   }
   block_barrier();
-  HistogramVisitor visitor{is_weighed, step.scale, bracket, bins};
+  HistogramVisitor visitor{is_weighed, step.scale, bracket, steps, bins, Held{BINS, 0}};
   for_blocks(step.view, logit_of(bracket.low), visitor);
+  visitor.held.put(bins);
   block_barrier();
 }
 
@@ -138,6 +175,40 @@ ARGPICK_APART uint32_t nth_equal(const Step &step, float logit, uint64_t n) {
   return token;
 }
 
+// The lowest finite logit for which `holds`, which holds from some logit up; +inf if it never does.
+template <typename Holds> ARGPICK_DEVICE inline float lowest_logit(const Holds &holds) {
+  uint32_t low = key_of(-LARGEST);
+  uint32_t high = key_of(infinity());
+  while (low < high) {
+    const uint32_t middle = low + (high - low) / 2;
+    if (holds(logit_of(middle))) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return logit_of(low);
+}
+
+// How wide the steps of a search are: over what weighs anything, or, where tokens are counted, down to the lowest maximum.
+ARGPICK_DEVICE inline Steps steps_of(const Step &step, bool is_weighed) {
+  Steps steps{step.scale.maximum, 0.0f};
+  if (is_weighed) {
+    steps.per_logit = static_cast<float>(BINS) / 41.0f * step.scale.factor;
+    return steps;
+  }
+  float lowest = step.scale.maximum;
+  for (uint32_t block = thread_index(); block < step.view.blocks; block += thread_count()) {
+    const float maximum = step.view.maxima[block];
+    lowest = maximum > -infinity() && maximum < lowest ? maximum : lowest;
+  }
+  lowest = block_reduce<LesserOf, float>(step.room->scratch, lowest, step.scale.maximum);
+  const float steepest = 1.0e30f;
+  const float per_logit = static_cast<float>(BINS - 1) / (step.scale.maximum - lowest);
+  steps.per_logit = per_logit < steepest ? per_logit : steepest;
+  return steps;
+}
+
 // The cut of the first tokens of the order whose masses (or, if not `is_weighed`, whose number) reach `target`, which is above
 // 0; all if they never do. `least` is the key to search down to first.
 ARGPICK_APART Cut search_cut(const Step &step, uint64_t target, bool is_weighed, uint32_t least) {
@@ -146,9 +217,11 @@ ARGPICK_APART Cut search_cut(const Step &step, uint64_t target, bool is_weighed,
   uint32_t low = least;
   uint32_t high = past;
   uint64_t above = 0; // what the keys from `high` up sum to; below the target
+  const Steps steps = steps_of(step, is_weighed);
+  bool is_first = true;
   for (;;) {
     const Bracket bracket = bracket_of(low, high);
-    fill_bins(step, is_weighed, bracket);
+    fill_bins(step, is_weighed, bracket, is_first ? &steps : nullptr);
     uint64_t own;
     const uint32_t bin = find_bin(step, true, target, above, own);
     if (bin == BINS) {
@@ -158,6 +231,18 @@ ARGPICK_APART Cut search_cut(const Step &step, uint64_t target, bool is_weighed,
       low = whole;
       high = past;
       above = 0;
+      is_first = true;
+      continue;
+    }
+    if (is_first) {
+      // The keys of the step.
+      const uint32_t reached = BINS - 1 - bin;
+      const uint32_t lowest = key_of(lowest_logit([&](float z) { return z > steps.maximum || steps.of(z) <= reached; }));
+      low = lowest > low ? lowest : low;
+      if (reached != 0) {
+        high = key_of(lowest_logit([&](float z) { return z > steps.maximum || steps.of(z) < reached; }));
+      }
+      is_first = false;
       continue;
     }
     if (bracket.shift != 0) {
@@ -193,21 +278,6 @@ ARGPICK_DEVICE inline Cut first_mass(const Step &step, uint64_t target, float lo
   return search_cut(step, target, true, least);
 }
 
-// The lowest finite logit for which `holds`, which holds from some logit up; +inf if it never does.
-template <typename Holds> ARGPICK_DEVICE inline float lowest_logit(const Holds &holds) {
-  uint32_t low = key_of(-LARGEST);
-  uint32_t high = key_of(infinity());
-  while (low < high) {
-    const uint32_t middle = low + (high - low) / 2;
-    if (holds(logit_of(middle))) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return logit_of(low);
-}
-
 // Zero has one key and none beside it: the keys next to it are stepped over.
 ARGPICK_DEVICE inline float logit_above(float logit) { return logit_of(key_of(logit) + 1); }
 ARGPICK_DEVICE inline float logit_below(float logit) {
@@ -223,7 +293,7 @@ ARGPICK_APART float nth_logit_between(const Step &step, float from, float until,
   uint64_t above = 0;
   while (high - low > 1) {
     const Bracket bracket = bracket_of(low, high);
-    fill_bins(step, false, bracket);
+    fill_bins(step, false, bracket, nullptr);
     uint64_t own;
     const uint32_t bin = find_bin(step, true, n, above, own);
     low += (bin < BINS ? bin : 0) << bracket.shift;

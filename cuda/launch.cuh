@@ -5,6 +5,12 @@
 
 namespace argpick {
 
+// The other side declares these structs by hand: no padding, and these sizes.
+static_assert(sizeof(argpick_device_bias) == 8 && sizeof(argpick_device_row) == 136, "argpick_cuda.h");
+static_assert(sizeof(argpick_device_pick) == 56 && sizeof(argpick_device_decode) == 80, "argpick_cuda.h");
+static_assert(sizeof(argpick_device_head) == 32 && sizeof(argpick_device_input) == 24, "argpick_cuda.h");
+static_assert(sizeof(argpick_device_score) == 32 && sizeof(argpick_device_train) == 96, "argpick_cuda.h");
+
 inline bool is_aligned(const void *pointer, uint32_t to) { return reinterpret_cast<uintptr_t>(pointer) % to == 0; }
 
 inline int32_t fail(int32_t *detail, int32_t status, int32_t why) {

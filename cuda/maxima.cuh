@@ -1,8 +1,8 @@
 // The first pass: one read of the row, one maximum per 64 tokens, and the check for NaN and +inf.
 //
 // A block of threads takes a slice of a row. Where rows are aligned, each lane loads sixteen bytes at a time, four times before
-// it uses any, so that enough reads are under way; four shuffles (three for 16-bit types) make the maxima. Maxima of blocks in
-// which tokens were adjusted are then found anew.
+// it uses any, so that enough reads are under way; four shuffles (three for 16-bit types) make the maxima. Else four blocks of
+// tokens are loaded element by element. Maxima of blocks in which tokens were adjusted are then found anew.
 #pragma once
 
 #include "rows.cuh"
@@ -10,6 +10,7 @@
 namespace argpick {
 
 constexpr uint32_t LOADS = 4; // sixteen bytes each, per lane
+static_assert(AHEAD == 4, "slice_maxima names so many blocks");
 
 // The larger of the logits in sixteen bytes, at most those whose bit is set; NaN if one of them is.
 template <uint32_t DTYPE> struct Elements;
@@ -100,11 +101,20 @@ ARGPICK_DEVICE inline void slice_maxima(const View &view, const Layout &layout, 
       unit_maxima<DTYPE>(view, unit, maxima, found);
       continue;
     }
-    for (uint32_t block = unit / BLOCK; block < (unit + UNIT) / BLOCK && block < end_block; ++block) {
-      const float largest = block_maximum(given_pair(view, block));
-      found.see(largest);
-      if (lane_index() == 0) {
-        maxima[block] = largest + 0.0f;
+    const uint32_t last = (unit + UNIT) / BLOCK < end_block ? (unit + UNIT) / BLOCK : end_block;
+    for (uint32_t block = unit / BLOCK; block < last; block += AHEAD) {
+      const uint32_t count = last - block < AHEAD ? last - block : AHEAD;
+      const uint32_t blocks[AHEAD] = {block, block + 1, block + 2, block + 3};
+      const RawPairs raw = load_raw(view, blocks, count);
+      ARGPICK_UNROLL
+      for (uint32_t i = 0; i < AHEAD; ++i) {
+        if (i < count) {
+          const float largest = block_maximum(Pair{widen(raw.a[i], DTYPE), widen(raw.b[i], DTYPE)});
+          found.see(largest);
+          if (lane_index() == 0) {
+            maxima[block + i] = largest + 0.0f;
+          }
+        }
       }
     }
   }

@@ -28,25 +28,58 @@ ARGPICK_APART Sums sums_of_band(const Step &step, const Kept &kept) {
   return total_of_tiles(step.room->scratch, step.room->tiles, step.tiles, count);
 }
 
+constexpr uint32_t PAST_DISTANCES = 0x7f800001u;
+
+// The bin of a distance: of the bracket, or, where `per_logit` is above 0, a step of equal width.
+struct RingBins {
+  Bracket bracket;
+  float per_logit;
+
+  ARGPICK_DEVICE uint32_t of(uint32_t key) const {
+    if (per_logit == 0.0f) {
+      return (key - bracket.low) >> bracket.shift;
+    }
+    const float steps = float_of(key) * per_logit;
+    return steps < static_cast<float>(BINS - 1) ? static_cast<uint32_t>(steps) : BINS - 1;
+  }
+};
+
 struct RingVisitor {
   const Band &band;
   Scale scale;
   double centre;
-  Bracket bracket;
+  RingBins bins;
   Rings &rings;
+  Held held;
+  uint32_t nearest; // of the tokens held
+  uint32_t farthest;
 
+  ARGPICK_DEVICE void put() {
+    held.put(rings.sums);
+    if (held.bin < BINS) {
+      min_at(&rings.nearest[held.bin], nearest);
+      max_at(&rings.farthest[held.bin], farthest);
+    }
+  }
   ARGPICK_DEVICE void add(float logit) {
     if (!(logit > -infinity())) {
       return;
     }
     const uint32_t key = distance_key(logit, centre);
     const uint64_t mass = mass_of(logit, scale);
-    if (mass != 0 && key >= bracket.low && key < bracket.high) {
-      const uint32_t bin = (key - bracket.low) >> bracket.shift;
-      add_at(&rings.sums[bin], mass);
-      min_at(&rings.nearest[bin], key);
-      max_at(&rings.farthest[bin], key);
+    if (mass == 0 || key < bins.bracket.low || key >= bins.bracket.high) {
+      return;
     }
+    const uint32_t bin = bins.of(key);
+    if (bin != held.bin) {
+      put();
+      held = Held{bin, 0};
+      nearest = key;
+      farthest = key;
+    }
+    held.sum += mass;
+    nearest = key < nearest ? key : nearest;
+    farthest = key > farthest ? key : farthest;
   }
   ARGPICK_DEVICE void see(uint32_t block, Pair given) {
     const Pair pair = keep_band(given, band, block);
@@ -55,26 +88,26 @@ struct RingVisitor {
   }
 };
 
-constexpr uint32_t PAST_DISTANCES = 0x7f800001u;
-
 // The least key of distances within which the mass of what is kept reaches `target`; `nearer` is what the nearer tokens sum to.
 // NO_TOKEN if it never does.
 ARGPICK_APART uint32_t distance_of(const Step &step, const Kept &kept, double centre, uint64_t target,
-                                           uint64_t &nearer) {
+                                   uint64_t &nearer) {
   Rings &rings = step.room->rings;
   uint32_t low = 0;
   uint32_t high = PAST_DISTANCES;
+  // The first bins are steps over what weighs anything, as in the search for a cut.
+  RingBins bins{bracket_of(low, high), static_cast<float>(BINS) / 41.0f * kept.scale.factor};
   nearer = 0;
   for (;;) {
-    const Bracket bracket = bracket_of(low, high);
     for (uint32_t i = thread_index(); i < BINS; i += thread_count()) {
       rings.sums[i] = 0;
       rings.nearest[i] = NO_TOKEN;
       rings.farthest[i] = 0;
     }
     block_barrier();
-    RingVisitor visitor{kept.band, kept.scale, centre, bracket, rings};
+    RingVisitor visitor{kept.band, kept.scale, centre, bins, rings, Held{BINS, 0}, NO_TOKEN, 0};
     for_blocks(step.view, kept.band.last.logit, visitor);
+    visitor.put();
     block_barrier();
     uint64_t own;
     const uint32_t bin = find_bin(step, false, target, nearer, own);
@@ -82,14 +115,15 @@ ARGPICK_APART uint32_t distance_of(const Step &step, const Kept &kept, double ce
       return NO_TOKEN;
     }
     const uint32_t nearest = rings.nearest[bin];
-    const bool is_one = nearest == rings.farthest[bin];
+    const uint32_t farthest = rings.farthest[bin];
     block_barrier();
-    if (is_one) {
+    if (nearest == farthest) {
       return nearest;
     }
-    low += bin << bracket.shift;
-    const uint32_t end = low + (1u << bracket.shift);
-    high = end < high ? end : high;
+    // Whatever the bin was, its tokens lie in this range.
+    low = nearest;
+    high = farthest + 1;
+    bins = RingBins{bracket_of(low, high), 0.0f};
   }
 }
 

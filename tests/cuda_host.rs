@@ -14,7 +14,7 @@ mod sparse;
 mod support;
 
 use argpick::{Config, Mode, PenaltyScope};
-use cases::{Logits, METRICS, Sequence, decode, metrics};
+use cases::{LEAN, Logits, METRICS, Sequence, decode, metrics};
 use half::{bf16, f16};
 use host::{DevicePick, Host};
 use serde_json::Value;
@@ -235,7 +235,7 @@ fn generated_rows(host: &Host, seed: u64, wanted: usize) {
         // Rows that begin at sixteen bytes are read another way than those that do not.
         let stride = source.pick(&[vocab, vocab.next_multiple_of(8), vocab + 1]);
         let offset = source.pick(&[0, element, 16]);
-        let features = source.pick(&[0, 1, 2, 3]);
+        let features = source.pick(&[0, 1, 2, 3, LEAN, LEAN]);
         let found = decode(host, &all, stride, offset, features);
         for i in 0..size {
             assert_equal(&format!("seed {seed}, row {done}"), &found[i], &expected[i], &batch[i]);

@@ -9,6 +9,9 @@ use std::ptr::null;
 /// The metrics that the device has.
 pub const METRICS: u32 = 63;
 
+/// Not a feature: see [`decode`].
+pub const LEAN: u32 = 4;
+
 /// A row of one element type, as bytes.
 #[derive(Clone)]
 pub enum Logits {
@@ -251,11 +254,21 @@ pub fn lay_out(batch: &[&Sequence], stride: usize, offset: usize) -> (Workspace,
     }
 }
 
-/// Decodes a batch on the device: rows of one length and type. `extra` features are asked for though no row needs them.
+/// Decodes a batch on the device: rows of one length and type. `extra` features are asked for though no row needs them; with
+/// [`LEAN`] the pass of exponentials is left out where rows only like to have it.
 pub fn decode(host: &Host, batch: &[&Sequence], stride: usize, offset: usize, extra: u32) -> Vec<DevicePick> {
     let (_memory, logits) = lay_out(batch, stride, offset);
     let mut rows = Batch::new(host, batch);
-    rows.features |= extra;
+    let needs_sums = |sequence: &&Sequence| {
+        let config = &sequence.config;
+        let draws = config.mode == Mode::Sample && config.temperature != 0.0;
+        config.metrics.bits() & 37 != 0 || draws && config.typical_p < 1.0
+    };
+    if extra == LEAN && !batch.iter().any(needs_sums) {
+        rows.features &= !2;
+    } else {
+        rows.features |= extra & 3;
+    }
     let mut decode = rows.describe(logits, stride, batch[0].logits.row().dtype() as u32);
     // SAFETY: a valid description.
     decode.workspace_size = unsafe { (host.decode_workspace)(&decode) };

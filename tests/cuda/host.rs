@@ -159,6 +159,11 @@ pub struct DeviceTrain {
     pub reserved: u32,
 }
 
+const _: () = assert!(size_of::<Bias>() == 8 && size_of::<DeviceRow>() == 136 && size_of::<DevicePick>() == 56);
+const _: () = assert!(size_of::<DeviceDecode>() == 80 && size_of::<DeviceHead>() == 32);
+const _: () = assert!(size_of::<DeviceInput>() == 24 && size_of::<DeviceScore>() == 32);
+const _: () = assert!(size_of::<DeviceTrain>() == 96);
+
 pub const RECORD: u32 = 1;
 
 unsafe extern "C" {
