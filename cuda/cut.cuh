@@ -19,8 +19,8 @@ ARGPICK_DEVICE inline Bracket bracket_of(uint32_t low, uint32_t high) {
   return Bracket{low, high, bits > 8 ? bits - 8 : 0};
 }
 
-// Bins of equal width in logits, counted from the row's maximum down; what is past the last lies in it. They spread a row better
-// than keys, most of whose range no logit uses, and a bin that all threads add to at once is slow.
+// Bins of equal width in logits, counted from the row's maximum down; what is past the last lies in it. They spread a row
+// better than keys, most of whose range no logit uses, and a bin that all threads add to at once is slow.
 struct Steps {
   float maximum;
   float per_logit;

@@ -54,28 +54,29 @@ ARGPICK_APART Drawn draw_from_row(const Step &step, const Kept &kept, uint64_t n
   return Drawn{block * BLOCK + (lane < BLOCK ? lane : 0), true, found.count, found.mass};
 }
 
-// Replaces bounds by exact masses where they are above `limit`: at most 255 of them.
-ARGPICK_APART void tighten_large(const Step &step, uint64_t limit) {
-  for (uint32_t group = warp_index(); group < step.view.blocks / 32; group += warp_count()) {
-    uint32_t bits = ballot(step.bounds[group * 32 + lane_index()] > limit);
-    while (bits != 0) {
-      const uint32_t block = group * 32 + lowest_bit(bits);
-      const PairOfMasses masses = masses_of(load_pair(step.view, block), step.scale);
-      const uint64_t mass = warp_reduce<AddOf>(masses.a + masses.b);
-      if (lane_index() == 0) {
-        step.bounds[block] = mass;
-      }
-      bits &= bits - 1;
+struct TightenVisitor {
+  Scale scale;
+  uint64_t *bounds;
+
+  ARGPICK_DEVICE void see(uint32_t block, Pair pair) {
+    const PairOfMasses masses = masses_of(pair, scale);
+    const uint64_t mass = warp_reduce<AddOf>(masses.a + masses.b);
+    if (lane_index() == 0) {
+      bounds[block] = mass;
     }
   }
+};
+
+// Replaces bounds by exact masses where they are above `limit`: at most 255 of them.
+ARGPICK_APART void tighten_large(const Step &step, uint64_t limit) {
+  const uint64_t *bounds = step.bounds;
+  TightenVisitor visitor{step.scale, step.bounds};
+  for_chosen_blocks(step.view, [bounds, limit](uint32_t block) { return bounds[block] > limit; }, visitor);
   block_barrier();
 }
 
-// One proposal, by a whole warp.
-ARGPICK_DEVICE inline void propose(const Step &step, uint32_t k, uint64_t total) {
-  uint64_t left;
-  const uint32_t block = locate(step, multiply_high(step.room->drawn[k], total), left);
-  const Pair pair = load_pair(step.view, block);
+// Finishes proposal `k`, which lies so far into a block.
+ARGPICK_DEVICE inline void finish_proposal(const Step &step, uint32_t k, uint32_t block, uint64_t left, Pair pair) {
   const PairOfMasses masses = masses_of(pair, step.scale);
   uint64_t mass;
   const uint32_t lane = locate_in_block(masses, left, mass);
@@ -85,6 +86,32 @@ ARGPICK_DEVICE inline void propose(const Step &step, uint32_t k, uint64_t total)
   if (lane_index() == 0) {
     step.room->proposals[k] = Proposal{block, hits ? block * BLOCK + lane : NO_TOKEN, logit, mass, own};
   }
+}
+
+// A round of proposals from bounds that sum to `total`; a warp has several under way at once.
+ARGPICK_APART void propose(const Step &step, uint64_t total) {
+  for (uint32_t first = warp_index(); first < PROPOSALS; first += warp_count() * AHEAD) {
+    uint32_t blocks[AHEAD] = {0, 0, 0, 0};
+    uint64_t left[AHEAD] = {0, 0, 0, 0};
+    uint32_t count = 0;
+    ARGPICK_UNROLL
+    for (uint32_t i = 0; i < AHEAD; ++i) {
+      const uint32_t k = first + i * warp_count();
+      if (k < PROPOSALS) {
+        blocks[i] = locate(step, multiply_high(step.room->drawn[k], total), left[i]);
+        ++count;
+      }
+    }
+    const RawPairs raw = load_raw(step.view, blocks, count);
+    ARGPICK_UNROLL
+    for (uint32_t i = 0; i < AHEAD; ++i) {
+      if (i < count) {
+        const Pair pair = finish_raw(step.view, raw, i, blocks[i]);
+        finish_proposal(step, first + i * warp_count(), blocks[i], left[i], pair);
+      }
+    }
+  }
+  block_barrier();
 }
 
 // The first proposal that hit a token of the band; PROPOSALS if there is none. `hit` is the first that hit any.
@@ -116,10 +143,7 @@ ARGPICK_APART Drawn draw_by_envelope(const Step &step, const Kept &kept, uint64_
     if (round != 0) {
       draw_numbers(room, PROPOSALS);
     }
-    for (uint32_t k = warp_index(); k < PROPOSALS; k += warp_count()) {
-      propose(step, k, total);
-    }
-    block_barrier();
+    propose(step, total);
     uint32_t hit;
     uint32_t accepted = first_accepted(step, band, hit);
     if (is_open && hit < PROPOSALS) {

@@ -1,5 +1,5 @@
-// The sparse head: z = b + sum_j a_j W[:, c_j], each token's columns added in the order given, one product and one sum at a time,
-// as src/logits has it. The sum is written, searched for maxima and checked in one pass over the columns.
+// The sparse head: z = b + sum_j a_j W[:, c_j], each token's columns added in the order given, one product and one sum at a
+// time, as src/logits has it. The sum is written, searched for maxima and checked in one pass over the columns.
 #pragma once
 
 #include "decode.cuh"

@@ -5,8 +5,8 @@
 
 namespace argpick {
 
-// A logit that at least `wanted` tokens reach, for a start: from the maxima of blocks, of which each thread takes the largest of
-// its own. It only bounds a search.
+// A logit that at least `wanted` tokens reach, for a start: from the maxima of blocks, of which each thread takes the largest
+// of its own. It only bounds a search.
 ARGPICK_DEVICE inline float bound_for_count(const Step &step, uint32_t wanted) {
   float mine = -infinity();
   for (uint32_t block = thread_index(); block < step.view.blocks; block += thread_count()) {

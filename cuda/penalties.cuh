@@ -1,8 +1,8 @@
 // Penalties, biases and bans of a row, as one sorted list of adjusted logits: what src/history and src/constrain do.
 //
 // The newest tokens of the history are sorted in shared memory, so that equal ones lie together and can be counted by binary
-// search. Each distinct token, bias and ban then finds the others that belong to its token, and its place among all of them, the
-// same way; a token that stands in two lists gets two entries with the same logit.
+// search. Each distinct token, bias and ban then finds the others that belong to its token, and its place among all of them,
+// the same way; a token that stands in two lists gets two entries with the same logit.
 #pragma once
 
 #include "plan.cuh"

@@ -53,7 +53,7 @@ ARGPICK_HD inline bool needs_sums(const argpick_device_row &row) {
   return (row.metrics & wanted) != 0 || (!is_greedy(row) && row.typical_p < 1.0f);
 }
 
-// Whether it is sooner done with one, because many blocks of threads find the mass of the row that selection would look for alone.
+// Whether it is sooner done with one: many blocks of threads find the mass of the row that selection would look for alone.
 ARGPICK_HD inline bool likes_sums(const argpick_device_row &row) {
   const bool is_bounded = row.top_k != 0 || row.min_p > 0.0f;
   const bool asks_mass = (row.metrics & ARGPICK_DEVICE_LOGPROB) != 0;

@@ -131,8 +131,8 @@ ARGPICK_DEVICE inline bool takes_part(const View &view, uint32_t block, uint32_t
   return token < view.valid && (mask_word(view, 2 * block + half) >> lane_index() & 1u) != 0;
 }
 
-// Loads up to AHEAD blocks. Nothing is done with what is loaded, so that all the loads are under way before the first is
-// waited for.
+// Loads up to AHEAD blocks. Nothing is done with what is loaded, so that all loads are under way before the first is waited
+// for.
 ARGPICK_DEVICE inline RawPairs load_raw(const View &view, const uint32_t *blocks, uint32_t count) {
   bool allowed[AHEAD][2];
   ARGPICK_UNROLL
@@ -168,12 +168,18 @@ ARGPICK_DEVICE inline float widen(uint32_t raw, uint32_t dtype) {
                                        : widen_brain(static_cast<uint16_t>(raw));
 }
 
-// Calls visitor.see(block, pair) in whole warps for each block whose maximum is at least `least` (and not -inf), with this lane's
-// two logits; each block is seen by one warp.
-template <typename Visitor> ARGPICK_DEVICE inline void for_blocks(const View &view, float least, Visitor &visitor) {
-  const float threshold = least > -LARGEST ? least : -LARGEST;
+// What was loaded as logits after adjustments.
+ARGPICK_DEVICE inline Pair finish_raw(const View &view, const RawPairs &raw, uint32_t i, uint32_t block) {
+  const Pair pair{widen(raw.a[i], view.dtype), widen(raw.b[i], view.dtype)};
+  return view.first_override == nullptr ? pair : adjust_pair(view, block, pair);
+}
+
+// Calls visitor.see(block, pair) in whole warps for each block for which chosen(block) holds, with this lane's two logits; each
+// block is seen by one warp.
+template <typename Chosen, typename Visitor>
+ARGPICK_DEVICE inline void for_chosen_blocks(const View &view, const Chosen &chosen, Visitor &visitor) {
   for (uint32_t group = warp_index(); group < view.blocks / 32; group += warp_count()) {
-    uint32_t bits = ballot(view.maxima[group * 32 + lane_index()] >= threshold);
+    uint32_t bits = ballot(chosen(group * 32 + lane_index()));
     while (bits != 0) {
       uint32_t blocks[AHEAD];
       uint32_t count = 0;
@@ -187,15 +193,17 @@ template <typename Visitor> ARGPICK_DEVICE inline void for_blocks(const View &vi
       ARGPICK_UNROLL
       for (uint32_t i = 0; i < AHEAD; ++i) {
         if (i < count) {
-          Pair pair{widen(raw.a[i], view.dtype), widen(raw.b[i], view.dtype)};
-          if (view.first_override != nullptr) {
-            pair = adjust_pair(view, blocks[i], pair);
-          }
-          visitor.see(blocks[i], pair);
+          visitor.see(blocks[i], finish_raw(view, raw, i, blocks[i]));
         }
       }
     }
   }
+}
+
+// The same for each block whose maximum is at least `least` (and not -inf).
+template <typename Visitor> ARGPICK_DEVICE inline void for_blocks(const View &view, float least, Visitor &visitor) {
+  const float threshold = least > -LARGEST ? least : -LARGEST;
+  for_chosen_blocks(view, [&view, threshold](uint32_t block) { return view.maxima[block] >= threshold; }, visitor);
 }
 
 // The masses of what a band keeps in a block, of this lane's two tokens.

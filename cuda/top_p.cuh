@@ -5,8 +5,8 @@
 
 namespace argpick {
 
-// The cut of the nucleus of what the band keeps, which is a prefix; `whole` is its mass. The last token is known to have a logit
-// of at least `least`.
+// The cut of the nucleus of what the band keeps, which is a prefix; `whole` is its mass. The last token is known to have a
+// logit of at least `least`.
 ARGPICK_DEVICE inline Cut nucleus_cut(const Step &step, uint64_t p, uint64_t whole, float least) {
   const uint64_t target = nucleus_target(p, whole);
   return first_mass(step, target == 0 ? 1 : target, least);

@@ -1,7 +1,7 @@
 // Locally typical sampling: the tokens whose surprise is nearest the entropy, as src/distribution/typical.rs.
 //
-// The order is by the distance of a logit from the centre (rounded to f32), tokens above the centre first, then the logit nearer
-// to it, then the lower id. What is kept is a run of logits around the centre; among those of its highest logit the lower ids.
+// The order is by the distance of a logit from the centre (rounded to f32), tokens above the centre first, then the logit
+// nearer to it, then the lower id. What is kept is a run of logits around the centre; among those of its highest logit the lower ids.
 #pragma once
 
 #include "top_p.cuh"
