@@ -253,6 +253,16 @@ export const constants: {
     readonly DIFFERS_ROW: number;
     readonly DIFFERS_MASK: number;
     readonly DIFFERS_ANSWER: number;
+    readonly CUDA_ROW_OK: number;
+    readonly CUDA_ROW_INVALID_LOGIT: number;
+    readonly CUDA_ROW_EVERYTHING_MASKED: number;
+    readonly CUDA_ROW_INVALID_PARAMETER: number;
+    readonly CUDA_ROW_INVALID_LIST: number;
+    readonly CUDA_ROW_MISSING_FEATURE: number;
+    readonly CUDA_ROW_SKIPPED: number;
+    readonly CUDA_ROW_UPDATE_OVERFLOW: number;
+    readonly CUDA_RECORD: number;
+    readonly CUDA_PROMPT: number;
     readonly OK: number;
     readonly ERR_INVALID_LOGIT: number;
     readonly ERR_EVERYTHING_MASKED: number;
@@ -270,6 +280,8 @@ export const constants: {
     readonly ERR_UPDATE_OVERFLOW: number;
     readonly ERR_BAD_STATE: number;
     readonly ERR_NOT_IN_PROFILE: number;
+    readonly ERR_CUDA_UNAVAILABLE: number;
+    readonly ERR_CUDA_FAILED: number;
     readonly ERR_ARRAY_MISSING: number;
     readonly ERR_ARRAY_PICKLED: number;
     readonly ERR_ARRAY_COMPRESSED: number;
