@@ -24,7 +24,7 @@ pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
     let kernels = surface.kernels;
     let above = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
     let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, above));
-    let token = kernels.nth_equal(&surface.view, surface.maxima, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
+    let token = kernels.nth_equal(&surface.view, surface.maxima, 0, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
     Cut { logit: cut.logit, token }
 }
 
@@ -126,6 +126,6 @@ fn among_equals(surface: &Surface<'_>, logit: f32, missing: u64, sum: u64, weigh
     if tokens * each >= sum {
         return Cut { logit, token: u32::MAX };
     }
-    let token = surface.kernels.nth_equal(&surface.view, surface.maxima, logit, tokens - 1).unwrap_or(u32::MAX);
+    let token = surface.kernels.nth_equal(&surface.view, surface.maxima, 0, logit, tokens - 1).unwrap_or(u32::MAX);
     Cut { logit, token }
 }

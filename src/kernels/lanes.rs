@@ -92,6 +92,10 @@ pub trait Lanes: Copy {
     fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
         band.apply(self, block, logits);
     }
+    /// Asks for the cache line `at` bytes after the beginning of `bytes`, which may lie past their end: a hint, and nothing
+    /// where the level has none.
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8], _at: usize) {}
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
 

@@ -39,6 +39,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("block_maximum", block_maximum),
     ("fold_maxima", fold_maxima),
     ("largest", largest),
+    ("largest_finite", largest_finite),
     ("find_equal", find_equal),
     ("find_at_least", find_at_least),
     ("bound_for_count", bound_for_count),
@@ -57,11 +58,12 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("moments", moments),
     ("nth_equal", nth_equal),
     ("write_logits", write_logits),
-    ("write_probabilities", write_probabilities),
+    ("write_weights", write_weights),
 ];
 
 /// Likewise of each kernel that takes no more from a case than its length.
-pub const COLUMN_CHECKS: &[(&str, Check)] = &[("write_sum", write_sum), ("add_scaled", add_scaled)];
+pub const COLUMN_CHECKS: &[(&str, Check)] =
+    &[("write_sum", write_sum), ("add_scaled", add_scaled), ("multiply", multiply)];
 
 fn block_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
     // Exactly enough maxima, and sixteen more.
@@ -97,6 +99,22 @@ fn largest(kernels: Kernels, case: &Case, said: &mut Said) {
     said.float(kernels.largest(&[]));
     said.float(kernels.largest(&case.logits));
     said.float(kernels.largest(&case.logits[case.logits.len() / 3..]));
+}
+
+fn largest_finite(kernels: Kernels, case: &Case, said: &mut Said) {
+    for values in [&[], &case.logits[..], &case.logits[case.logits.len() / 3..]] {
+        let found = kernels.largest_finite(values);
+        said.0.push(found.is_some().into());
+        said.float(found.unwrap_or(PAINT_FLOAT));
+    }
+    // One that is not finite anywhere.
+    for (i, odd) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN].into_iter().enumerate() {
+        let mut values: Vec<f32> = case.logits.iter().map(|&x| if x.is_finite() { x } else { 1.5 }).collect();
+        said.0.push(kernels.largest_finite(&values).is_some().into());
+        let at = (values.len() - 1) * i / 3;
+        values[at] = odd;
+        said.0.push(kernels.largest_finite(&values).is_some().into());
+    }
 }
 
 fn find_equal(kernels: Kernels, case: &Case, said: &mut Said) {
@@ -320,7 +338,7 @@ fn nth_equal(kernels: Kernels, case: &Case, said: &mut Said) {
     for cut in case.cuts.iter().skip(1) {
         let equal = case.logits[..case.valid].iter().filter(|&&logit| logit == cut.logit).count() as u64;
         for n in [0, equal / 2, equal - 1, equal] {
-            let token = kernels.nth_equal(&case.view(), &case.maxima, cut.logit, n);
+            let token = kernels.nth_equal(&case.view(), &case.maxima, 0, cut.logit, n);
             said.index(token.map(|token| token as usize));
         }
     }
@@ -352,10 +370,10 @@ fn write_logits(kernels: Kernels, case: &Case, said: &mut Said) {
     }
 }
 
-fn write_probabilities(kernels: Kernels, case: &Case, said: &mut Said) {
+fn write_weights(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
     rewrites(case, |row, spec| {
-        kernels.write_probabilities(row, spec, scale);
+        said.double(kernels.write_weights(row, spec, scale));
         said.floats(row);
     });
 }
@@ -372,8 +390,8 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
             };
             let bias = column_bytes(bias_kind, offset, weights(rows).into_iter());
             let matrix = column_bytes(kind, offset, weights(rows * features).into_iter());
-            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0];
-            for count in [0, 1, 2, 3, 4, 7] {
+            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0, 0.5];
+            for count in [0, 1, 2, 3, 4, 5, 7, 8] {
                 for values in [None, Some(&values[..count])] {
                     let sum = ColumnSum {
                         kernels,
@@ -382,7 +400,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
                         bias: &bias[offset..],
                         bias_kind,
                         rows,
-                        columns: &[8, 0, 3, 3, 1, 7, 5][..count],
+                        columns: &[8, 0, 3, 3, 1, 7, 5, 2][..count],
                         values,
                     };
                     let mut output = vec![PAINT_FLOAT; rows];
@@ -401,5 +419,13 @@ fn add_scaled(kernels: Kernels, case: &Case, said: &mut Said) {
         let mut y: Vec<f32> = (0..x.len()).map(|i| (i % 251) as f32 * 0.37).collect();
         kernels.add_scaled(&mut y, scale, &x);
         said.floats(&y);
+    }
+}
+
+fn multiply(kernels: Kernels, case: &Case, said: &mut Said) {
+    for factor in [1.0, -0.37, 1e-30] {
+        let mut values: Vec<f32> = (0..case.logits.len()).map(|i| (i % 251) as f32 * 0.37).collect();
+        kernels.multiply(&mut values, factor);
+        said.floats(&values);
     }
 }

@@ -92,6 +92,8 @@ fn maxima(kernels: Kernels, case: &Case) {
         assert_eq!(maximum.to_bits(), of(values).to_bits(), "run {run}: {name}");
     }
     assert_eq!(kernels.largest(&case.logits).to_bits(), of(&case.logits).to_bits(), "{name}");
+    let finite = case.logits.iter().all(|logit| logit.is_finite()).then(|| of(&case.logits).to_bits());
+    assert_eq!(kernels.largest_finite(&case.logits).map(f32::to_bits), finite, "{name}");
 }
 
 fn searches(kernels: Kernels, case: &Case) {
@@ -242,7 +244,7 @@ fn candidates(kernels: Kernels, case: &Case, scale: Scale) {
         }
         let equal: Vec<u32> = (0..logits.len() as u32).filter(|&token| logits[token as usize] == cut.logit).collect();
         for n in [0, equal.len() / 2, equal.len() - 1, equal.len()] {
-            let found = kernels.nth_equal(&view, &case.maxima, cut.logit, n as u64);
+            let found = kernels.nth_equal(&view, &case.maxima, 0, cut.logit, n as u64);
             assert_eq!(found, equal.get(n).copied(), "{n} of {cut:?}: {name}");
         }
         let low = ordered_key(cut.logit);

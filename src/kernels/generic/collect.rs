@@ -236,13 +236,20 @@ pub fn distance_histogram<L: Lanes>(
     }
 }
 
-/// The token that is number `n` (from 0) in ascending order among those whose logit equals `logit`.
+/// The token that is number `n` (from 0) in ascending order among those from block `first` on whose logit equals `logit`.
 #[inline(always)]
-pub fn nth_equal<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId> {
-    let mut blocks = Blocks::new(view, 0);
+pub fn nth_equal<L: Lanes>(
+    lanes: L,
+    view: &RowView<'_>,
+    maxima: &[f32],
+    first: usize,
+    logit: f32,
+    n: u64,
+) -> Option<TokenId> {
+    let mut blocks = Blocks::new(view, first);
     let wanted = lanes.splat(logit);
     let mut left = n;
-    let mut next = find_at_least(lanes, maxima, 0, logit);
+    let mut next = find_at_least(lanes, maxima, first, logit);
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
         for i in 0..4 {

@@ -88,15 +88,16 @@ fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut
 fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
     let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
     let mut tile = [0.0; COLUMN_TILE];
-    for (i, maxima) in maxima.chunks_mut(16).enumerate() {
-        let first = i * COLUMN_TILE;
+    // Under a mask the tiles are shorter, so that fewer have an allowed token.
+    let length = if view.words.is_some() { 16 * BLOCK } else { COLUMN_TILE };
+    for (i, maxima) in maxima.chunks_mut(length / BLOCK).enumerate() {
+        let first = i * length;
         let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
-        if first >= view.valid || words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0))
-        {
+        if first >= view.valid || words.is_some_and(|words| words.iter().take(length / 32).all(|&word| word == 0)) {
             maxima.fill(f32::NEG_INFINITY);
             continue;
         }
-        let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
+        let logits = &mut tile[..length.min(view.valid - first)];
         columns.kernels.write_sum(&columns, first, logits);
         let part =
             RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
@@ -186,6 +187,28 @@ pub fn largest<L: Lanes>(lanes: L, values: &[f32]) -> f32 {
     }
     tail.iter()
         .fold(largest_lane(lanes, largest), |largest, &value| if value > largest { value + 0.0 } else { largest })
+}
+
+/// The largest of the values if all are finite, -inf if there are none.
+#[inline(always)]
+pub fn largest_finite<L: Lanes>(lanes: L, values: &[f32]) -> Option<f32> {
+    let (vectors, tail) = values.as_chunks::<16>();
+    let mut largest = lanes.splat(f32::NEG_INFINITY);
+    let mut odd = lanes.none();
+    for vector in vectors {
+        let x = lanes.load(vector);
+        // An infinity less itself is a NaN.
+        let nothing = lanes.sub(x, x);
+        odd = lanes.or(odd, lanes.unordered(nothing, nothing));
+        largest = lanes.max(x, largest);
+    }
+    let mut finite = lanes.bits(odd) == 0;
+    let mut found = largest_lane(lanes, largest);
+    for &value in tail {
+        finite &= value.is_finite();
+        found = if value > found { value + 0.0 } else { found };
+    }
+    finite.then_some(found)
 }
 
 /// The index of the first value equal to `wanted`.

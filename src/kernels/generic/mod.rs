@@ -23,5 +23,6 @@ pub use mass::{
 };
 pub use maxima::{
     FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,
+    largest_finite,
 };
-pub use write::{Rewrite, write_logits, write_probabilities};
+pub use write::{Rewrite, multiply, write_logits, write_weights};

@@ -73,6 +73,11 @@ impl Lanes for Avx512 {
         with_avx512!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        // Any address may be asked for.
+        with_avx512!(self, _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()))
+    }
+    #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
         with_avx512!(self, _mm512_storeu_ps(to.as_mut_ptr(), x))
     }
