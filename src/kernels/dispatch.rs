@@ -96,6 +96,7 @@ macro_rules! for_each_kernel {
             largest_finite(values: &[f32]) -> Option<f32>;
             find_equal(values: &[f32], wanted: f32) -> Option<usize>;
             find_at_least(maxima: &[f32], first: usize, threshold: f32) -> Option<usize>;
+            count_at_least(values: &[f32], threshold: f32) -> usize;
             bound_for_count(values: &[f32], wanted: usize) -> f32;
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
             sums(view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums;
@@ -112,8 +113,11 @@ macro_rules! for_each_kernel {
                 view: &RowView<'_>, maxima: &[f32], threshold: f32, strictly: bool, from: Collected, keys: &mut [u64]
             ) -> Collected;
             bracket_histogram(
-                view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut [u64; 256]
+                view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut Rings
             ) -> ();
+            nucleus_histogram(
+                view: &RowView<'_>, maxima: &[f32], scale: Scale, bracket: Bracket, bins: &mut Rings
+            ) -> (u64, u64);
             distance_histogram(
                 view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, wanted: bool, distances: &Distances,
                 rings: &mut Rings

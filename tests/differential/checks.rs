@@ -22,6 +22,12 @@ impl Said {
     fn double(&mut self, x: f64) {
         self.0.push(x.to_bits());
     }
+    fn rings(&mut self, rings: &Rings) {
+        self.0.extend(rings.sums);
+        self.0.extend(rings.nearest.map(u64::from));
+        self.0.extend(rings.farthest.map(u64::from));
+    }
+
     fn index(&mut self, index: Option<usize>) {
         self.0.push(index.map_or(u64::MAX, |index| index as u64));
     }
@@ -42,6 +48,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("largest_finite", largest_finite),
     ("find_equal", find_equal),
     ("find_at_least", find_at_least),
+    ("count_at_least", count_at_least),
     ("bound_for_count", bound_for_count),
     ("runner_up", runner_up),
     ("sums", sums),
@@ -54,6 +61,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("list_masses", list_masses),
     ("collect", collect),
     ("bracket_histogram", bracket_histogram),
+    ("nucleus_histogram", nucleus_histogram),
     ("distance_histogram", distance_histogram),
     ("moments", moments),
     ("nth_equal", nth_equal),
@@ -137,6 +145,14 @@ fn find_at_least(kernels: Kernels, case: &Case, said: &mut Said) {
     for threshold in thresholds(case) {
         for first in [0, 1, case.blocks() / 2, case.blocks() - 1, case.blocks(), case.maxima.len()] {
             said.index(kernels.find_at_least(&case.maxima, first, threshold));
+        }
+    }
+}
+
+fn count_at_least(kernels: Kernels, case: &Case, said: &mut Said) {
+    for threshold in thresholds(case) {
+        for values in [&case.maxima[..], whole_vectors(case)] {
+            said.0.push(kernels.count_at_least(values, threshold) as u64);
         }
     }
 }
@@ -268,9 +284,26 @@ fn bracket_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
         }
         for weighted in [None, Some(scale)] {
             // The kernel adds to what is there.
-            let mut bins = [1; 256];
+            let mut bins = Rings { sums: [1; 256], ..Rings::EMPTY };
             kernels.bracket_histogram(&case.view(), &case.maxima, weighted, Bracket { low, high, shift }, &mut bins);
-            said.0.extend(bins);
+            said.rings(&bins);
+        }
+    }
+}
+
+fn nucleus_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    let highest = numeric::ordered_key(scale.maximum);
+    for &cut in &case.cuts {
+        let near = numeric::ordered_key(cut.logit).min(highest);
+        for (below, above, shift) in [(0, 1, 0), (40_000, 80_000, 9), (1 << 22, 1 << 21, 16)] {
+            let low = near.saturating_sub(below).max(numeric::ordered_key(f32::MIN));
+            let high = (near + above).min(highest + 1);
+            let mut bins = Rings { sums: [1; 256], ..Rings::EMPTY };
+            let bracket = Bracket { low, high, shift };
+            let (above, total) = kernels.nucleus_histogram(&case.view(), &case.maxima, scale, bracket, &mut bins);
+            said.0.extend([above, total]);
+            said.rings(&bins);
         }
     }
 }
@@ -316,9 +349,7 @@ fn distance_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
             let view = &case.view();
             let inside = kernels.distance_histogram(view, &case.maxima, scale, masses, wanted, &distances, &mut rings);
             said.0.push(inside);
-            said.0.extend(rings.sums);
-            said.0.extend(rings.nearest.map(u64::from));
-            said.0.extend(rings.farthest.map(u64::from));
+            said.rings(&rings);
         }
     }
 }

@@ -153,6 +153,16 @@ impl Lanes for Avx2 {
         with_avx2!(self, [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])])
     }
     #[inline(always)]
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U {
+        with_avx2!(
+            self,
+            [
+                _mm256_add_epi32(a[0], _mm256_and_si256(_mm256_castps_si256(m[0]), b[0])),
+                _mm256_add_epi32(a[1], _mm256_and_si256(_mm256_castps_si256(m[1]), b[1]))
+            ]
+        )
+    }
+    #[inline(always)]
     fn truncate(self, x: Self::F) -> Self::U {
         with_avx2!(self, [_mm256_cvttps_epi32(x[0]), _mm256_cvttps_epi32(x[1])])
     }
