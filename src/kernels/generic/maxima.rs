@@ -67,13 +67,20 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
     FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
 }
 
+/// How many bytes ahead of its reads a row is asked for.
+const AHEAD: usize = 4096;
+
 /// Folds sixteen whole blocks to sixteen lanes each; returns the lanes in which a NaN was met so far.
 #[inline(always)]
-fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
+fn fold_tile<L: Lanes, E: Element + bytemuck::Pod>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
     let mut nan = nan;
     let (blocks, _) = tile.as_chunks::<BLOCK>();
     if let Some(blocks) = blocks.first_chunk::<16>() {
         for i in 0..16 {
+            // On a row that is not in a cache, the processor's own prefetchers stop at every page.
+            for line in 0..size_of::<[E; BLOCK]>() / 64 {
+                lanes.prefetch(bytemuck::cast_slice(&blocks[i]), AHEAD + 64 * line);
+            }
             let [a, b, c, d] = load_whole(lanes, &blocks[i]);
             nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
             folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
@@ -256,7 +263,7 @@ fn find_inline<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32)
 
 /// How many of the values are at least `threshold`; the length is a multiple of 16.
 #[inline(always)]
-fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
+pub fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
     let threshold = lanes.splat(threshold);
     let (vectors, _) = values.as_chunks::<16>();
     let mut count = 0;
