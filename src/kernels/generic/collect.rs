@@ -120,22 +120,6 @@ impl Waiting {
     fn vectors(&self) -> &[[f32; 16]] {
         &self.logits.as_chunks().0[..self.count.div_ceil(16)]
     }
-
-    /// Puts all of them into their bins.
-    #[inline(always)]
-    fn empty<L: Lanes>(&mut self, lanes: L, scale: Option<Scale>, bracket: &Bracket, bins: &mut Rings) {
-        for (i, vector) in self.vectors().iter().enumerate() {
-            let mut weights = [0.0; 16];
-            if let Some(scale) = scale {
-                let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
-                lanes.store(exponents_and_weights(lanes, lanes.load(vector), maximum, factor).1, &mut weights);
-            }
-            for (&logit, &weight) in vector.iter().zip(&weights).take(self.count - 16 * i) {
-                bins.put(bracket, ordered_key(logit), if scale.is_some() { weight_to_mass(weight) } else { 1 });
-            }
-        }
-        self.count = 0;
-    }
 }
 
 /// Adds each allowed token whose key lies in the bracket to its bin: its mass, or 1 if `scale` is `None`.
@@ -151,23 +135,30 @@ pub fn bracket_histogram<L: Lanes>(
     let mut blocks = Blocks::new(view, 0);
     let (low, high) = bracket.ends();
     let (lowest, highest) = (lanes.splat(low), lanes.splat(high));
-    let mut waiting = Waiting::new();
     let mut next = find_at_least(lanes, maxima, 0, low);
     while let Some(block) = next {
         let quarters = blocks.load(lanes, block);
-        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+        for i in 0..4 {
             let logits = quarters[i];
-            let bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
-            if bits != 0 {
-                waiting.add(lanes, bits, logits);
+            let mut bits = lanes.bits(lanes.ge(logits, lowest)) & lanes.bits(lanes.ge(highest, logits));
+            if bits == 0 {
+                continue;
             }
-        });
-        if waiting.is_full() {
-            waiting.empty(lanes, scale, &bracket, bins);
+            let (mut values, mut weights) = ([0.0; 16], [0.0; 16]);
+            lanes.store(logits, &mut values);
+            if let Some(scale) = scale {
+                let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
+                lanes.store(exponents_and_weights(lanes, logits, maximum, factor).1, &mut weights);
+            }
+            while bits != 0 {
+                let lane = bits.trailing_zeros() as usize;
+                let mass = if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
+                bins.put(&bracket, ordered_key(values[lane]), mass);
+                bits &= bits - 1;
+            }
         }
         next = find_at_least(lanes, maxima, block + 1, low);
     }
-    waiting.empty(lanes, scale, &bracket, bins);
 }
 
 /// Adds each allowed token whose key lies in the bracket to its bin, and sums the masses of the tokens above the bracket and of
