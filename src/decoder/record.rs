@@ -124,6 +124,19 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         self.text.answer(nodes)
     }
 
+    /// Writes the tokens that the history holds, oldest first, prompt included, as far as there is room. Returns how many it
+    /// holds, which may be more than were written, at most `history_capacity`: past that the oldest leave it.
+    pub fn history(&mut self, tokens: &mut [TokenId]) -> usize {
+        let capacity = self.layout.shape.capacity;
+        let engine = self.engine();
+        let ring = engine.ring();
+        let held = ring.seen(capacity);
+        for (i, to) in tokens.iter_mut().take(held).enumerate() {
+            *to = ring.token_back(held - 1 - i);
+        }
+        held
+    }
+
     /// Why the sequence has ended, as far as tokens and bytes were recorded; [`Finish::None`] if it goes on.
     pub fn finish(&self) -> Finish {
         self.ended
