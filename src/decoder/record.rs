@@ -5,7 +5,7 @@ use super::lists::{BREAKERS, STOPS};
 use crate::distribution::StepState;
 use crate::error::{Error, Result};
 use crate::history::text::{self, TextState};
-use crate::history::{Engine, Loop, Sequences, TextMatch};
+use crate::history::{Engine, Loop, Sequences, TOKEN, TextMatch};
 use crate::plan::{Metrics, Profile};
 use crate::trace::{Finish, Pick};
 use crate::types::TokenId;
@@ -122,6 +122,15 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             self.ended = Finish::Stop;
         }
         self.text.answer(nodes)
+    }
+
+    /// Writes the tokens that the history holds, oldest first, prompt included, as far as there is room. Returns how many it
+    /// holds, which may be more than were written; past `history_capacity` the oldest have left it.
+    pub fn history(&mut self, tokens: &mut [TokenId]) -> usize {
+        let engine = self.engine();
+        let ring = engine.ring();
+        tokens.iter_mut().zip(ring.held()).for_each(|(to, entry)| *to = entry & TOKEN);
+        ring.extent.held
     }
 
     /// Why the sequence has ended, as far as tokens and bytes were recorded; [`Finish::None`] if it goes on.

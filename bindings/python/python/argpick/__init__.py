@@ -1,0 +1,75 @@
+"""argpick: a token decoder. Logits in, token out.
+
+A host hands a row of logits to a `Decoder`, which applies penalties, biases and masks, temperature and truncation, picks a
+token (greedy or drawn) and says how sure the row was. The same input gives the same bits on every machine; bad input is an
+`Error` that changes nothing.
+
+>>> import numpy as np, argpick
+>>> decoder = argpick.Decoder(6, temperature=0.8, top_k=4, seed=7, metrics="confidence")
+>>> row = np.array([0.1, 2.0, -1.0, 2.5, -np.inf, 1.0], np.float32)
+>>> pick = decoder.decode(row)
+>>> decoder.position, pick.argmax
+(1, 3)
+"""
+
+from ._argpick import (
+    MAX_VOCAB,
+    NUMERICS_VERSION,
+    Decoder,
+    Pick,
+    __version__,
+    decode_batch,
+    kernel,
+    kernels,
+    score,
+    score_batch,
+    softmax,
+)
+from ._arrays import CANDIDATE, CONTINUATION
+from ._config import Config, ConfigFields
+from ._enums import (
+    Acceptance,
+    EarlyStopping,
+    Finish,
+    Metrics,
+    Mirostat,
+    Mode,
+    PenaltyScope,
+    Profile,
+    Status,
+    Verdict,
+)
+from ._errors import (
+    ArrayError,
+    BadState,
+    Broken,
+    Busy,
+    CapacityExceeded,
+    ColumnOutOfRange,
+    DuplicateToken,
+    Error,
+    EverythingMasked,
+    FileError,
+    FileFormat,
+    FileMalformed,
+    Finished,
+    Interrupted,
+    InvalidLogit,
+    InvalidParameter,
+    KernelUnavailable,
+    NotInProfile,
+    OutOfMemory,
+    ReadOnly,
+    TokenOutOfRange,
+    UndoTooFar,
+    UnknownKernel,
+    UpdateOverflow,
+    WrongLength,
+)
+from ._types import Diagnosis, RowDiagnosis, Score, Stage, TextMatch
+
+# What users see in messages and documentation.
+for _thing in list(vars().values()):
+    if isinstance(_thing, type) and _thing.__module__.startswith("argpick._"):
+        _thing.__module__ = "argpick"
+del _thing

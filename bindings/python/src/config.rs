@@ -1,0 +1,129 @@
+//! Configurations: a dataclass in Python, the core's struct here. Fields go by their names in the core's own list.
+
+use crate::fault::{Fault, Result};
+use argpick::{Config, Decoder, Error, MAX_VOCAB, Memory};
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+/// The dataclass.
+fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "argpick._config", "Config")
+}
+
+/// The double of fewest digits that rounds to this f32: 0.1 for the f32 nearest 0.1. So what a user wrote comes back.
+pub fn shortest(value: f32) -> f64 {
+    format!("{value:?}").parse().unwrap_or(f64::from(value))
+}
+
+/// A parameter of Python's as a number.
+pub fn real(value: &Bound<'_, PyAny>, name: &str) -> Result<f64> {
+    match value.extract::<f64>() {
+        Ok(number) => Ok(number),
+        // An integer beyond all doubles is outside every range.
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => Ok(f64::INFINITY),
+        Err(_) => {
+            let given = value.get_type().name()?;
+            Err(Fault::argument(format!("{name} must be a number, not {given}")))
+        }
+    }
+}
+
+/// A parameter that is a whole number of 64 bits.
+pub fn long(value: &Bound<'_, PyAny>, name: &'static str) -> Result<u64> {
+    match value.extract::<u64>() {
+        Ok(number) => Ok(number),
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+            Err(Error::InvalidParameter { name, value: value.extract().unwrap_or(f64::NAN) }.into())
+        }
+        Err(_) => {
+            let given = value.get_type().name()?;
+            Err(Fault::argument(format!("{name} must be an integer, not {given}")))
+        }
+    }
+}
+
+/// The configuration that the attributes of an object say.
+pub fn config_of(object: &Bound<'_, PyAny>) -> Result<Config> {
+    let mut config = Config {
+        seed: long(&object.getattr("seed")?, "seed")?,
+        stream: long(&object.getattr("stream")?, "stream")?,
+        ..Config::default()
+    };
+    for (name, _) in config.clone().parameters() {
+        config.set_parameter(name, real(&object.getattr(name)?, name)?)?;
+    }
+    Ok(config)
+}
+
+/// A configuration object, refused where it is none.
+pub fn config_argument(object: &Bound<'_, PyAny>) -> Result<Config> {
+    if !object.is_instance(class(object.py())?)? {
+        let given = object.get_type().name()?;
+        return Err(Fault::argument(format!("config must be an argpick.Config, not {given}")));
+    }
+    config_of(object)
+}
+
+/// The configuration of a call that takes one, or fields of one, or one with fields replaced.
+pub fn config_from(
+    py: Python<'_>,
+    config: Option<&Bound<'_, PyAny>>,
+    fields: Option<&Bound<'_, PyDict>>,
+) -> Result<Config> {
+    let fields = fields.filter(|fields| !fields.is_empty());
+    match (config.filter(|config| !config.is_none()), fields) {
+        (None, None) => Ok(Config::default()),
+        (None, Some(fields)) => config_of(&class(py)?.call((), Some(fields))?),
+        (Some(config), None) => config_argument(config),
+        (Some(config), Some(fields)) => {
+            config_argument(config)?;
+            config_of(&config.call_method("replace", (), Some(fields))?)
+        }
+    }
+}
+
+/// The configuration as an object of the dataclass.
+pub fn config_object<'py>(py: Python<'py>, config: &Config) -> PyResult<Bound<'py, PyAny>> {
+    class(py)?.call((), Some(&fields_of(py, config)?))
+}
+
+fn fields_of<'py>(py: Python<'py>, config: &Config) -> PyResult<Bound<'py, PyDict>> {
+    let fields = PyDict::new(py);
+    fields.set_item("seed", config.seed)?;
+    fields.set_item("stream", config.stream)?;
+    let standard = Config::default();
+    // A float has a default that differs from its neighbour: what a half does to it tells whether it is one.
+    for (name, value) in config.parameters() {
+        let mut probe = standard.clone();
+        let is_float = matches!(probe.set_parameter(name, 0.5), Ok(true));
+        if name == "keep_ties" {
+            fields.set_item(name, value != 0.0)?;
+        } else if is_float {
+            fields.set_item(name, shortest(value as f32))?;
+        } else {
+            fields.set_item(name, value as u64)?;
+        }
+    }
+    Ok(fields)
+}
+
+/// Checks the fields of a configuration, and returns them as the library has them: floats as the shortest double of their
+/// f32. `values` is a mapping with all of them.
+#[pyfunction]
+#[pyo3(name = "_normal_config")]
+pub fn normal_config<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> Result<Bound<'py, PyDict>> {
+    let config = config_of(values)?;
+    // Ranges; that valid_vocab fits is known when there is a vocabulary.
+    Decoder::<Memory>::storage_words(&config, MAX_VOCAB)?;
+    Ok(fields_of(py, &config)?)
+}
+
+/// The names of the parameters in the library's order, `seed` and `stream` first.
+#[pyfunction]
+#[pyo3(name = "_parameter_names")]
+pub fn parameter_names() -> Vec<&'static str> {
+    ["seed", "stream"].into_iter().chain(Config::default().parameters().map(|(name, _)| name)).collect()
+}
