@@ -40,11 +40,8 @@ pub fn decode_many<'py>(
     let rows = rows_memory.rows();
     let masks_memory = MasksMemory::of(masks, decoders.first().map_or(0, |decoder| decoder.get().vocab))?;
     let masks = masks_memory.masks();
-    if rows.len() == decoders.len()
-        && matches!(masks_memory, MasksMemory::One(_) | MasksMemory::Packed(_) | MasksMemory::Many(_))
-        && masks.len() != rows.len()
-    {
-        return Err(Error::WrongLength { what: "masks", expected: rows.len(), actual: masks.len() }.into());
+    if rows.len() == decoders.len() {
+        masks_memory.check(&masks, rows.len())?;
     }
     let mut results = vec![Err(Error::Finished); decoders.len()];
     let mut several = Several::enter(decoders.iter().map(|decoder| &decoder.get().gate))?;

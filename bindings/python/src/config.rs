@@ -73,15 +73,27 @@ pub fn config_from(
     config: Option<&Bound<'_, PyAny>>,
     fields: Option<&Bound<'_, PyDict>>,
 ) -> Result<Config> {
+    if config.is_none() && fields.is_none() {
+        return Ok(Config::default());
+    }
+    config_of(&fields_into(class(py)?, config, fields)?)
+}
+
+/// An object of `class` from one given, fields of one, or one given with fields replaced.
+pub fn fields_into<'py>(
+    class: &Bound<'py, PyType>,
+    config: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyDict>>,
+) -> Result<Bound<'py, PyAny>> {
     let fields = fields.filter(|fields| !fields.is_empty());
-    match (config.filter(|config| !config.is_none()), fields) {
-        (None, None) => Ok(Config::default()),
-        (None, Some(fields)) => config_of(&class(py)?.call((), Some(fields))?),
-        (Some(config), None) => config_argument(config),
-        (Some(config), Some(fields)) => {
-            config_argument(config)?;
-            config_of(&config.call_method("replace", (), Some(fields))?)
-        }
+    let Some(config) = config.filter(|config| !config.is_none()) else { return Ok(class.call((), fields)?) };
+    if !config.is_instance(class)? {
+        let (wanted, given) = (class.name()?, config.get_type().name()?);
+        return Err(Fault::argument(format!("config must be an argpick.{wanted}, not {given}")));
+    }
+    match fields {
+        None => Ok(config.clone()),
+        Some(fields) => Ok(config.call_method("replace", (), Some(fields))?),
     }
 }
 

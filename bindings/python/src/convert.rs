@@ -28,8 +28,3 @@ where
     let class = types.bind(py).as_any().get_item(name)?;
     class.call1(fields.into_pyobject(py)?)
 }
-
-/// A member of an enumeration of `argpick._enums`.
-pub fn choice<'py>(py: Python<'py>, name: &str, number: u32) -> PyResult<Bound<'py, PyAny>> {
-    py.import("argpick._enums")?.getattr(name)?.call1((number,))
-}

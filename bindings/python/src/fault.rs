@@ -4,7 +4,6 @@ use argpick::Error;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
 
 /// Why a call was refused. The numbers are the statuses of the C ABI.
 #[derive(Debug)]
@@ -13,6 +12,12 @@ pub enum Fault {
     Core(Error),
     /// The same about one row of several.
     Row(usize, Error),
+    /// The same about a file.
+    About(String, Error),
+    /// A value of Python's own that is not one of those allowed, by the name of its parameter.
+    Value(&'static str, String),
+    /// The system said no, with its number.
+    File(String, i32),
     /// The sandbox said no.
     Sandbox(String),
     /// Another thread is in the object.
@@ -60,8 +65,10 @@ impl Fault {
 
     fn status(&self) -> i32 {
         match self {
-            Fault::Core(error) | Fault::Row(_, error) => error.status(),
-            Fault::Sandbox(_) => 4,
+            Fault::Core(error) | Fault::Row(_, error) | Fault::About(_, error) => error.status(),
+            Fault::Value(..) => 4,
+            Fault::Sandbox(_) => 110,
+            Fault::File(..) => 112,
             Fault::Panic(_) => 201,
             Fault::Poisoned(_) => 202,
             Fault::Busy(_) => 203,
@@ -73,12 +80,10 @@ impl Fault {
 
     fn message(&self) -> String {
         match self {
-            Fault::Core(Error::File { operation, code }) if *code != 0 => {
-                format!("cannot {operation} the file: {}", std::io::Error::from_raw_os_error(*code))
-            }
-            Fault::Core(error) => error.to_string(),
+            Fault::Core(error) => text_of(error),
             Fault::Row(row, error) => format!("row {row}: {error}"),
-            Fault::Sandbox(text) | Fault::Argument(text) => text.clone(),
+            Fault::About(path, error) => format!("{path}: {}", text_of(error)),
+            Fault::Sandbox(text) | Fault::Argument(text) | Fault::Value(_, text) | Fault::File(text, _) => text.clone(),
             Fault::Busy(what) => format!("another thread is in a call on this {what}"),
             Fault::Poisoned(what) => format!("this {what} is poisoned: an earlier call on it broke"),
             Fault::Panic(text) => format!("the library broke: {text}"),
@@ -95,7 +100,8 @@ impl Fault {
             Fault::Argument(text) => PyTypeError::new_err(text),
             fault => {
                 let (index, value) = match &fault {
-                    Fault::Core(error) | Fault::Row(_, error) => detail(error),
+                    Fault::Core(error) | Fault::Row(_, error) | Fault::About(_, error) => detail(error),
+                    Fault::File(_, code) => (None, Some(f64::from(*code))),
                     Fault::OutOfMemory(bytes) => (Some(*bytes as u64), None),
                     _ => (None, None),
                 };
@@ -118,22 +124,27 @@ impl From<Fault> for PyErr {
     }
 }
 
+/// The message of the core, with the system's own where there is one.
+fn text_of(error: &Error) -> String {
+    match error {
+        Error::File { operation, code } if *code != 0 => {
+            format!("cannot {operation} the file: {}", std::io::Error::from_raw_os_error(*code))
+        }
+        error => error.to_string(),
+    }
+}
+
 /// `argpick._errors.make`.
 fn maker(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(MAKE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("argpick._errors")?.getattr("make")?.unbind()))?.bind(py))
 }
 
-/// The class of an exception of Python's, by its name in `argpick`.
-pub fn error_class<'py>(py: Python<'py>) -> PyResult<&'py Bound<'py, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "argpick._errors", "Error")
-}
-
 /// The name of what is wrong, where there is one.
 fn parameter(fault: &Fault) -> Option<String> {
     let error = match fault {
-        Fault::Core(error) | Fault::Row(_, error) => error,
+        Fault::Core(error) | Fault::Row(_, error) | Fault::About(_, error) => error,
+        Fault::Value(name, _) => return Some((*name).to_owned()),
         _ => return None,
     };
     match *error {

@@ -86,16 +86,26 @@ impl<'g, T: Send> Several<'g, T> {
         Ok(several)
     }
 
+    /// The values.
+    pub fn values(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+
     /// Runs `body` on all of them.
     pub fn run<R: Send>(&mut self, py: Python<'_>, long: bool, body: impl FnOnce(&mut [T]) -> R + Send) -> Result<R> {
         let values = &mut self.values;
         match outside(py, long, || body(values)) {
             Ok(answer) => Ok(answer),
             Err(fault) => {
-                self.values.clear();
+                self.lose();
                 Err(fault)
             }
         }
+    }
+
+    /// Does not put the values back: a call on them has panicked.
+    pub fn lose(&mut self) {
+        self.values.clear();
     }
 }
 

@@ -6,10 +6,13 @@
 //! | `memory`, `rows` | memory of Python objects where it lies (all of the `unsafe`); rows, masks and lists made of it |
 //! | `config`, `pick`, `convert` | configurations, picks and other results as Python objects |
 //! | `decoder`, `lists`, `query`, `batch` | `Decoder` and what asks one row or many |
+//! | `beam`, `speculative`, `trace`, `weights` | the other conductors, and the sparse head |
+//! | `sandbox` | `argpick.sandbox` |
 #![deny(unsafe_code)]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod batch;
+mod beam;
 mod config;
 mod convert;
 mod decoder;
@@ -21,6 +24,10 @@ mod memory;
 mod pick;
 mod query;
 mod rows;
+mod sandbox;
+mod speculative;
+mod trace;
+mod weights;
 
 use argpick::{Kernels, Level};
 use fault::Result;
@@ -71,6 +78,8 @@ mod _argpick {
     #[pymodule_export]
     use super::batch::decode_many;
     #[pymodule_export]
+    use super::beam::{PyBeamSearch, normal_beam_config};
+    #[pymodule_export]
     use super::config::{normal_config, parameter_names};
     #[pymodule_export]
     use super::decoder::PyDecoder;
@@ -78,6 +87,14 @@ mod _argpick {
     use super::pick::PyPick;
     #[pymodule_export]
     use super::query::{score, score_batch, softmax};
+    #[pymodule_export]
+    use super::sandbox::{PyModel, sandbox_find_loop, sandbox_texts, sandbox_tokens, sandbox_train};
+    #[pymodule_export]
+    use super::speculative::verify;
+    #[pymodule_export]
+    use super::trace::{PyRecorder, PyReplay, PyTrace};
+    #[pymodule_export]
+    use super::weights::{PyWeights, inspect};
     #[pymodule_export]
     use super::{kernel, kernels, nanoseconds_of_decode};
 
@@ -88,6 +105,9 @@ mod _argpick {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("NUMERICS_VERSION", argpick::numeric::NUMERICS_VERSION)?;
         module.add("MAX_VOCAB", argpick::MAX_VOCAB)?;
+        module.add("MAX_DRAFT", argpick::MAX_DRAFT)?;
+        module.add("MAX_SIBLINGS", argpick::MAX_SIBLINGS)?;
+        module.add("ROOT", argpick::ROOT)?;
         Ok(())
     }
 }

@@ -300,6 +300,33 @@ impl Drop for Memory {
     }
 }
 
+/// A value that borrows bytes which are kept beside it, where nobody changes them.
+pub struct Kept<T> {
+    // Dropped first.
+    value: T,
+    #[allow(dead_code, reason = "it is held, not looked at")]
+    bytes: Box<[u8]>,
+}
+
+impl<T> Kept<T> {
+    /// What `make` makes of the bytes. It must not hand out references to them that outlive the value.
+    pub fn new(bytes: Vec<u8>, make: impl FnOnce(&'static [u8]) -> Result<T>) -> Result<Self> {
+        let bytes = bytes.into_boxed_slice();
+        // SAFETY: the heap block stays where it is and as it is until `bytes` is dropped, which is after `value`; the caller
+        // hands out nothing that lives longer.
+        let forever: &'static [u8] = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
+        Ok(Kept { value: make(forever)?, bytes })
+    }
+
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    pub fn value_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
 /// The steps of row-major memory, in bytes.
 fn contiguous_strides(shape: &[usize], size: usize) -> Vec<isize> {
     let mut strides = vec![0; shape.len()];

@@ -64,14 +64,18 @@ impl RowToWrite {
         self.0.slice_mut()
     }
 
+    /// Whether it shares memory with another.
+    pub fn overlaps(&self, other: &Memory) -> bool {
+        let (a, b) = (self.0.address(), other.address());
+        a < b + 4 * other.len() && b < a + 4 * self.0.len()
+    }
+
     /// Refuses a mask that lies in the row.
     pub fn apart_from(&self, mask: &MaskMemory) -> Result<()> {
-        let MaskMemory::Words(mask) = mask else { return Ok(()) };
-        let (a, b) = (self.0.address(), mask.address());
-        if a < b + 4 * mask.len() && b < a + 4 * self.0.len() {
-            return Err(Fault::argument("row and mask are the same memory"));
+        match mask {
+            MaskMemory::Words(mask) if self.overlaps(mask) => Err(Fault::argument("row and mask are the same memory")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -246,6 +250,14 @@ impl MasksMemory {
         }
         let packed = (0..memory.shape[0]).map(|i| pack(memory.slice(i as isize * memory.row_stride(), vocab)));
         Ok(MasksMemory::Packed(packed.collect()))
+    }
+
+    /// Refuses masks that are not as many as the rows. (None at all is no mask.)
+    pub fn check(&self, masks: &[Option<&[u32]>], rows: usize) -> Result<()> {
+        if matches!(self, MasksMemory::None) || masks.len() == rows {
+            return Ok(());
+        }
+        Err(Error::WrongLength { what: "masks", expected: rows, actual: masks.len() }.into())
     }
 
     /// One for each row; empty if no row has one.

@@ -12,20 +12,32 @@ token (greedy or drawn) and says how sure the row was. The same input gives the 
 (1, 3)
 """
 
+from . import sandbox
 from ._argpick import (
+    MAX_DRAFT,
+    MAX_SIBLINGS,
     MAX_VOCAB,
     NUMERICS_VERSION,
+    ROOT,
+    BeamSearch,
     Decoder,
     Pick,
+    Recorder,
+    Replay,
+    Trace,
+    Weights,
     __version__,
     decode_batch,
+    inspect,
     kernel,
     kernels,
     score,
     score_batch,
     softmax,
+    verify,
 )
 from ._arrays import CANDIDATE, CONTINUATION
+from ._beam import BeamConfig, BeamConfigFields
 from ._config import Config, ConfigFields
 from ._enums import (
     Acceptance,
@@ -66,7 +78,20 @@ from ._errors import (
     UpdateOverflow,
     WrongLength,
 )
-from ._types import Diagnosis, RowDiagnosis, Score, Stage, TextMatch
+from ._types import (
+    BeamStep,
+    Diagnosis,
+    Difference,
+    Hypothesis,
+    Record,
+    RowDiagnosis,
+    Score,
+    Stage,
+    StepRecord,
+    TextMatch,
+    TrainStep,
+    Verified,
+)
 
 # What users see in messages and documentation.
 for _thing in list(vars().values()):

@@ -18,6 +18,11 @@ _KINDS = {
 }
 
 
+def zeros(shape: Any) -> "np.ndarray[Any, Any]":
+    """Zeros of float32; called by the extension module."""
+    return np.zeros(shape, np.float32)
+
+
 def array(memory: bytearray, kind: str) -> "np.ndarray[Any, Any]":
     """An array that owns `memory`; called by the extension module."""
     return np.frombuffer(memory, _KINDS[kind])

@@ -218,11 +218,17 @@ class Config:
     def from_dict(cls, fields: Mapping[str, Any]) -> "Config":
         """A configuration from a mapping, as a file of JSON or YAML has it. A key that is no field is a TypeError which names
         it."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        unknown = [str(name) for name in fields if name not in known]
-        if unknown:
-            raise TypeError(f"no field of a Config: {', '.join(unknown)}")
-        return cls(**fields)
+        made: Config = from_mapping(cls, fields)
+        return made
+
+
+def from_mapping(cls: Any, fields: Mapping[str, Any]) -> Any:
+    """An object of a dataclass; a key that is no field is named."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = [str(name) for name in fields if name not in known]
+    if unknown:
+        raise TypeError(f"no field of {cls.__name__}: {', '.join(unknown)}")
+    return cls(**fields)
 
 
 def plain(value: Any) -> Any:
