@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import _argpick
+from ._beam import BeamConfig
 from ._config import Config
-from ._enums import Finish
+from ._enums import EarlyStopping, Finish, Profile
 from ._errors import Error
 
 
@@ -83,10 +84,10 @@ class Sequence_:
         self._piece = piece
         self._bytes = bytearray()
         self._held_back = 0
-        self._steps = self.decoder
-        self._recorder = None
+        self._steps: Any = self.decoder
+        self._recorder: Any = None
         if record:
-            self._recorder = self._steps = recorder_of(self.decoder)
+            self._recorder = self._steps = _argpick.Recorder(self.decoder)
         self._steps.prompt(self.result.prompt)
 
     @property
@@ -103,7 +104,7 @@ class Sequence_:
         if self._piece is not None and pick.finish != Finish.END_TOKEN:
             piece = self._piece(pick.token)
             self._bytes += piece
-            match = self.decoder.push_bytes(piece)
+            match = self._steps.push_bytes(piece)
             self._held_back = match.held_back
             if match.stop is not None:
                 result.stop = match.stop
@@ -124,13 +125,8 @@ class Sequence_:
                 shown = shown[: len(shown) - self._held_back]
             result.text = shown.decode("utf-8", "replace")
         if self._recorder is not None:
-            result.trace = bytes(self._recorder.finish())
+            result.trace = self._recorder.finish()
         return result
-
-
-def recorder_of(decoder: Any) -> Any:
-    """A recorder of everything that is done to a decoder from here on."""
-    return _argpick.Recorder(decoder)  # type: ignore[attr-defined, unused-ignore]
 
 
 class Text:
@@ -141,3 +137,66 @@ class Text:
 
     def push(self, piece: bytes) -> str:
         return self._decode.decode(piece)
+
+
+class Beams:
+    """Beam searches by the rules of the profile `huggingface`: a model's rows in, hypotheses out."""
+
+    def __init__(
+        self, beams: int, returned: int, length_penalty: float, early_stopping: Any, max_tokens: int | None
+    ) -> None:
+        if not 1 <= returned <= beams:
+            raise ValueError(f"num_return_sequences is {returned}; there are {beams} beams")
+        stopping = {True: EarlyStopping.FULL, False: EarlyStopping.HEURISTIC, "never": EarlyStopping.NEVER}
+        if early_stopping not in stopping:
+            raise ValueError(f'early_stopping is True, False or "never", not {early_stopping!r}')
+        fields: Any = {} if max_tokens is None else {"max_tokens": max_tokens}
+        self.config = BeamConfig(
+            profile=Profile.HUGGINGFACE,
+            beams=beams,
+            n_best=returned,
+            length_penalty=length_penalty,
+            early_stopping=stopping[early_stopping],
+            **fields,
+        )
+
+    def search(
+        self,
+        batch: Any,
+        prompt: list[int],
+        config: Config,
+        known_vocab: int | None,
+        end_tokens: Sequence[int],
+        prepare: Callable[[Any], None] | None,
+        text: Callable[[list[int]], str] | None,
+    ) -> list[Generation]:
+        """`batch` has the model: ``rows()`` of the live beams, and ``advance(tokens, parents)``."""
+        rows = batch.rows()
+        vocab = len(rows[0])
+        config = check_vocab(config, vocab, known_vocab)
+        search = _argpick.BeamSearch(
+            vocab,
+            self.config.replace(valid_vocab=config.valid_vocab, min_tokens=config.min_tokens),
+            end_tokens=list(end_tokens),
+        )
+        decoders = []
+        for _ in range(self.config.beams):
+            decoder = _argpick.Decoder(vocab, config.replace(profile=Profile.HUGGINGFACE, min_tokens=0, max_tokens=0))
+            if prepare is not None:
+                prepare(decoder)
+            decoder.prompt(prompt)
+            decoders.append(decoder)
+        while True:
+            step = search.step(rows, decoders=decoders)
+            if search.is_finished:
+                break
+            batch.advance(step.live["token"].tolist(), step.live["parent"].tolist())
+            rows = batch.rows()
+        found = []
+        for best in search.hypotheses():
+            tokens = best.tokens.tolist()
+            made = Generation(list(prompt), tokens, finish=best.finish, score=best.score)
+            if text is not None:
+                made.text = text(tokens[:-1] if best.finish == Finish.END_TOKEN else tokens)
+            found.append(made)
+        return found

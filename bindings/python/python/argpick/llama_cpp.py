@@ -23,7 +23,7 @@ import numpy as np
 
 from ._config import Config, ConfigFields
 from ._errors import Error
-from ._generation import Generation, Sequence_, Text, check_vocab, config_of
+from ._generation import Beams, Generation, Sequence_, Text, check_vocab, config_of
 
 try:
     import llama_cpp as _llama
@@ -32,7 +32,7 @@ except ImportError as error:
         "argpick.llama_cpp needs the package llama-cpp-python, which cannot be imported here: pip install llama-cpp-python"
     ) from error
 
-__all__ = ["ContextFull", "Model", "generate"]
+__all__ = ["ContextFull", "LlamaText", "Model", "beam_search", "generate"]
 
 
 class ContextFull(RuntimeError):
@@ -152,9 +152,14 @@ class Model:
             raise ValueError("a prompt needs at least one token")
         if len(tokens) >= self.n_ctx:
             raise ContextFull(f"the prompt has {len(tokens)} tokens; the context has room for {self.n_ctx}")
+        context = self._take()
+        context.clear()
+        return LlamaText(self, context, tokens, list(tokens))
+
+    def _take(self) -> _Context:
         with self._lock:
             context = self._pool.pop() if self._pool else None
-        return LlamaText(self, context or _Context(self), tokens)
+        return context or _Context(self)
 
 
 class _Context:
@@ -181,6 +186,14 @@ class _Context:
             if answer != 0:
                 raise RuntimeError(f"llama_decode answered {answer}")
 
+    def take_over(self, other: _Context) -> None:
+        size = _llama.llama_state_seq_get_size(other.pointer, 0)
+        state = (ctypes.c_uint8 * size)()
+        written = _llama.llama_state_seq_get_data(other.pointer, state, size, 0)
+        self.clear()
+        if written != size or _llama.llama_state_seq_set_data(self.pointer, state, size, 0) != size:
+            raise RuntimeError("llama.cpp cannot copy the state of a context")
+
     def row(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         pointer = _llama.llama_get_logits_ith(self.pointer, -1)
         return np.ctypeslib.as_array(pointer, shape=(self.model.vocab,))
@@ -189,13 +202,12 @@ class _Context:
 class LlamaText:
     """A text of a model: give it tokens, ask it for the next row."""
 
-    def __init__(self, model: Model, context: _Context, tokens: list[int]) -> None:
+    def __init__(self, model: Model, context: _Context, tokens: list[int], waiting: list[int]) -> None:
         self.tokens = tokens
         """The prompt."""
         self._model, self._context = model, context
-        self._waiting = list(tokens)
+        self._waiting = waiting
         self._text = Text()
-        context.clear()
         weakref.finalize(self, _give_back, model._lock, model._pool, context).atexit = False
 
     def row(self) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -209,6 +221,12 @@ class LlamaText:
         """Takes up a token, and says which text it adds."""
         self._waiting.append(int(token))
         return self._text.push(self._model.piece(token))
+
+    def copy(self) -> LlamaText:
+        """A second text that goes on from here. It has no row until it takes up a token."""
+        context = self._model._take()
+        context.take_over(self._context)
+        return LlamaText(self._model, context, self.tokens, list(self._waiting))
 
 
 def _give_back(lock: Any, pool: list[_Context], context: _Context) -> None:
@@ -265,6 +283,56 @@ def generate(
         error.generation = sequence.end(error if isinstance(error, Error) else None)  # type: ignore[union-attr]
         raise
     return sequence.end()
+
+
+class _Batch:
+    """The texts of a beam search."""
+
+    def __init__(self, text: LlamaText) -> None:
+        self._texts = [text]
+
+    def rows(self) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+        return [text.row() for text in self._texts]
+
+    def advance(self, tokens: Sequence[int], parents: Sequence[int]) -> None:
+        # The first that goes on from a text takes it; the others take copies of it as it was.
+        texts = [self._texts[parent].copy() if parent in parents[:index] else None for index, parent in enumerate(parents)]
+        self._texts = [copy or self._texts[parent] for copy, parent in zip(texts, parents, strict=True)]
+        for text, token in zip(self._texts, tokens, strict=True):
+            text.advance(token)
+
+
+def beam_search(
+    model: Any,
+    prompt: str | Sequence[int],
+    config: Config | None = None,
+    *,
+    num_beams: int = 4,
+    num_return_sequences: int = 1,
+    max_new_tokens: int = 20,
+    length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    end_tokens: Iterable[int] | None = None,
+    prepare: Callable[[Any], None] | None = None,
+    **fields: Unpack[ConfigFields],
+) -> list[Generation]:
+    """A beam search by the rules of transformers (profile `huggingface`): `num_return_sequences` results, best first.
+
+    Penalties, bans and n-gram rules of `config` hold for each beam; `length_penalty` and `early_stopping` (False, True or "never")
+    are those of transformers. Each beam has a context of its own.
+    """
+    if not isinstance(model, Model):
+        model = Model(model)
+    text = model.begin(prompt)
+    return Beams(num_beams, num_return_sequences, length_penalty, early_stopping, max_new_tokens).search(
+        _Batch(text),
+        text.tokens,
+        config_of(config, fields),
+        model.known_vocab,
+        model.end_tokens if end_tokens is None else list(end_tokens),
+        prepare,
+        lambda tokens: b"".join(map(model.piece, tokens)).decode("utf-8", "replace"),
+    )
 
 
 @functools.cache

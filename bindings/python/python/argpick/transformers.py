@@ -18,9 +18,8 @@ from typing import Any, Unpack
 
 from . import _argpick
 from ._config import Config, ConfigFields
-from ._enums import Finish
 from ._errors import Error
-from ._generation import Generation, Sequence_, Text, check_vocab, config_of
+from ._generation import Beams, Generation, Sequence_, Text, check_vocab, config_of
 
 try:
     import torch
@@ -279,7 +278,7 @@ def generate(
     num_beams: int = 1,
     num_return_sequences: int = 1,
     length_penalty: float = 1.0,
-    early_stopping: Any = "heuristic",
+    early_stopping: bool | str = False,
     record: bool = False,
     prepare: Callable[[Any], None] | None = None,
     copy_to_cpu: bool = False,
@@ -312,10 +311,11 @@ def generate(
     if num_beams > 1:
         if stop_strings or record:
             raise ValueError("a beam search has no stop strings and no trace")
-        beams = _Beams(num_beams, num_return_sequences, length_penalty, early_stopping, max_new_tokens)
+        beams = Beams(num_beams, num_return_sequences, length_penalty, early_stopping, max_new_tokens)
+        text = None if tokens is None else tokens.text
         found = []
         for prompt in prompts:
-            found += beams.search(_Batch(model, [prompt], copy_to_cpu), prompt, config, known_vocab, ends, prepare, tokens)
+            found += beams.search(_Batch(model, [prompt], copy_to_cpu), prompt, config, known_vocab, ends, prepare, text)
         return found
     config = config.replace(max_tokens=max_new_tokens)
     batch = _Batch(model, prompts, copy_to_cpu)
@@ -353,70 +353,6 @@ def generate(
         if all(sequence.has_ended for sequence in sequences):
             return [sequence.end(sequence.result.error) for sequence in sequences]
         batch.advance(picked)
-
-
-class _Beams:
-    """Beam searches, one prompt after the other."""
-
-    def __init__(self, beams: int, returned: int, length_penalty: float, early_stopping: Any, max_tokens: int) -> None:
-        if not 1 <= returned <= beams:
-            raise ValueError(f"num_return_sequences is {returned}; there are {beams} beams")
-        stopping = {True: 2, False: 1, "never": 0, "heuristic": 1}.get(early_stopping)
-        if stopping is None:
-            raise ValueError(f'early_stopping is True, False or "never", not {early_stopping!r}')
-        self.returned = returned
-        self.fields = {
-            "profile": "huggingface",
-            "beams": beams,
-            "n_best": returned,
-            "length_penalty": length_penalty,
-            "early_stopping": stopping,
-            "max_tokens": max_tokens,
-        }
-
-    def search(
-        self,
-        batch: _Batch,
-        prompt: list[int],
-        config: Config,
-        known_vocab: int | None,
-        ends: list[int],
-        prepare: Callable[[Any], None] | None,
-        tokens: _Tokens | None,
-    ) -> list[Generation]:
-        rows = batch.rows()
-        vocab = rows.shape[-1]
-        config = check_vocab(config, vocab, known_vocab)
-        search = _argpick.BeamSearch(
-            vocab,
-            end_tokens=ends,
-            valid_vocab=config.valid_vocab,
-            prompt_length=len(prompt),
-            min_tokens=config.min_tokens,
-            **self.fields,
-        )
-        decoders = []
-        for _ in range(self.fields["beams"]):
-            decoder = _argpick.Decoder(vocab, config.replace(profile="huggingface", min_tokens=0, max_tokens=0))
-            if prepare is not None:
-                prepare(decoder)
-            decoder.prompt(prompt)
-            decoders.append(decoder)
-        while True:
-            step = search.step(rows, decoders=decoders)
-            if search.is_finished:
-                break
-            batch.advance(step.live["token"].tolist(), step.live["parent"].tolist())
-            rows = batch.rows()
-        found = []
-        for best in search.hypotheses()[: self.returned]:
-            generated = best.tokens.tolist()
-            has_end = bool(generated) and generated[-1] in ends
-            made = Generation(prompt, generated, finish=Finish.END_TOKEN if has_end else Finish.LENGTH, score=best.score)
-            if tokens is not None:
-                made.text = tokens.text(generated[:-1] if has_end else generated)
-            found.append(made)
-        return found
 
 
 class Model:
