@@ -40,10 +40,11 @@
 //! | `replay` | [`Recorder`], [`Replay`]: a run written down, and executed again |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
+//! | `lab` | with its feature: sweeps of prompts and parameter sets, their results, calibration; a client as well |
 //!
 //! Longer pages: [the rules of the numbers](docs::numerics), [every parameter](docs::parameters), [the order of a
 //! step](docs::order), [profiles](docs::profiles), [the history](docs::history), [beam search](docs::beam), [speculative
-//! decoding](docs::speculative), [traces and what each filter leaves](docs::replay).
+//! decoding](docs::speculative), [traces and what each filter leaves](docs::replay), [the lab](docs::lab).
 //!
 //! # Features
 //!
@@ -53,7 +54,8 @@
 //! | `alloc` | `Decoder::new`, text arrays of weight files | a heap |
 //! | `std` (default) | weight files by path, writers, `ARGPICK_KERNEL` | memmap2, libc, crc32fast |
 //! | `sandbox` | the n-gram model, its trainer, the default model | sha2; 0.4 MB if the default model is used |
-//! | `cli` | the tool `argpick` | clap, ctrlc, indicatif, plotters, serde_json |
+//! | `lab` | sweep files, their runs, results and comparison; calibration | `sandbox`, serde_json, yaml-rust2 |
+//! | `cli` | the tool `argpick` | `lab`, `parallel`, clap, ctrlc, indicatif, plotters |
 //! | `parallel` | `decode_batch_parallel`: a batch on several threads | rayon |
 //! | `capi` | the C ABI (`include/argpick.h`); the libraries come from `bindings/c` | exported symbols in whatever links it |
 //! | `cuda` | nothing yet | nothing |
@@ -105,6 +107,9 @@ pub mod capi;
 
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+
+#[cfg(feature = "lab")]
+pub mod lab;
 
 pub mod docs;
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! types error numeric rng | kernels | plan | weights > logits > history > constrain > distribution > selection > trace | decoder > beam, speculative, replay
-//! sandbox is a client of what is public; src/bin/argpick is another crate and sees nothing else
+//! sandbox, and lab after it, are clients of what is public; src/bin/argpick is another crate and sees nothing else
 //! ```
 //! The test reads text, not types: comments and strings are blanked, then every path that begins with `crate::` is
 //! looked up. It judges test modules too.
@@ -67,6 +67,9 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
     ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "history", "trace", "decoder"]]),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "beam", "replay"]]),
+    // A client as well: sweeps decode with the sandbox's model or a host's, and diagnoses sum up what the decoder says. The
+    // sandbox does not know it.
+    ("lab", &[GROUND, &["kernels", "plan", "decoder", "trace", "sandbox"]]),
     // The rim: it knows the whole library, and nothing knows it.
     ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam", "speculative", "replay"]]),
     ("docs", &[]),

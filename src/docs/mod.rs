@@ -1,5 +1,5 @@
 //! Longer pages: the rules of the numbers, every parameter, the order of a step, the history, beam search, speculative
-//! decoding, traces.
+//! decoding, traces, the lab.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -24,3 +24,6 @@ pub mod speculative {}
 
 #[doc = include_str!("replay.md")]
 pub mod replay {}
+
+#[doc = include_str!("lab.md")]
+pub mod lab {}

@@ -6,10 +6,13 @@ mod args;
 mod beams;
 mod bench;
 mod decode;
+mod diagnose;
+mod diagnose_plot;
 mod document;
 mod explain;
 mod inspect;
 mod kernels;
+mod lab;
 mod pack;
 mod plot;
 mod repetition_args;
@@ -44,8 +47,10 @@ enum Command {
     Replay(replay::Args),
     /// What each filter leaves of a row, and where two profiles part
     Explain(explain::Args),
-    /// A pick from one row for each of many configurations
+    /// Many configurations: over prompts, with what sets their texts apart, or over one row
     Sweep(sweep::Args),
+    /// Whether rows with targets are flat, saturated or healthy, how accurate, and how well calibrated
+    Diagnose(diagnose::Args),
     /// Which drafted tokens stand, and what comes after them
     Verify(verify::Args),
     /// Train a small model on a text file
@@ -65,6 +70,7 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Sweep(args) => sweep::run(args, out),
+        Command::Diagnose(args) => diagnose::run(args, out),
         Command::Verify(args) => verify::run(args, out),
         Command::Train(args) => train::run(args, out),
         Command::Pack(args) => pack::run(args, out),
@@ -102,10 +108,21 @@ impl From<argpick::sandbox::Error> for Failure {
     }
 }
 
+impl From<argpick::lab::Error> for Failure {
+    fn from(error: argpick::lab::Error) -> Self {
+        Failure::Message(error.to_string())
+    }
+}
+
 impl From<argpick::Error> for Failure {
     fn from(error: argpick::Error) -> Self {
         Failure::Message(error.to_string())
     }
+}
+
+/// How many of what: `1 row`, `2 rows`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A remark on standard error; nobody may be listening, which is no failure.

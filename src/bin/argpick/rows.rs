@@ -1,7 +1,7 @@
 //! Rows of logits and masks from files: a `.npy`, or an archive with one array in it.
 
 use crate::remark;
-use argpick::weights::map::Bytes;
+use argpick::weights::map::{Advice, Bytes};
 use argpick::weights::{Archive, ArrayView, ElementType, Order};
 use argpick::{MAX_VOCAB, Row};
 use half::{bf16, f16};
@@ -32,6 +32,15 @@ impl OwnedRow {
             OwnedRow::F32(row) => Row::F32(row),
             OwnedRow::F16(row) => Row::F16(row),
             OwnedRow::Bf16(row) => Row::Bf16(row),
+        }
+    }
+
+    /// The first so many logits only.
+    pub fn cut(&mut self, length: usize) {
+        match self {
+            OwnedRow::F32(row) => row.truncate(length),
+            OwnedRow::F16(row) => row.truncate(length),
+            OwnedRow::Bf16(row) => row.truncate(length),
         }
     }
 
@@ -92,6 +101,11 @@ impl Rows {
         Ok(rows)
     }
 
+    /// Tells the system that the rows are read one after the other.
+    pub fn read_in_order(&self) {
+        self.bytes.advise(0..self.bytes.len(), Advice::Sequential);
+    }
+
     fn is_bytes(&self) -> bool {
         matches!(self.element, ElementType::U8 | ElementType::Bool)
     }
@@ -130,6 +144,18 @@ impl Rows {
         }
         Ok(words)
     }
+}
+
+/// Whole numbers from a file with one array of one dimension.
+pub fn integers(path: &Path) -> Result<Vec<i64>, String> {
+    let refuse = |reason: String| format!("{}: {reason}", path.display());
+    let (bytes, _) = Bytes::map(path).map_err(|error| refuse(error.to_string()))?;
+    let archive = Archive::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
+    let mut entries = archive.entries();
+    let (Some(entry), None) = (entries.next(), entries.next()) else {
+        return Err(refuse("it must have one array, the targets".to_owned()));
+    };
+    entry.array().and_then(|array| array.to_integers()).map_err(|error| refuse(error.to_string()))
 }
 
 fn shape_of(array: &ArrayView<'_>) -> Option<(usize, usize)> {

@@ -1,5 +1,6 @@
-//! `argpick sweep`: one row, many configurations, a pick for each.
+//! `argpick sweep`: many configurations. Over prompts, as a sweep file says (`crate::lab`); or over one row, a pick for each.
 
+use crate::lab::{self, LabArgs};
 use crate::rows::Rows;
 use crate::sampling_args::{in_force, in_force_text, profile};
 use crate::{Failure, args};
@@ -10,56 +11,78 @@ use std::path::{Path, PathBuf};
 
 /// The options of `argpick sweep`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The configurations: [{\"top_p\": 0.9, \"temperature\": 0.8, \"seed\": 1}, {\"top_k\": 40}, ...]. A profile \
+#[command(after_help = "A sweep file, in YAML or JSON:\n\n\
+    \x20 prompts: [\"The sea and the sky\", {name: again, tokens: [5, 12]}]\n\
+    \x20 parameter_sets: [greedy, careful, creative, {name: hot, preset: creative, temperature: 1.3}]\n\
+    \x20 seeds: [1, 2]           # default [0]\n\
+    \x20 max_tokens: 40          # default 64\n\
+    \x20 max_batch_size: 8       # runs decoded together; decides no result\n\
+    \x20 stop_strings: [\".\"]     # also end_tokens, stop_tokens, min_tokens, loop_repeats\n\n\
+    greedy is mode greedy; careful is temperature 0.2, top_k 50, top_p 0.9; creative is temperature 0.9, top_k 100, top_p \
+    0.95. src/docs/lab.md has the whole format and what each number means.\n\n\
+    The configurations of --configs: [{\"top_p\": 0.9, \"temperature\": 0.8, \"seed\": 1}, {\"top_k\": 40}, ...]. A profile \
     may be given by name, a choice by its number, a flag as true or false. Configurations that differ only in what comes \
-    after penalties and masks share one pass over the row."
-)]
+    after penalties and masks share one pass over the row.")]
 pub struct Args {
+    /// The sweep file, YAML, or JSON by its name: decodes every prompt under every parameter set with every seed
+    #[arg(value_name = "FILE", required_unless_present = "rows")]
+    sweep: Option<PathBuf>,
+    #[command(flatten)]
+    lab: LabArgs,
+
     /// The row: a .npy with one row, or one in each row of a matrix
-    #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
-    rows: PathBuf,
+    #[arg(long, value_name = "FILE.npy", requires = "configs", conflicts_with = "sweep", help_heading = "One row")]
+    rows: Option<PathBuf>,
     /// Which row of the matrix, from 0
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Input")]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "rows", help_heading = "One row")]
     row: usize,
     /// The configurations: a JSON array of objects, what is left out is at its default
-    #[arg(long, value_name = "FILE.json", help_heading = "Input")]
-    configs: PathBuf,
+    #[arg(long, value_name = "FILE.json", requires = "rows", help_heading = "One row")]
+    configs: Option<PathBuf>,
     /// Masks, one in each row (32 tokens a word, or one byte or bool a token)
-    #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
+    #[arg(long, value_name = "FILE.npy", requires = "rows", help_heading = "One row")]
     masks: Option<PathBuf>,
     /// Tokens of the prompt, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "rows", help_heading = "One row")]
     prompt: Vec<u32>,
     /// Tokens generated before, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "rows", help_heading = "One row")]
     generated: Vec<u32>,
     /// Position of the draws [default: the number of generated tokens]
-    #[arg(long, value_name = "N", help_heading = "Decoding")]
+    #[arg(long, value_name = "N", requires = "rows", help_heading = "One row")]
     position: Option<u64>,
     /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
-    #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
+    #[arg(long, value_name = "LEVEL", value_parser = args::level)]
     kernel: Option<Level>,
-    /// One JSON document instead of the table
-    #[arg(long, help_heading = "Output")]
+    /// One JSON document instead of text
+    #[arg(long)]
     json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
+    match (&args.sweep, &args.rows, &args.configs) {
+        (Some(file), _, _) => lab::run(file, &args.lab, (args.kernel, args.json), out),
+        (None, Some(rows), Some(configs)) => over_a_row(&args, (rows, configs), out),
+        // The options are declared so that this does not come.
+        _ => Err(Failure::Usage("give a sweep file, or --rows and --configs".to_owned())),
+    }
+}
+
+fn over_a_row(args: &Args, (path, configs): (&Path, &Path), out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
-    let rows = Rows::logits(&args.rows)?;
+    let rows = Rows::logits(path)?;
     let row = rows.row(args.row)?;
     let mask = match &args.masks {
         Some(path) => Some(Rows::masks(path, rows.length)?.mask(args.row)?),
         None => None,
     };
-    let configs = read(&args.configs)?;
-    let results = sweep(&args, row.row(), mask.as_deref(), &configs, kernels)?;
+    let configs = read(configs)?;
+    let results = sweep(args, row.row(), mask.as_deref(), &configs, kernels)?;
     if args.json {
-        writeln!(out, "{:#}", document(&args, rows.length, &configs, &results))?;
+        writeln!(out, "{:#}", document(args, (path, rows.length), &configs, &results))?;
     } else {
-        print(out, &args, rows.length, &configs, &results)?;
+        print(out, args, (path, rows.length), &configs, &results)?;
     }
     let refused = results.iter().filter(|result| result.is_err()).count();
     if refused > 0 {
@@ -185,11 +208,11 @@ fn described(config: &Config) -> String {
 fn print(
     out: &mut dyn Write,
     args: &Args,
-    vocab: usize,
+    (path, vocab): (&Path, usize),
     configs: &[Config],
     results: &[argpick::Result<Pick>],
 ) -> Result<(), Failure> {
-    writeln!(out, "row      {}:{}, {vocab} logits\n", args.rows.display(), args.row)?;
+    writeln!(out, "row      {}:{}, {vocab} logits\n", path.display(), args.row)?;
     writeln!(
         out,
         "{:>6} {:>9} {:>6} {:>9} {:>10} {:>10} {:>11}  configuration",
@@ -209,7 +232,12 @@ fn print(
     Ok(())
 }
 
-fn document(args: &Args, vocab: usize, configs: &[Config], results: &[argpick::Result<Pick>]) -> Value {
+fn document(
+    args: &Args,
+    (path, vocab): (&Path, usize),
+    configs: &[Config],
+    results: &[argpick::Result<Pick>],
+) -> Value {
     let pairs = configs.iter().zip(results).map(|(config, result)| {
         let parameters: Map<String, Value> = in_force(config)
             .into_iter()
@@ -240,7 +268,7 @@ fn document(args: &Args, vocab: usize, configs: &[Config], results: &[argpick::R
         entry
     });
     json!({
-        "rows": args.rows.to_string_lossy(),
+        "rows": path.to_string_lossy(),
         "row": args.row,
         "vocab": vocab,
         "position": args.position.unwrap_or(args.generated.len() as u64),
