@@ -78,6 +78,7 @@ from ._errors import (
     UpdateOverflow,
     WrongLength,
 )
+from ._sweep import SweepError, SweepModel, SweepResults, SweepText, sweep
 from ._types import (
     BeamStep,
     Diagnosis,
