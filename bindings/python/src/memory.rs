@@ -82,10 +82,10 @@ impl Memory {
     /// The memory of an object. `what` names it in messages.
     pub fn of(object: &Bound<'_, PyAny>, what: &str) -> Result<Memory> {
         // SAFETY: the object is alive.
-        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0 {
-            if let Some(memory) = Memory::by_buffer(object) {
-                return Ok(memory);
-            }
+        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0
+            && let Some(memory) = Memory::by_buffer(object)
+        {
+            return Ok(memory);
         }
         if let Some(memory) = Memory::by_array_interface(object) {
             return Ok(memory);

@@ -88,6 +88,7 @@ macro_rules! picks {
             }
 
             /// All fields by name, in the order of the C struct's kinds: token, argmax, finish, integers, floats.
+            #[allow(clippy::wrong_self_convention, reason = "it is a method of an object, and small")]
             fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
                 let fields = PyDict::new(py);
                 fields.set_item("token", self.0.token)?;

@@ -279,10 +279,12 @@ pub fn numbers(object: &Bound<'_, PyAny>, what: &'static str) -> Result<Vec<u32>
     if object.is_instance_of::<PyString>() {
         return Err(Fault::argument(format!("{what} is text; it must be a sequence of integers")));
     }
-    if object.hasattr(pyo3::intern!(object.py(), "__len__"))? && !is_sequence(object) && !is_bytes(object) {
-        if let Ok(memory) = Memory::of(object, what) {
-            return numbers_of(&memory, what);
-        }
+    if object.hasattr(pyo3::intern!(object.py(), "__len__"))?
+        && !is_sequence(object)
+        && !is_bytes(object)
+        && let Ok(memory) = Memory::of(object, what)
+    {
+        return numbers_of(&memory, what);
     }
     let items = object.try_iter().map_err(|_| {
         let given = object.get_type().name().map(|name| name.to_string()).unwrap_or_default();
@@ -337,19 +339,19 @@ fn numbers_of(memory: &Memory, what: &'static str) -> Result<Vec<u32>> {
 
 /// Finite or infinite numbers of f32: any sequence of numbers, or an array of float32 or float64.
 pub fn floats(object: &Bound<'_, PyAny>, what: &'static str) -> Result<Vec<f32>> {
-    if !is_sequence(object) {
-        if let Ok(memory) = Memory::of(object, what) {
-            if memory.shape.len() != 1 || !memory.is_contiguous(1) || !memory.is_aligned() {
-                return Err(Fault::argument(format!("{what} must be contiguous and have one dimension")));
+    if !is_sequence(object)
+        && let Ok(memory) = Memory::of(object, what)
+    {
+        if memory.shape.len() != 1 || !memory.is_contiguous(1) || !memory.is_aligned() {
+            return Err(Fault::argument(format!("{what} must be contiguous and have one dimension")));
+        }
+        match memory.element {
+            Element::F32 => return Ok(memory.slice(0, memory.len()).to_vec()),
+            Element::F64 => {
+                let values: &[f64] = memory.slice(0, memory.len());
+                return Ok(values.iter().map(|&value| value as f32).collect());
             }
-            match memory.element {
-                Element::F32 => return Ok(memory.slice(0, memory.len()).to_vec()),
-                Element::F64 => {
-                    let values: &[f64] = memory.slice(0, memory.len());
-                    return Ok(values.iter().map(|&value| value as f32).collect());
-                }
-                _ => {}
-            }
+            _ => {}
         }
     }
     let items = object.try_iter().map_err(|_| Fault::argument(format!("{what} must be a sequence of numbers")))?;
@@ -377,10 +379,12 @@ pub fn bytes_of(object: &Bound<'_, PyAny>, what: &str) -> Result<Vec<u8>> {
     if is_bytes(object) {
         return Ok(object.extract()?);
     }
-    if let Ok(memory) = Memory::of(object, what) {
-        if memory.element == Element::Unsigned(1) && memory.shape.len() == 1 && memory.is_contiguous(1) {
-            return Ok(memory.slice(0, memory.len()).to_vec());
-        }
+    if let Ok(memory) = Memory::of(object, what)
+        && memory.element == Element::Unsigned(1)
+        && memory.shape.len() == 1
+        && memory.is_contiguous(1)
+    {
+        return Ok(memory.slice(0, memory.len()).to_vec());
     }
     let given = object.get_type().name()?;
     Err(PyTypeError::new_err(format!("{what} is {given}; it must be bytes or text")).into())

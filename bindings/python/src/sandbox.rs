@@ -241,7 +241,8 @@ impl PyModel {
             if record {
                 session.start_recording(TraceParts::default());
             }
-            let texts = contexts.iter().map(|context| session.run(context)).collect::<std::result::Result<Vec<_>, _>>()?;
+            let texts =
+                contexts.iter().map(|context| session.run(context)).collect::<std::result::Result<Vec<_>, _>>()?;
             Ok((texts, session.finish_recording()?))
         })??;
         let texts = texts.iter().map(|text| transcript_tuple(py, &self.model, text)).collect::<PyResult<Vec<_>>>()?;

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from . import _argpick
-from ._config import choice, from_mapping, plain, shown
+from ._config import choice, from_mapping, plain, shown_fields
 from ._enums import EarlyStopping, Profile
 
 _CHOICES: dict[str, Any] = {"profile": Profile, "early_stopping": EarlyStopping}
@@ -64,6 +64,10 @@ class BeamConfig:
     valid_vocab: int = 0
     """Only ids below this take part, up to the vocabulary. 0: all."""
 
+    if TYPE_CHECKING:
+        # Choices may be given by number or name.
+        def __init__(self, **fields: Unpack[BeamConfigFields]) -> None: ...
+
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             object.__setattr__(self, name, choice(name, choices, getattr(self, name)))
@@ -92,12 +96,3 @@ class BeamConfig:
         made: BeamConfig = from_mapping(cls, fields)
         return made
 
-
-def shown_fields(config: Any) -> str:
-    """A configuration as it is written in Python."""
-    fields = (
-        f"{field.name}={shown(getattr(config, field.name))}"
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != field.default
-    )
-    return f"{type(config).__name__}({', '.join(fields)})"

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from . import _argpick
 from ._enums import Metrics, Mirostat, Mode, PenaltyScope, Profile
@@ -184,6 +184,10 @@ class Config:
     """Room for so many tokens of end tokens, stop sequences, breakers, bad and biased sequences, of each kind, up to 2^16.
     0: 256."""
 
+    if TYPE_CHECKING:
+        # Choices may be given by number or name.
+        def __init__(self, **fields: Unpack[ConfigFields]) -> None: ...
+
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             object.__setattr__(self, name, choice(name, choices, getattr(self, name)))
@@ -192,12 +196,7 @@ class Config:
                 object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        fields = (
-            f"{field.name}={shown(getattr(self, field.name))}"
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
-        )
-        return f"{type(self).__name__}({', '.join(fields)})"
+        return shown_fields(self)
 
     def replace(self, **fields: Unpack[ConfigFields]) -> "Config":
         """The same configuration with these fields replaced."""
@@ -243,6 +242,16 @@ def shown(value: Any) -> str:
     if isinstance(value, enum.Enum):
         return repr(value.name.lower())
     return repr(value)
+
+
+def shown_fields(config: Any) -> str:
+    """A configuration as it is written in Python."""
+    fields = (
+        f"{field.name}={shown(getattr(config, field.name))}"
+        for field in dataclasses.fields(config)
+        if getattr(config, field.name) != field.default
+    )
+    return f"{type(config).__name__}({', '.join(fields)})"
 
 
 def choice(name: str, choices: Any, value: Any) -> Any:
