@@ -165,7 +165,7 @@ impl Model for PythonModel<'_> {
 }
 
 /// A sweep as its file describes it.
-#[pyclass(frozen, name = "_Sweep", module = "argpick")]
+#[pyclass(frozen, name = "SweepFile", module = "argpick")]
 pub struct PySweep(Sweep);
 
 #[pymethods]
@@ -236,7 +236,7 @@ impl PySweep {
 }
 
 /// Results of a sweep, and the file that they are kept in.
-#[pyclass(frozen, name = "_Results", module = "argpick")]
+#[pyclass(frozen, name = "SweepLog", module = "argpick")]
 pub struct PyResults(Mutex<Option<Results>>);
 
 impl PyResults {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import pickle
@@ -94,7 +93,7 @@ def _source_of(sweep: str | os.PathLike[str] | Mapping[str, Any]) -> _Source:
             raise SweepError(f"the sweep is no plain data: {error}") from error
     path = os.fspath(sweep)
     # Read once by the library, for its checks of what is no sweep at all.
-    _argpick._Sweep.read(path)
+    _argpick.SweepFile.read(path)
     with open(path, encoding="utf-8-sig") as file:
         return path, file.read(), path.lower().endswith(".json")
 
@@ -102,23 +101,24 @@ def _source_of(sweep: str | os.PathLike[str] | Mapping[str, Any]) -> _Source:
 def _do(model: SweepModel | bytes, source: _Source, numbers: list[int], batch: int) -> list[str]:
     """Does some runs, in this process or in another; their lines."""
     lines: list[str] = []
-    _argpick._Sweep.parse(*source).run(_loaded(model), numbers, batch, lines.append)
+    _argpick.SweepFile.parse(*source).run(_loaded(model), numbers, batch, lines.append)
     return lines
 
 
 _loading = threading.Lock()
+_last: tuple[bytes, SweepModel] | None = None
 
 
 def _loaded(model: SweepModel | bytes) -> SweepModel:
+    """A model, or one from its pickle, which is loaded once in a process."""
+    global _last
     if not isinstance(model, bytes):
         return model
     with _loading:
-        return _unpickled(model)
-
-
-@functools.lru_cache(maxsize=1)
-def _unpickled(model: bytes) -> Any:
-    return pickle.loads(model)
+        if _last is None or _last[0] != model:
+            _last = None
+            _last = model, pickle.loads(model)
+        return _last[1]
 
 
 def sweep(
@@ -147,12 +147,12 @@ def sweep(
     not fit, and what an executor raises; the results of the runs that are done are in the file then.
     """
     source = _source_of(sweep)
-    parsed = _argpick._Sweep.parse(*source)
+    parsed = _argpick.SweepFile.parse(*source)
     batch = parsed.max_batch_size if max_batch_size is None else max_batch_size
     if not 1 <= batch <= 4096:
         raise SweepError(f"max_batch_size is {batch}; allowed: 1 to 4096")
     parsed.check(model)
-    kept = _argpick._Results(parsed, model.identity, results)
+    kept = _argpick.SweepLog(parsed, model.identity, results)
     try:
         left = kept.left(retry_errors)
         total = len(parsed)

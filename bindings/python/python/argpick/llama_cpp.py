@@ -26,7 +26,7 @@ from ._errors import Error
 from ._generation import Beams, Generation, Sequence_, Text, check_vocab, config_of
 
 try:
-    import llama_cpp as _llama
+    import llama_cpp as _llama  # type: ignore[import-not-found, import-untyped, unused-ignore]
 except ImportError as error:
     raise ImportError(
         "argpick.llama_cpp needs the package llama-cpp-python, which cannot be imported here: pip install llama-cpp-python"
@@ -62,7 +62,7 @@ class Model:
         extra_buffers: bool = False,
         verbose: bool = False,
     ) -> None:
-        self._arguments = {"n_ctx": n_ctx, "n_batch": n_batch, "n_threads": n_threads, "extra_buffers": extra_buffers}
+        self._arguments: dict[str, Any] = {"n_ctx": n_ctx, "n_batch": n_batch, "n_threads": n_threads, "extra_buffers": extra_buffers}
         self._pool: list[_Context] = []
         self._lock = threading.Lock()
         self.n_ctx = n_ctx
@@ -340,7 +340,7 @@ def _backend() -> None:
     _llama.llama_backend_init()
 
 
-@_llama.llama_log_callback
+@_llama.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore]
 def _errors_only(level: int, text: bytes, _data: Any) -> None:
     if level == 4:
         print(text.decode(errors="replace"), end="", file=sys.stderr)

@@ -22,8 +22,8 @@ from ._errors import Error
 from ._generation import Beams, Generation, Sequence_, Text, check_vocab, config_of
 
 try:
-    import torch
-    import transformers as _transformers
+    import torch  # type: ignore[import-not-found, unused-ignore]
+    import transformers as _transformers  # type: ignore[import-not-found, unused-ignore]
 except ImportError as error:
     raise ImportError(
         f"argpick.transformers needs the packages transformers and torch ({error}): pip install transformers torch"
