@@ -4,7 +4,7 @@
 mod support;
 
 use argpick::{Config, Decoder, Error, Finish, Kernels, Metrics, Mode, PenaltyScope, Pick, Profile};
-use proptest::prelude::{ProptestConfig, TestCaseError, any, prop_assert, prop_assert_eq};
+use proptest::prelude::{TestCaseError, any, prop_assert, prop_assert_eq};
 use support::generators::Source;
 use support::history_oracle::{End, Entry, Naive};
 
@@ -97,6 +97,7 @@ impl Pair {
 
     /// The row after adjustments, as both have it; with nothing left, as both say.
     fn check_row(&mut self, row: &[f32]) -> Result<bool, TestCaseError> {
+        self.check_history()?;
         let expected = self.naive.adjust(row);
         let mut actual = row.to_vec();
         // In greedy mode `process` keeps the argmax only: the same decoder, asked as if it drew.
@@ -123,6 +124,22 @@ impl Pair {
             prop_assert!(same, "token {} is {} but {:?}", token, actual, expected);
         }
         Ok(true)
+    }
+
+    /// What the history says it holds.
+    fn check_history(&mut self) -> Result<(), TestCaseError> {
+        let capacity = self.decoder.config().history_capacity as usize;
+        let entries = &self.naive.entries;
+        let newest = &entries[entries.len().saturating_sub(capacity)..];
+        let expected: Vec<u32> = newest.iter().map(|entry| entry.token).collect();
+        let mut tokens = vec![u32::MAX; expected.len()];
+        prop_assert_eq!(self.decoder.history(&mut tokens), expected.len());
+        prop_assert_eq!(&tokens, &expected);
+        // As far as there is room.
+        let mut first = [u32::MAX];
+        prop_assert_eq!(self.decoder.history(&mut first[..expected.len().min(1)]), expected.len());
+        prop_assert_eq!(expected.first().copied().unwrap_or(u32::MAX), first[0]);
+        Ok(())
     }
 
     fn check_pick(&self, pick: &Pick) -> Result<(), TestCaseError> {
@@ -330,7 +347,7 @@ struct Seen {
 fn the_engine_is_the_naive_history() {
     use proptest::test_runner::TestRunner;
     let cases = if cfg!(debug_assertions) { 300 } else { 3_000 };
-    let mut runner = TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(support::laws::config(cases));
     let seen = std::cell::RefCell::new(Seen::default());
     let outcome = runner.run(&any::<u64>(), |seed| {
         let mut source = Source::new(seed);

@@ -26,7 +26,9 @@ impl Hashes {
             ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * 4.0
         };
         let mut row: Vec<f32> = (0..VOCAB).map(|_| next()).collect();
-        [7, 38, 39].map(|rare| row[rare] -= 3.0);
+        for rare in [7, 38, 39] {
+            row[rare] -= 3.0;
+        }
         if last == 39 {
             row[17] = f32::NAN;
         }
@@ -600,4 +602,41 @@ fn what_sets_runs_apart_is_what_a_naive_look_finds() {
     assert!(text.contains("error: the logit of token 17 is NaN"), "{text}");
     // Any pair of equal tokens has no parting, whatever else is there.
     assert_eq!(partings(&[&[1, 2], &[1, 2], &[1, 2]]), []);
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let json = r#"{"prompts": ["a", {"tokens": [1]}], "parameter_sets": [{"top_p": 0.5}], "seeds": [1, 2e0]}"#;
+    let mut state = 5u64;
+    let mut next = |below: usize| {
+        state = argpick::rng::mix(state);
+        (state >> 33) as usize % below
+    };
+    let strange = b"[]{}:,-?&*!|>'\"%@`#\n\t \\0~.\xc3\xa9";
+    let mut read = 0;
+    for round in 0..if cfg!(debug_assertions) { 2_000 } else { 20_000 } {
+        let is_json = round % 4 == 0;
+        let mut bytes = if is_json { json.as_bytes().to_vec() } else { SWEEP.as_bytes().to_vec() };
+        for _ in 0..=next(4) {
+            if bytes.len() < 2 {
+                break;
+            }
+            let at = next(bytes.len());
+            match next(4) {
+                0 => bytes[at] = strange[next(strange.len())],
+                1 => bytes.insert(at, strange[next(strange.len())]),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        match Sweep::parse("fuzz", &text, is_json) {
+            Ok(sweep) => {
+                read += 1;
+                assert!(!sweep.is_empty() && sweep.run(sweep.len() - 1).number == sweep.len() - 1);
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+    assert!(read > 20, "{read} texts were read");
 }

@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 use support::filters::{Filters, Whose};
 use support::generators::{self, LENGTHS, MASKS, SHAPES, Shape, Source};
+use support::laws;
 use support::oracle::{self, Case, Reality};
 use support::report;
 
@@ -57,17 +58,8 @@ fn same(a: &Pick, b: &Pick) -> Result<(), TestCaseError> {
     report::first_difference(a, b).map_or(Ok(()), |what| Err(TestCaseError::fail(what)))
 }
 
-fn proptest_config() -> ProptestConfig {
-    ProptestConfig {
-        cases: if cfg!(debug_assertions) { 96 } else { 512 },
-        failure_persistence: None,
-        max_global_rejects: 100_000,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(proptest_config())]
+    #![proptest_config(laws::config(if cfg!(debug_assertions) { 96 } else { 512 }))]
 
     /// `probabilities` is `process` followed by softmax, and both keep the same tokens.
     #[test]
@@ -380,11 +372,15 @@ proptest! {
         let mut decoder = report::decoder(&case, kernels(seed), Metrics::ALL);
         let mut mirrored = kept_tokens(&mut decoder, &case).iter().map(|&t| case.row[t as usize].to_bits()).collect::<Vec<_>>();
         mirrored.reverse();
-        // Float sums depend on places: a token at a boundary of theirs may fall on the other side.
-        prop_assert!(kept.len().abs_diff(mirrored.len()) <= 1 + kept.len() / 1000, "{} and {}", kept.len(), mirrored.len());
-        if kept.len() == mirrored.len() {
-            prop_assert_eq!(kept, mirrored);
-        }
+        // Float sums depend on places: a token at a boundary of theirs may fall on the other side, and where a filter's own
+        // order starts at such a boundary (the nearest to the entropy), one may stand in for another.
+        let allowed = 1 + kept.len() / 1000;
+        let lost = kept.iter().filter(|bits| !mirrored.contains(bits)).count();
+        let gained = mirrored.iter().filter(|bits| !kept.contains(bits)).count();
+        prop_assert!(lost <= allowed && gained <= allowed, "{} of {} lost, {} gained", lost, kept.len(), gained);
+        mirrored.retain(|bits| kept.contains(bits));
+        let common = kept.iter().filter(|bits| mirrored.contains(bits)).copied().collect::<Vec<_>>();
+        prop_assert_eq!(common, mirrored);
     }
 
     /// Whether XTC acts is a matter of seed, stream and position, not of the row.

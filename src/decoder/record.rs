@@ -5,7 +5,7 @@ use super::lists::{BREAKERS, STOPS};
 use crate::distribution::StepState;
 use crate::error::{Error, Result};
 use crate::history::text::{self, TextState};
-use crate::history::{Engine, Loop, Sequences, TOKEN, TextMatch};
+use crate::history::{Engine, Loop, Sequences, TextMatch};
 use crate::plan::{Metrics, Profile};
 use crate::trace::{Finish, Pick};
 use crate::types::TokenId;
@@ -125,12 +125,16 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     }
 
     /// Writes the tokens that the history holds, oldest first, prompt included, as far as there is room. Returns how many it
-    /// holds, which may be more than were written; past `history_capacity` the oldest have left it.
+    /// holds, which may be more than were written, at most `history_capacity`: past that the oldest leave it.
     pub fn history(&mut self, tokens: &mut [TokenId]) -> usize {
+        let capacity = self.layout.shape.capacity;
         let engine = self.engine();
         let ring = engine.ring();
-        tokens.iter_mut().zip(ring.held()).for_each(|(to, entry)| *to = entry & TOKEN);
-        ring.extent.held
+        let held = ring.seen(capacity);
+        for (i, to) in tokens.iter_mut().take(held).enumerate() {
+            *to = ring.token_back(held - 1 - i);
+        }
+        held
     }
 
     /// Why the sequence has ended, as far as tokens and bytes were recorded; [`Finish::None`] if it goes on.

@@ -167,6 +167,23 @@ impl RunRecord {
         }
     }
 
+    /// Adds a step: what was picked, and the text that it added.
+    pub fn push(&mut self, pick: &Pick, piece: String) {
+        self.text.push_str(&piece);
+        self.steps.push(pick, piece);
+        (self.loop_score, self.loop_period, self.loop_repeats) = (pick.loop_score, pick.loop_period, pick.loop_repeats);
+    }
+
+    /// Ends the run, after its last step: why, what the error said if it was one, and the seconds that all steps took.
+    pub fn end(&mut self, reason: Termination, error: Option<String>, seconds: f64) {
+        let steps = self.steps.tokens.len();
+        (self.finish, self.error) = (reason, error);
+        self.output_tokens = steps.saturating_sub(usize::from(reason == Termination::EndToken));
+        if steps > 0 {
+            self.seconds_per_token = (seconds / steps as f64) as f32;
+        }
+    }
+
     /// The mean of the entropy over the steps, in nats; NaN without a step.
     pub fn mean_entropy(&self) -> f64 {
         mean(self.steps.entropy.iter().copied())

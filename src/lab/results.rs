@@ -134,10 +134,13 @@ impl Results {
             })?;
             if of != results.fingerprint.as_str() {
                 let differences = results.fingerprint.differences(&of);
+                let readable = std::str::from_utf8(&bytes[..whole]).unwrap_or_default().lines();
+                let records = readable.filter_map(|line| RunRecord::from_line(line).ok());
+                let example = records.map(|(_, record)| record).find_map(|record| detail(sweep, &record));
                 return Err(refuse(format!(
                     "it holds the results of another sweep: {differences} differ{}; give another file for the results, or \
                      the sweep it was made with",
-                    detail(sweep, &record).map_or(String::new(), |detail| format!(" ({detail})"))
+                    example.map_or(String::new(), |example| format!(" ({example})"))
                 )));
             }
             let Some(slot) = results.records.get_mut(record.run) else {

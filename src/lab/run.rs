@@ -141,19 +141,6 @@ struct Active<S> {
     seconds: f64,
 }
 
-impl<S> Active<S> {
-    fn finish(mut self, reason: Termination, error: Option<String>) -> RunRecord {
-        let steps = self.record.steps.tokens.len();
-        self.record.finish = reason;
-        self.record.error = error;
-        self.record.output_tokens = steps - usize::from(reason == Termination::EndToken);
-        if steps > 0 {
-            self.record.seconds_per_token = (self.seconds / steps as f64) as f32;
-        }
-        self.record
-    }
-}
-
 /// Does the runs of these numbers, at most `batch` of them together, and hands each result to `done` as soon as it is there.
 /// `watch` sees the progress after every step and may stop the sweep; runs that have not ended then have no result. `ends`
 /// are those of [`resolve`].
@@ -226,7 +213,9 @@ pub fn run<M: Model>(
             if let Some((reason, error)) = ended[i].take() {
                 decoders.swap_remove(i);
                 progress.runs += 1;
-                done(active.swap_remove(i).finish(reason, error))?;
+                let Active { mut record, seconds, .. } = active.swap_remove(i);
+                record.end(reason, error, seconds);
+                done(record)?;
             }
         }
     }
@@ -255,7 +244,7 @@ fn begin<M: Model>(
             Ok((decoder, Active { state: begun.state, record, seconds: 0.0 }))
         }
         Err(reason) => {
-            (record.finish, record.error) = (Termination::Error, Some(reason));
+            record.end(Termination::Error, Some(reason), 0.0);
             Err(Box::new(record))
         }
     }
@@ -263,12 +252,8 @@ fn begin<M: Model>(
 
 /// Takes up a pick; the reason if the run ends with it.
 fn take_up<M: Model>(model: &M, run: &mut Active<M::State>, decoder: &mut Decoder, pick: &Pick) -> Option<Termination> {
-    let record = &mut run.record;
     let piece = if pick.finish == Finish::EndToken { String::new() } else { model.advance(&mut run.state, pick.token) };
     decoder.push_bytes(piece.as_bytes());
-    record.text.push_str(&piece);
-    record.steps.push(pick, piece);
-    (record.loop_score, record.loop_period, record.loop_repeats) =
-        (pick.loop_score, pick.loop_period, pick.loop_repeats);
+    run.record.push(pick, piece);
     Termination::from_finish(decoder.finish())
 }

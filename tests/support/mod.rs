@@ -8,5 +8,6 @@ pub mod exact;
 pub mod filters;
 pub mod generators;
 pub mod history_oracle;
+pub mod laws;
 pub mod oracle;
 pub mod report;

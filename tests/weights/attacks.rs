@@ -1,5 +1,6 @@
 //! Hostile files, one attack per case: each must be refused for the right reason, and none may panic.
 
+use crate::laws;
 use crate::support::*;
 use argpick::Error;
 use argpick::weights::{Archive, ElementType, Weights};
@@ -583,7 +584,7 @@ fn messages_print_no_terminal_commands() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(laws::config(400))]
 
     #[test]
     fn random_changes_never_panic(

@@ -3,5 +3,7 @@
 
 mod attacks;
 mod files;
+#[path = "../support/laws.rs"]
+mod laws;
 mod round_trip;
 mod support;

@@ -81,16 +81,19 @@ const MOST_DIMENSIONS: usize = 64;
 impl Memory {
     /// The memory of an object. `what` names it in messages.
     pub fn of(object: &Bound<'_, PyAny>, what: &str) -> Result<Memory> {
+        let speaks_dlpack = || object.hasattr(intern!(object.py(), "__dlpack__"));
         // SAFETY: the object is alive.
-        if unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0
-            && let Some(memory) = Memory::by_buffer(object)
-        {
+        let has_buffer = unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0;
+        if !has_buffer && speaks_dlpack()? {
+            return Memory::by_dlpack(object, what);
+        }
+        if has_buffer && let Some(memory) = Memory::by_buffer(object) {
             return Ok(memory);
         }
         if let Some(memory) = Memory::by_array_interface(object) {
             return Ok(memory);
         }
-        if object.hasattr(intern!(object.py(), "__dlpack__"))? {
+        if has_buffer && speaks_dlpack()? {
             return Memory::by_dlpack(object, what);
         }
         let given = object.get_type().name()?;

@@ -14,6 +14,7 @@ use argpick::{
     Difference, Digests, Error, FieldValue, Pick, Record, Recorder, Replay, StepRecord, Trace, TraceFile, TraceParts,
     TraceSink,
 };
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::path::PathBuf;
@@ -51,8 +52,6 @@ impl TraceSink for Sink {
 struct State {
     recorder: Option<Recorder<Sink>>,
     waiting: Arc<Mutex<Waiting>>,
-    /// Where the bytes are handed to; `None` keeps them.
-    writer: Option<Py<PyAny>>,
     /// What the writer has raised.
     raised: Option<PyErr>,
 }
@@ -63,8 +62,8 @@ impl State {
     }
 
     /// Hands over what has come. A writer that fails does not disturb the run: the trace ends there.
-    fn hand_over(&mut self, py: Python<'_>) {
-        let Some(writer) = &self.writer else { return };
+    fn hand_over(&mut self, py: Python<'_>, writer: Option<&Py<PyAny>>) {
+        let Some(writer) = writer else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let bytes = std::mem::take(&mut waiting.bytes);
         if bytes.is_empty() || waiting.failed {
@@ -92,6 +91,8 @@ impl State {
 pub struct PyRecorder {
     gate: Gate<State>,
     decoder: Py<PyDecoder>,
+    /// Where the bytes are handed to; `None` keeps them.
+    writer: Option<Py<PyAny>>,
 }
 
 impl PyRecorder {
@@ -105,7 +106,7 @@ impl PyRecorder {
         self.gate.with(|state| {
             let recorder = state.recorder()?;
             let answer = decoder.gate.enter(py, decoder.is_long(), |decoder| body(recorder, decoder))?;
-            state.hand_over(py);
+            state.hand_over(py, self.writer.as_ref());
             Ok(answer)
         })
     }
@@ -143,9 +144,9 @@ impl PyRecorder {
             recorder.whole_state(decoder)?;
             Ok(recorder)
         })??;
-        let mut state = State { recorder: Some(recorder), waiting, writer, raised: None };
-        state.hand_over(py);
-        Ok(PyRecorder { gate: Gate::new("recorder", state), decoder: decoder.clone().unbind() })
+        let mut state = State { recorder: Some(recorder), waiting, raised: None };
+        state.hand_over(py, writer.as_ref());
+        Ok(PyRecorder { gate: Gate::new("recorder", state), decoder: decoder.clone().unbind(), writer })
     }
 
     /// The decoder that is recorded.
@@ -160,7 +161,7 @@ impl PyRecorder {
         self.gate.with(|state| {
             let recorder = state.recorder.take().ok_or(Fault::Core(Error::Finished))?;
             let finished = recorder.finish();
-            state.hand_over(py);
+            state.hand_over(py, self.writer.as_ref());
             if let Some(error) = state.raised.take() {
                 return Err(Fault::Python(error));
             }
@@ -169,13 +170,19 @@ impl PyRecorder {
                     file.finish()?;
                     Ok(None)
                 }
-                Sink::Waiting(_) if state.writer.is_some() => Ok(None),
+                Sink::Waiting(_) if self.writer.is_some() => Ok(None),
                 Sink::Waiting(waiting) => {
                     let waiting = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     Ok(Some(PyBytes::new(py, &waiting.bytes)))
                 }
             }
         })
+    }
+
+    // A sink may hold the recorder.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        visit.call(&self.decoder)?;
+        self.writer.as_ref().map_or(Ok(()), |writer| visit.call(writer))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

@@ -1,6 +1,8 @@
 """Recording a run and executing it again."""
 
+import gc
 import io
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,21 @@ def test_sinks(tmp_path: Path) -> None:
     assert isinstance(caught.value, OSError) and caught.value.errno == 2 and "missing" in str(caught.value)
     with pytest.raises(TypeError, match="sink"):
         argpick.Recorder(decoder(), 7)  # type: ignore[arg-type]
+
+
+def test_a_sink_that_holds_its_recorder_is_collected() -> None:
+    class Sink:
+        recorder: argpick.Recorder
+
+        def write(self, data: bytes) -> None:
+            pass
+
+    sink = Sink()
+    gone = weakref.ref(sink)
+    sink.recorder = argpick.Recorder(argpick.Decoder(50), sink)
+    del sink
+    gc.collect()
+    assert gone() is None
 
 
 def test_damaged_traces(tmp_path: Path) -> None:

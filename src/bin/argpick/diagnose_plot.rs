@@ -6,6 +6,7 @@ use crate::diagnose::{Findings, verdict_name};
 use argpick::Verdict;
 use argpick::lab::Reliability;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -96,7 +97,7 @@ fn reliability(area: &Area<'_>, found: &Findings) -> Drawn {
             .label(label)
             .legend(move |(x, y)| Circle::new((x + 10, y), 4, colour.filled()));
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 /// The rows by entropy and probability of the argmax, coloured by verdict.
@@ -136,19 +137,16 @@ fn rows(area: &Area<'_>, found: &Findings) -> Drawn {
             .label(format!("{}: {}", verdict_name(verdict), found.assessment.count(verdict)))
             .legend(move |(x, y)| Circle::new((x + 10, y), 4, colour.filled()));
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::UpperRight)
 }
 
-fn legend<'a>(
-    chart: &mut ChartContext<
-        'a,
-        SVGBackend<'a>,
-        Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
-    >,
-) -> Drawn {
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Puts the legend where the points leave room.
+fn legend<'a>(chart: &mut Chart<'a>, position: SeriesLabelPosition) -> Drawn {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(position)
         .background_style(WHITE.mix(0.85))
         .border_style(GRID)
         .label_font((FONT, 12))

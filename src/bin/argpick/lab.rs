@@ -11,22 +11,32 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often the progress is drawn.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// The options of the form with a sweep file.
 #[derive(Debug, clap::Args)]
 pub struct LabArgs {
     /// The model: an .npz or .safetensors file [default: the small model inside argpick]
-    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Prompts x parameter sets")]
+    #[arg(long, value_name = "FILE", conflicts_with = "rows", help_heading = "Prompts x parameter sets")]
     weights: Option<PathBuf>,
     /// Keep the results here, one JSON line a run; a sweep that was interrupted goes on with the runs that are left
-    #[arg(long, value_name = "FILE.jsonl", requires = "sweep", help_heading = "Prompts x parameter sets")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "rows", help_heading = "Prompts x parameter sets")]
     out: Option<PathBuf>,
     /// Decode so many runs together, whatever the file says; decides no result
-    #[arg(long, alias = "max_batch_size", value_name = "N", requires = "sweep",
+    #[arg(long, alias = "max_batch_size", value_name = "N", conflicts_with = "rows",
           value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Prompts x parameter sets")]
     max_batch_size: Option<u32>,
     /// Do runs again that ended with an error
-    #[arg(long, alias = "retry_errors", requires = "out", help_heading = "Prompts x parameter sets")]
+    #[arg(
+        long,
+        alias = "retry_errors",
+        requires = "out",
+        conflicts_with = "rows",
+        help_heading = "Prompts x parameter sets"
+    )]
     retry_errors: bool,
 }
 
@@ -101,9 +111,14 @@ fn do_runs(
     let bar = ProgressBar::new(left.len() as u64);
     let style = ProgressStyle::with_template("runs {bar:24} {pos}/{len}, {msg}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut shown = Instant::now();
     let mut watch = |progress: &lab::run::Progress| {
-        bar.set_position(progress.runs as u64);
-        bar.set_message(format!("{} tokens", progress.tokens));
+        // A step may take a microsecond, which drawing does not.
+        if shown.elapsed() >= EVERY {
+            shown = Instant::now();
+            bar.set_position(progress.runs as u64);
+            bar.set_message(format!("{} tokens", progress.tokens));
+        }
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let done = lab::run::run(model, sweep, kernels, batch, left, &mut |record| results.add(record), &mut watch);
