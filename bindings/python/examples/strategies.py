@@ -5,6 +5,7 @@
 It needs llama-cpp-python, and matplotlib for the plots. docs/strategies.md is this, told step by step.
 """
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ class Told(NamedTuple):
     @property
     def distinct_2(self) -> float:
         """Different pairs of neighbours among all pairs."""
-        pairs = list(zip(self.tokens, self.tokens[1:]))
+        pairs = list(itertools.pairwise(self.tokens))
         return len(set(pairs)) / max(1, len(pairs))
 
 

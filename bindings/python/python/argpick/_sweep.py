@@ -135,16 +135,16 @@ def sweep(
 
     `sweep` is a file (YAML or JSON) or a mapping of the same form; the page on the lab has the format. With `results`, a file of
     JSON lines, one for each run, which is appended to as runs end: a sweep that was interrupted goes on with the runs that are
-    left. `max_batch_size`, by default the sweep's, runs are decoded together. `progress` is called with the runs that are done
-    and the runs there are. `retry_errors`: runs that ended with an error are done again.
+    left. `max_batch_size`, by default the sweep's, runs are decoded together. `progress` is called with the runs that are
+    done and the runs there are. `retry_errors`: runs that ended with an error are done again.
 
     `executor` is anything with the interface of `concurrent.futures`: a thread or process pool, Dask's
     ``client.get_executor()``, ``mpi4py.futures.MPIPoolExecutor()``. But for a thread pool, the model is pickled and loaded once in
     each process. Every run has a decoder of its own, so the results are the same for every executor and batch size, but for
     the time they took.
 
-    What a single run cannot do ends that run, and its result says why. Raises `SweepError` for a sweep, results or a model that do
-    not fit, and what an executor raises; the results of the runs that are done are in the file then.
+    What a single run cannot do ends that run, and its result says why. Raises `SweepError` for a sweep, results or a model
+    that do not fit, and what an executor raises; the results of the runs that are done are in the file then.
     """
     source = _source_of(sweep)
     parsed = _argpick.SweepFile.parse(*source)

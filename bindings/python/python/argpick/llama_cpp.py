@@ -62,7 +62,12 @@ class Model:
         extra_buffers: bool = False,
         verbose: bool = False,
     ) -> None:
-        self._arguments: dict[str, Any] = {"n_ctx": n_ctx, "n_batch": n_batch, "n_threads": n_threads, "extra_buffers": extra_buffers}
+        self._arguments: dict[str, Any] = {
+            "n_ctx": n_ctx,
+            "n_batch": n_batch,
+            "n_threads": n_threads,
+            "extra_buffers": extra_buffers,
+        }
         self._pool: list[_Context] = []
         self._lock = threading.Lock()
         self.n_ctx = n_ctx
@@ -318,8 +323,8 @@ def beam_search(
 ) -> list[Generation]:
     """A beam search by the rules of transformers (profile `huggingface`): `num_return_sequences` results, best first.
 
-    Penalties, bans and n-gram rules of `config` hold for each beam; `length_penalty` and `early_stopping` (False, True or "never")
-    are those of transformers. Each beam has a context of its own.
+    Penalties, bans and n-gram rules of `config` hold for each beam; `length_penalty` and `early_stopping` (False, True or
+    "never") are those of transformers. Each beam has a context of its own.
     """
     if not isinstance(model, Model):
         model = Model(model)

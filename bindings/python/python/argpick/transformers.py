@@ -297,8 +297,8 @@ def generate(
     best first; penalties, bans and n-gram rules of `config` hold for each beam, and `length_penalty` and `early_stopping` (False,
     True or "never", as there) are those of transformers.
 
-    A row that is refused raises `argpick.Error` with the row's number in `row`; with ``on_error="keep"`` its result has the error,
-    and the others go on.
+    A row that is refused raises `argpick.Error` with the row's number in `row`; with ``on_error="keep"`` its result has the
+    error, and the others go on.
     """
     if on_error not in ("raise", "keep"):
         raise ValueError(f'on_error is "raise" or "keep", not {on_error!r}')
