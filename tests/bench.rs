@@ -43,6 +43,7 @@ fn every_stage_has_a_line_with_its_floor() {
             "greedy-sparse-32",
             "train-3",
             "batch-8-threads-2",
+            "beams-4",
             "sweep-16",
         ];
         for stage in stages {

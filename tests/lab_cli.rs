@@ -118,7 +118,7 @@ fn a_sweep_tells_what_sets_its_texts_apart() {
     // Everything is there already: nothing is done again, and the report is the same.
     let again = run(&["sweep", &file, "--out", &out]);
     assert_eq!(stdout(&again), text);
-    assert!(stderr(&again).contains("12 of 12 runs are done already, 0 are left"));
+    assert!(stderr(&again).contains("12 of 12 runs are done already; left: 0"));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn finish(file: &str, out: &str, undisturbed: &str, runs: usize) {
     let before = results(out);
     let output = run(&["sweep", file, "--out", out, "--max-batch-size", "7"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let left = format!("{} of {runs} runs are done already, {} are left", before.len(), runs - before.len());
+    let left = format!("{} of {runs} runs are done already; left: {}", before.len(), runs - before.len());
     assert!(before.is_empty() || stderr(&output).contains(&left), "{}", stderr(&output));
     assert!(run(&["sweep", file, "--out", undisturbed]).status.success());
     let (after, whole) = (results(out), results(undisturbed));
@@ -323,6 +323,6 @@ fn a_run_with_a_bad_row_tells_it_and_the_others_go_on() {
     let again = run(&["sweep", &file, "--out", &out, "--weights", &model]);
     assert!(again.status.code() == Some(1) && stderr(&again).contains("2 of 2 runs are done already"));
     let again = run(&["sweep", &file, "--out", &out, "--weights", &model, "--retry-errors"]);
-    assert!(stderr(&again).contains("1 of 2 runs are done already, 1 are left"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("1 of 2 runs are done already; left: 1"), "{}", stderr(&again));
     assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 3);
 }

@@ -341,6 +341,9 @@ fn what_a_sweep_file_must_not_say_is_refused_with_its_place() {
             assert!(message.contains(part), "{text}: {part:?} is not in {message:?}");
         }
     }
+    let strange = r#"{"prompts": ["a"], "parameter_sets": ["greedy"], "\u001b[31m": 1}"#;
+    let message = Sweep::parse("sweep.json", strange, true).unwrap_err().to_string();
+    assert!(message.starts_with("sweep.json: ?[31m is not known here") && !message.contains('\u{1b}'), "{message}");
     for (text, place) in [
         ("prompts: [{tokens: [1, 40]}]\nparameter_sets: [greedy]\n", "prompts[0].tokens[1] is 40; allowed: ids below"),
         ("prompts: [a]\nparameter_sets: [greedy]\nend_tokens: [41]\n", "end_tokens[0] is 41; allowed"),
@@ -384,6 +387,9 @@ fn a_sweep_that_was_cut_off_anywhere_goes_on_and_loses_nothing() {
         let mut results = open(&path, &sweep, "m").unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
         let there = ends_of_lines.iter().filter(|&&end| end < cut).count();
         assert_eq!(results.done().count(), there, "cut at {cut}");
+        let whole_lines = ends_of_lines[..there].last().map_or(0, |end| end + 1);
+        assert_eq!(fs::metadata(&path).unwrap().len() as usize, whole_lines, "cut at {cut}");
+        assert_eq!(results.torn(), cut - whole_lines);
         assert_eq!(go_on(&mut results, 3).len(), 4 - there);
         let again: Vec<RunRecord> = results.done().cloned().collect();
         assert_eq!(lines(&again), lines(&whole));
@@ -509,13 +515,13 @@ fn a_sweep_that_is_stopped_keeps_what_is_done() {
 #[test]
 fn what_sets_runs_apart_is_what_a_naive_look_finds() {
     let sweep = parse(
-        "prompts: [sea, sky, {tokens: [1, 39], name: NaN}]\nparameter_sets: [greedy, {top_k: 1}, careful, creative, {temperature: 3}]\n\
+        "prompts: [sea, sky, {tokens: [1, 39], name: NaN}]\nparameter_sets: [greedy, {top_k: 1}, {temperature: 0.02}, creative, {temperature: 3}]\n\
          seeds: [1, 2, 3]\nmax_tokens: 12\nend_tokens: [7, 8, 9]\n",
     );
     let records = all(&sweep, 8, kernels());
     let summary = summarise(&records);
     assert_eq!((summary.done, summary.prompts.len(), summary.sets.len()), (45, 3, 5));
-    let mut forks = 0;
+    let (mut forks, mut differing) = (0, 0);
     for prompt in &summary.prompts {
         let of_prompt: Vec<&RunRecord> = records.iter().filter(|record| record.prompt.0 == prompt.prompt).collect();
         let whole: Vec<&RunRecord> =
@@ -560,14 +566,17 @@ fn what_sets_runs_apart_is_what_a_naive_look_finds() {
             let found = group.smallest_margin.unwrap();
             assert_eq!((found.value, records[found.run].steps.margin[found.step]), (smallest, smallest));
             let drawn = members.iter().filter(|run| run.set.1 != "greedy");
-            let least = drawn.map(|run| run.steps.logprob.iter().map(|&l| f64::from(l).exp()).product::<f64>());
-            match (group.probability, least.reduce(f64::min)) {
+            let all = drawn.map(|run| run.steps.logprob.iter().map(|&l| f64::from(l).exp()).product::<f64>());
+            let all: Vec<f64> = all.collect();
+            differing += usize::from(all.iter().any(|&one| one < 0.99 * all[0]));
+            assert_eq!(group.is_greedy, members.iter().all(|run| run.steps.rank.iter().all(|&rank| rank == 0)));
+            match (group.probability, all.into_iter().reduce(f64::min)) {
                 (Some(found), Some(naive)) => assert!((found - naive).abs() < 1e-9 + 1e-6 * naive, "{found} {naive}"),
                 (found, naive) => assert_eq!(found, naive),
             }
         }
     }
-    assert!(forks > 5);
+    assert!(forks > 5 && differing > 0, "{forks} {differing}");
     // Greedy, and top-k of one, which draws but has no choice.
     let group = &summary.prompts[0].groups[0];
     assert!(group.runs.len() >= 6 && group.is_greedy && group.runs[..6] == [0, 1, 2, 3, 4, 5]);

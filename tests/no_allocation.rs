@@ -2,6 +2,7 @@
 
 mod support;
 
+use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
 use argpick::{
     BeamConfig, BeamSearch, Config, Continuation, Decoder, Metrics, Pick, Profile, Recorder, Replay, Row, Trace,
     TraceBuffer, TraceParts, decode_batch,
@@ -97,6 +98,12 @@ fn a_step_allocates_nothing() {
                     let mut decoder = report::decoder(&case, kernels, metrics);
                     let (mut row, original) = (case.row.clone(), &case.row);
                     let half: Vec<half::bf16> = original.iter().map(|&z| half::bf16::from_f32(z)).collect();
+                    // A sparse head whose one column and whose bias are the row.
+                    let bytes = bytemuck::cast_slice(original);
+                    let column = Column { bytes, element: ElementType::F32 };
+                    let head = ColumnMatrix::new(bytes, ElementType::F32, vocab, 1)
+                        .and_then(|columns| SparseHead::new(columns, column))
+                        .expect("a head");
                     let (calls, ()) = calls_during(|| {
                         decoder.prompt(&[1, 2, 3]).expect("a prompt");
                         decoder.set_bias(&[(7, 1.0), (4_000, -2.0)]).expect("biases");
@@ -104,6 +111,7 @@ fn a_step_allocates_nothing() {
                         for _ in 0..3 {
                             decoder.decode(original, None).expect("a step");
                             decoder.decode(&half[..], None).expect("a step");
+                            decoder.decode_sparse(&head, &[0], None, None).expect("a step");
                             // With a random mask a row of holes may have nothing left; a refusal allocates nothing either.
                             let _ = decoder.evaluate(original, Some(&mask));
                             row.copy_from_slice(original);

@@ -212,3 +212,31 @@ fn bad_input_is_refused_and_writes_nothing() {
     project(levels()[0], &head.view(), &[], Some(&[]), &mut logits).expect("the bias");
     assert!(logits.iter().zip(&head.bias.1).all(|(&logit, &bias)| f64::from(logit) == bias));
 }
+
+/// Head and greedy pick in one need no row: the decoder's memory and a small stack could not hold one.
+#[test]
+fn a_fused_greedy_pick_has_no_room_for_a_row() {
+    const VOCAB: usize = 262_144;
+    const STACK: usize = 256 << 10;
+    let head = Head::new(ElementType::Bf16, ElementType::F32, 0, VOCAB, 3);
+    for kernels in Level::ALL.into_iter().filter_map(|level| Kernels::new(level).ok()) {
+        let config = Config { mode: Mode::Greedy, history_capacity: 64, adjustment_capacity: 16, ..Config::default() };
+        let words = Decoder::<&mut [u64]>::storage_words(&config, VOCAB).expect("a configuration");
+        assert!(8 * words + STACK < 4 * VOCAB, "{words} words have room for a row");
+        let mut storage = vec![0; words];
+        let columns = [2, 0, 1];
+        let mut row = vec![0.0; VOCAB];
+        project(kernels, &head.view(), &columns, None, &mut row).expect("a row");
+        let mut decoder = Decoder::new_in(&config, VOCAB, kernels, &mut storage[..]).expect("a decoder");
+        let expected = decoder.evaluate(&row, None).expect("a pick");
+        drop(row);
+        let picked = std::thread::scope(|scope| {
+            // Nothing is allocated in a step (`no_allocation.rs`), so what is left is the stack.
+            let thread = std::thread::Builder::new().stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, || decoder.decode_sparse(&head.view(), &columns, None, None));
+            thread.expect("a thread").join().expect("a pick")
+        });
+        let picked = picked.expect("a pick");
+        assert_eq!((picked.token, picked.margin.to_bits()), (expected.token, expected.margin.to_bits()));
+    }
+}

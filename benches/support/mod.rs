@@ -5,6 +5,7 @@
 //! *floor*) is timed right before the stage, and the ratio of the two is what can be compared between machines. A subject
 //! whose result is not that of the scalar level, bit for bit, is not timed at all.
 
+pub mod beams;
 pub mod burden;
 pub mod curves;
 pub mod draws;

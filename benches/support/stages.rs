@@ -30,6 +30,8 @@ pub enum Action {
         /// Threads; 1 is `decode_batch`.
         threads: usize,
     },
+    /// `BeamSearch::step` with so many beams, each with a row in memory of its own.
+    Beams(usize),
     /// `Decoder::sweep` with the sixteen configurations of [`sixteen`].
     Sweep,
     /// `Decoder::evaluate` for each of the same configurations.
@@ -56,7 +58,7 @@ impl Stage {
             Action::Decode | Action::Masked | Action::Burdened => "decode",
             Action::Process | Action::Probabilities | Action::Softmax => "in-place",
             Action::Project(_) | Action::Sparse(_) | Action::Train(_) => "head",
-            Action::Batch { .. } | Action::Sweep | Action::Singles => "many",
+            Action::Batch { .. } | Action::Beams(_) | Action::Sweep | Action::Singles => "many",
         }
     }
 
@@ -81,7 +83,7 @@ impl Stage {
     /// Rows that one call reads.
     pub const fn rows(&self) -> usize {
         match self.action {
-            Action::Batch { rows, .. } => rows,
+            Action::Batch { rows, .. } | Action::Beams(rows) => rows,
             _ => 1,
         }
     }
@@ -206,6 +208,7 @@ pub const STAGES: &[Stage] = &[
     call(THREAD_STAGES[0], Action::Batch { rows: 8, threads: 1 }, chain),
     #[cfg(feature = "parallel")]
     call(THREAD_STAGES[1], Action::Batch { rows: 8, threads: 2 }, chain),
+    call("beams-4", Action::Beams(4), sampling),
     call(SWEEP_STAGES[0], Action::Sweep, sampling),
     call(SWEEP_STAGES[1], Action::Singles, sampling),
 ];

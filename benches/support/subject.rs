@@ -1,5 +1,6 @@
 //! A stage on a row at a level: set up, checked, and called once at a time.
 
+use super::beams::Beams;
 use super::burden;
 use super::head::Head;
 use super::reader::Reader;
@@ -21,6 +22,8 @@ const LEARNING_RATE: f32 = 1e-6;
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Picks(Vec<[u32; 11]>),
+    /// Parents, tokens and scores.
+    Beams(Vec<(u32, u32, u64)>),
     Row(Vec<u32>),
 }
 
@@ -32,6 +35,8 @@ enum Answer {
     Results,
     /// In `work`.
     Work,
+    /// In `beams`.
+    Beams,
 }
 
 /// A stage, ready to be called.
@@ -44,6 +49,7 @@ pub struct Subject {
     rows: Vec<Buffer>,
     mask: Option<Vec<u32>>,
     head: Option<Head>,
+    beams: Option<Beams>,
     work: Vec<f32>,
     configs: Vec<Config>,
     memory: Vec<u64>,
@@ -87,7 +93,17 @@ impl Subject {
         let read = stage.dtype.size() * vocab * stage.rows();
         let sets = if cold && is_row { COLD_BYTES.div_ceil(read).max(2) } else { 1 };
         // A head needs no row.
-        let rows = vec![Buffer::new(logits, stage.dtype); if is_row { sets * stage.rows() } else { 0 }];
+        let mut rows = vec![Buffer::new(logits, stage.dtype); if is_row { sets * stage.rows() } else { 0 }];
+        let beams = match stage.action {
+            Action::Beams(beams) => Some(Beams::new(beams, vocab, kernels)?),
+            _ => None,
+        };
+        if beams.is_some() {
+            // What beams want differs: the same logits at other tokens.
+            for (i, row) in rows.iter_mut().enumerate() {
+                row.floats_mut().rotate_left(i % stage.rows() * 977 % vocab);
+            }
+        }
         let mask = matches!(stage.action, Action::Masked | Action::Burdened).then(|| burden::mask(vocab));
         let head = (!is_row).then(|| Head::new(logits, stage.columns(), stage.dtype, cold));
         let words = if stage.action == Action::Sweep { sweep_words(&configs, vocab)? } else { 0 };
@@ -101,6 +117,7 @@ impl Subject {
             rows,
             mask,
             head,
+            beams,
             work: vec![0.0; vocab],
             configs,
             memory: vec![0; words],
@@ -143,13 +160,14 @@ impl Subject {
                 let picks = self.results.iter().map(|result| result.map(|pick| bits_of(&pick)));
                 Said::Picks(picks.collect::<Result<_>>()?)
             }
+            Answer::Beams => Said::Beams(self.beams.as_ref().map_or_else(Vec::new, Beams::bits)),
             Answer::Work => Said::Row(self.work.iter().map(|x| x.to_bits()).collect()),
         })
     }
 
     /// One call.
     fn time(&mut self, round: usize) -> Result<(Answer, Duration)> {
-        let Subject { stage, kernels, decoders, rows, mask, head, work, configs, memory, results, .. } = self;
+        let Subject { stage, kernels, decoders, rows, mask, head, beams, work, configs, memory, results, .. } = self;
         let count = stage.rows();
         let first = if rows.is_empty() { 0 } else { round * count % rows.len() };
         let row = rows.get(first).map_or(Row::F32(&[]), Buffer::row);
@@ -167,6 +185,9 @@ impl Subject {
         // Outside of what is timed: a view of the rows, or of the head.
         let batch: Vec<Row<'_>> = rows.iter().skip(first).take(count).map(Buffer::row).collect();
         let sparse = head.as_ref().map(|head| (head.view(), head.columns(round)));
+        if let Some(beams) = beams.as_mut() {
+            beams.make_ready(row)?;
+        }
         let decoder = &mut decoders[0];
         let begun = Instant::now();
         let answer = match (stage.action, sparse) {
@@ -192,6 +213,10 @@ impl Subject {
             (Action::Batch { .. }, _) => {
                 decode_batch(decoders, black_box(&batch), &[], results).map(|()| Answer::Results)?
             }
+            (Action::Beams(_), _) => match beams {
+                Some(beams) => beams.step(black_box(&batch)).map(|_| Answer::Beams)?,
+                None => Answer::Beams,
+            },
             (Action::Sweep, _) => {
                 let swept = decoder.sweep(black_box(row), None, configs, memory, results, &mut []);
                 swept.map(|()| Answer::Results)?

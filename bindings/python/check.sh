@@ -27,6 +27,9 @@ if ! { [ -x "$python" ] && "$python" -c 'import maturin, mypy, numpy, pytest' 2>
     fi
 fi
 
+# bfloat16 for NumPy, where it can be had; the tests say so where it cannot.
+"$python" -c 'import ml_dtypes' 2>/dev/null || timeout 60 "$python" -m pip install --quiet ml_dtypes >/dev/null 2>&1 || true
+
 echo "+ the extension module: format, clippy"
 cargo fmt --check
 CARGO_TARGET_DIR=$target/build cargo clippy --locked --quiet --release -- -D warnings

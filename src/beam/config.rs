@@ -1,6 +1,7 @@
 //! What a beam search does: its configuration, and the plan that is compiled from it.
 
 use crate::error::{Error, Result};
+use crate::kernels::with_default_environment;
 use crate::numeric::exponent_scale;
 use crate::plan::Profile;
 use crate::types::{MAX_VOCAB, TokenId};
@@ -118,7 +119,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Parameters are compared and divided like logits are: not in the host's float environment, where a subnormal one may be 0.
     pub fn compile(config: &BeamConfig<'_>, vocab: usize) -> Result<Plan> {
+        with_default_environment(|| Self::compile_checked(config, vocab))
+    }
+
+    // Not inlined: no float operation may move out of the default environment around the call.
+    #[inline(never)]
+    fn compile_checked(config: &BeamConfig<'_>, vocab: usize) -> Result<Plan> {
         let invalid = |name, value: f64| Err(Error::InvalidParameter { name, value });
         if vocab == 0 || vocab > MAX_VOCAB {
             return invalid("vocab", vocab as f64);

@@ -130,6 +130,12 @@ pub(crate) fn gather(
     if bound == f32::NEG_INFINITY && wanted <= maxima.len() {
         bound = kernels.bound_for_count(maxima, wanted);
     }
+    // Where the highest logits lie side by side, in a sorted row say, the blocks of one group bound them better.
+    let highest = kernels.find_at_least(maxima, 0, seen.maximum).unwrap_or(0) / 16 * 16;
+    if wanted <= 16 && highest + 16 <= maxima.len() {
+        let close = kernels.bound_for_count(&maxima[highest..highest + 16], wanted);
+        bound = if close > bound { close } else { bound };
+    }
     let mut at = Collected { next_block: 0, filled: 0 };
     loop {
         let (mut threshold, mut strictly) = (bound, false);

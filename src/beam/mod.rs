@@ -253,7 +253,6 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
                 return Err(Error::WrongLength { what: "row", expected, actual });
             }
         }
-        company::check(company, &self.plan, self.live)?;
         with_default_environment(|| self.step_checked(company, given, next))
     }
 

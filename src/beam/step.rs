@@ -3,7 +3,7 @@
 
 use super::BeamSearch;
 use super::candidates::{Best, Candidate};
-use super::company::{Company, finish_with, follow, look};
+use super::company::{Company, check, finish_with, follow, look};
 use super::config::Plan;
 use super::gather::{Beam, Diversity, Normaliser, Seen, gather, see};
 use super::hypotheses::{hypothesized, insert, is_over, set_order};
@@ -68,6 +68,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> BeamSearch<S> {
         given: &Given<'_>,
         next: &mut [Continuation],
     ) -> Result<BeamStep> {
+        check(company, &self.plan, self.live)?;
         let Self { plan, layout, storage, .. } = self;
         let (state, mut scratch) = layout.split(storage.as_mut(), plan.end_tokens);
         let too_short = self.length < plan.min_tokens;

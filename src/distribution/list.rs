@@ -8,12 +8,14 @@ use super::Room;
 use crate::kernels::{Collected, Cut};
 use crate::logits::Surface;
 use crate::numeric::rank_key_parts;
+use crate::types::BLOCK;
 
 /// Collects the first `k` tokens of the order (fewer if fewer take part) into `room.keys`; returns how many.
 ///
 /// The k-th largest of the group (or block) maxima bounds the k-th logit from below, because that many different tokens
-/// reach it. Only blocks whose maximum reaches the bound are read. Where many logits reach it (ties), the list is weeded
-/// out whenever it is full, and from then on only higher logits can enter: equal ones come later in the order.
+/// reach it. Only blocks whose maximum reaches the bound are read. Where too many logits reach it, the list is weeded out
+/// whenever it is full, and from then on only higher logits can enter: equal ones come later in the order. Where most of the
+/// tokens that are read enter (the highest logits lie side by side, in a sorted row say) a better bound is looked for, once.
 pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>) -> usize {
     let groups = surface.group_maxima.len();
     let (kernels, maxima) = (surface.kernels, surface.maxima);
@@ -23,21 +25,25 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
         if 2 * k <= groups {
             threshold = kernels.bound_for_count(surface.group_maxima, k);
         }
-        // Where the highest logits lie side by side, in a sorted row say, maxima of groups bound them badly.
-        let is_bad = threshold == f32::NEG_INFINITY || lie_together(surface, threshold);
-        if is_bad && k <= maxima.len() {
+        if threshold == f32::NEG_INFINITY && k <= maxima.len() {
             threshold = kernels.bound_for_count(maxima, k);
         }
     }
-    let mut strictly = false;
-    let mut at = Collected { next_block: 0, filled: 0 };
+    let (mut strictly, mut has_searched) = (false, false);
+    let mut at = START;
     loop {
+        let before = at;
         at = kernels.collect(&surface.view, maxima, threshold, strictly, at, room.keys);
-        if at.filled > k {
-            let last = nth_key(k, at.filled, room);
-            at.filled = retain(last, at.filled, room.keys);
-            threshold = rank_key_parts(last).0;
-            strictly = true;
+        // Under a bound that everything reaches nothing is told about where the highest logits lie.
+        let may_search = !has_searched && threshold > f32::MIN && at.next_block < surface.view.blocks();
+        let searches = may_search && is_dense(before, at, room.keys);
+        threshold = weed(k, threshold, &mut strictly, &mut at, room);
+        if searches {
+            has_searched = true;
+            if let Some((found, bound)) = collect_from_better_bound(surface, k, threshold, room) {
+                (at, threshold, strictly) = (found, bound, false);
+                threshold = weed(k, threshold, &mut strictly, &mut at, room);
+            }
         }
         if at.next_block >= surface.view.blocks() {
             return at.filled;
@@ -45,16 +51,60 @@ pub(super) fn collect_first(surface: &Surface<'_>, k: usize, room: &mut Room<'_>
     }
 }
 
-/// Whether the blocks that reach the threshold lie side by side: four and more of sixteen, in the first groups that do.
-fn lie_together(surface: &Surface<'_>, threshold: f32) -> bool {
-    let (mut groups, mut blocks, mut next) = (0, 0, 0);
-    while groups < 8 {
-        let Some(group) = surface.kernels.find_at_least(surface.group_maxima, next, threshold) else { break };
-        blocks += surface.maxima[16 * group..16 * group + 16].iter().filter(|&&maximum| maximum >= threshold).count();
-        groups += 1;
-        next = group + 1;
+const START: Collected = Collected { next_block: 0, filled: 0 };
+
+/// Leaves the first `k` tokens in the list; returns the threshold for those to come.
+fn weed(k: usize, threshold: f32, strictly: &mut bool, at: &mut Collected, room: &mut Room<'_>) -> f32 {
+    if at.filled <= k {
+        return threshold;
     }
-    blocks >= 4 * groups
+    let last = nth_key(k, at.filled, room);
+    at.filled = retain(last, at.filled, room.keys);
+    *strictly = true;
+    rank_key_parts(last).0
+}
+
+/// Whether half and more of the tokens between the first that was collected and the last that was read were collected.
+fn is_dense(before: Collected, after: Collected, keys: &[u64]) -> bool {
+    let collected = after.filled - before.filled;
+    let first = keys[before.filled..after.filled].first().map_or(0, |&key| rank_key_parts(key).1 as usize);
+    2 * collected >= (after.next_block * BLOCK).saturating_sub(first)
+}
+
+/// Collects from the start with a bound above `threshold`, if one is found: what the maxima of fewer than `k` blocks reach, if
+/// `k` tokens do. As many blocks as a sorted row has them in are tried first, in the group with the highest logit and then
+/// anywhere, then twice as many and so on: few more than `k` tokens reach what is found.
+fn collect_from_better_bound(
+    surface: &Surface<'_>,
+    k: usize,
+    threshold: f32,
+    room: &mut Room<'_>,
+) -> Option<(Collected, f32)> {
+    let (kernels, maxima, view) = (surface.kernels, surface.maxima, &surface.view);
+    let highest = kernels.find_at_least(maxima, 0, surface.scale.maximum)? / 16 * 16;
+    let mut is_first = true;
+    for maxima_of_some in [&maxima[highest..highest + 16], maxima] {
+        let mut blocks = k.div_ceil(BLOCK) + 1;
+        while blocks < k && blocks <= maxima_of_some.len() {
+            let bound = kernels.bound_for_count(maxima_of_some, blocks);
+            if bound <= threshold {
+                break;
+            }
+            // The other list, because the first one is what there is if nothing is found.
+            let found = kernels.collect(view, maxima, bound, false, START, room.work);
+            if found.filled >= k {
+                room.keys[..found.filled].copy_from_slice(&room.work[..found.filled]);
+                return Some((found, bound));
+            }
+            // If the k-th logit stands in many places there is no better bound than itself.
+            if is_first && kernels.collect(view, maxima, threshold, true, START, room.work).filled < k {
+                return None;
+            }
+            is_first = false;
+            blocks *= 2;
+        }
+    }
+    None
 }
 
 /// The key of number `n` (from 1) of the first `count` candidates in the order; `n <= count`.

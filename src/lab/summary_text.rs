@@ -4,6 +4,7 @@ use super::record::RunRecord;
 use super::summary::{Extreme, Fork, Group, PromptSummary, SetSummary, Summary};
 use super::tree::shortened;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 /// The most runs that are named one by one.
@@ -15,7 +16,9 @@ const MOST_RUNS: usize = 12;
 /// # Errors
 /// Those of the writer.
 pub fn write_text(out: &mut dyn Write, summary: &Summary, records: &[&RunRecord]) -> fmt::Result {
-    let find = |run: usize| records.iter().copied().find(|record| record.run == run);
+    let by_run: HashMap<usize, &RunRecord> = records.iter().map(|&record| (record.run, record)).collect();
+    let mut by_prompt: HashMap<usize, Vec<&RunRecord>> = HashMap::new();
+    records.iter().for_each(|&record| by_prompt.entry(record.prompt.0).or_default().push(record));
     let wide = records.iter().map(|record| record.set.1.chars().count()).max().unwrap_or(0).clamp(3, 40);
     for prompt in &summary.prompts {
         writeln!(out, "[{}] {}", prompt.prompt + 1, printable(&prompt.name))?;
@@ -24,7 +27,7 @@ pub fn write_text(out: &mut dyn Write, summary: &Summary, records: &[&RunRecord]
             "   {:>4}  {:wide$}  {:>6}  {:>4} {:>5}  {:<14}  {:>7} {:>8} {:>5}  text",
             "run", "set", "seed", "in", "out", "ended by", "entropy", "margin", "loop"
         )?;
-        for record in records.iter().filter(|record| record.prompt.0 == prompt.prompt) {
+        for record in by_prompt.get(&prompt.prompt).into_iter().flatten() {
             let text = match &record.error {
                 Some(error) => format!("error: {}", printable(error)),
                 None => shortened(&record.text),
@@ -43,7 +46,7 @@ pub fn write_text(out: &mut dyn Write, summary: &Summary, records: &[&RunRecord]
                 record.loop_score
             )?;
         }
-        prompt.groups.iter().filter(|group| group.runs.len() > 1).try_for_each(|group| same(out, group, &find))?;
+        prompt.groups.iter().filter(|group| group.runs.len() > 1).try_for_each(|group| same(out, group, &by_run))?;
         prompt.forks.iter().try_for_each(|fork| part(out, fork))?;
         writeln!(out)?;
     }
@@ -51,9 +54,9 @@ pub fn write_text(out: &mut dyn Write, summary: &Summary, records: &[&RunRecord]
 }
 
 /// Runs with the same text, and whether that says something.
-fn same<'r>(out: &mut dyn Write, group: &Group, find: &impl Fn(usize) -> Option<&'r RunRecord>) -> fmt::Result {
+fn same(out: &mut dyn Write, group: &Group, by_run: &HashMap<usize, &RunRecord>) -> fmt::Result {
     let mut names: Vec<&str> = Vec::new();
-    for record in group.runs.iter().filter_map(|&run| find(run)) {
+    for record in group.runs.iter().filter_map(|run| by_run.get(run)) {
         if !names.contains(&record.set.1.as_str()) {
             names.push(&record.set.1);
         }

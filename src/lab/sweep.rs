@@ -151,7 +151,9 @@ impl Sweep {
         let refuse =
             |line: usize, path: String, reason: String| Error::Sweep { origin: origin.to_owned(), line, path, reason };
         let root = read.map_err(|Malformed { line, reason }| refuse(line, String::new(), reason))?;
-        sweep(&root).map_err(|wrong| refuse(wrong.line, wrong.path, wrong.reason))
+        // Keys come from the file: whoever prints them must not be made to print a terminal command.
+        let clean = |text: String| text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        sweep(&root).map_err(|wrong| refuse(wrong.line, clean(wrong.path), clean(wrong.reason)))
     }
 
     /// The number of runs.

@@ -4,6 +4,7 @@ use super::cursor::{Cursor, Flaw};
 use super::format::*;
 use super::record::Record;
 use crate::error::{Error, Label, Result};
+use crate::kernels::with_default_environment;
 use crate::numeric::NUMERICS_VERSION;
 use crate::plan::{CONFIG_WORDS, Config, Plan};
 use crate::types::MAX_VOCAB;
@@ -63,7 +64,7 @@ impl<'t> Trace<'t> {
             Err(Flaw::CutOff) => return Err(malformed(bytes.len(), 0, "it is too short for a trace")),
             Err(Flaw::Bad(reason)) => return Err(malformed(HEAD, 0, reason)),
         };
-        Plan::compile(&config, cursor.vocab)?;
+        check(&config, cursor.vocab)?;
         let mut trace = Trace {
             bytes,
             end: FIRST_RECORD,
@@ -97,7 +98,7 @@ impl<'t> Trace<'t> {
                     self.longest_list = self.longest_list.max(tokens.len());
                 }
                 Record::Configure(config) => {
-                    Plan::compile(config, self.vocab)?;
+                    check(config, self.vocab)?;
                 }
                 Record::Columns(list) => {
                     self.longest_list = self.longest_list.max(list.columns.len());
@@ -195,6 +196,16 @@ impl<'t> Iterator for Records<'t> {
     fn next(&mut self) -> Option<Record<'t>> {
         if self.0.at >= self.0.bytes.len() { None } else { self.0.record().ok() }
     }
+}
+
+/// Refuses a configuration that no decoder takes, whatever the host's float environment.
+fn check(config: &Config, vocab: usize) -> Result<()> {
+    // Not inlined: no float operation may move out of the default environment around the call.
+    #[inline(never)]
+    fn check_in_default_environment(config: &Config, vocab: usize) -> Result<()> {
+        Plan::compile(config, vocab).map(|_| ())
+    }
+    with_default_environment(|| check_in_default_environment(config, vocab))
 }
 
 fn malformed(offset: usize, value: u64, reason: &'static str) -> Error {

@@ -5,7 +5,7 @@ use argpick::{Config, Decoder, Error, MAX_VOCAB, Memory};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyString, PyType};
 
 /// The dataclass.
 fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
@@ -15,7 +15,41 @@ fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
 
 /// The double of fewest digits that rounds to this f32: 0.1 for the f32 nearest 0.1. So what a user wrote comes back.
 pub fn shortest(value: f32) -> f64 {
+    // Whole numbers are their own shortest form.
+    if value.fract() == 0.0 && value.abs() < 1.0e6 {
+        return value.into();
+    }
     format!("{value:?}").parse().unwrap_or(f64::from(value))
+}
+
+/// What a parameter is in Python.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Float,
+    Whole,
+    Flag,
+}
+
+/// A parameter's name, also as Python's own string, and what it is.
+struct Parameter {
+    name: &'static str,
+    key: Py<PyString>,
+    kind: Kind,
+}
+
+/// All parameters but `seed` and `stream`, in the library's order.
+fn parameters(py: Python<'_>) -> &'static [Parameter] {
+    static PARAMETERS: PyOnceLock<Vec<Parameter>> = PyOnceLock::new();
+    PARAMETERS.get_or_init(py, || {
+        let kind_of = |name| match Config::default().set_parameter(name, 0.5) {
+            _ if name == "keep_ties" => Kind::Flag,
+            // Only a float can be a half.
+            Ok(true) => Kind::Float,
+            _ => Kind::Whole,
+        };
+        let parameter = |(name, _)| Parameter { name, key: PyString::intern(py, name).unbind(), kind: kind_of(name) };
+        Config::default().parameters().map(parameter).collect()
+    })
 }
 
 /// A parameter of Python's as a number.
@@ -52,8 +86,8 @@ pub fn config_of(object: &Bound<'_, PyAny>) -> Result<Config> {
         stream: long(&object.getattr("stream")?, "stream")?,
         ..Config::default()
     };
-    for (name, _) in config.clone().parameters() {
-        config.set_parameter(name, real(&object.getattr(name)?, name)?)?;
+    for Parameter { name, key, .. } in parameters(object.py()) {
+        config.set_parameter(name, real(&object.getattr(key)?, name)?)?;
     }
     Ok(config)
 }
@@ -106,31 +140,32 @@ fn fields_of<'py>(py: Python<'py>, config: &Config) -> PyResult<Bound<'py, PyDic
     let fields = PyDict::new(py);
     fields.set_item("seed", config.seed)?;
     fields.set_item("stream", config.stream)?;
-    let standard = Config::default();
-    // A float has a default that differs from its neighbour: what a half does to it tells whether it is one.
-    for (name, value) in config.parameters() {
-        let mut probe = standard.clone();
-        let is_float = matches!(probe.set_parameter(name, 0.5), Ok(true));
-        if name == "keep_ties" {
-            fields.set_item(name, value != 0.0)?;
-        } else if is_float {
-            fields.set_item(name, shortest(value as f32))?;
-        } else {
-            fields.set_item(name, value as u64)?;
+    for (Parameter { key, kind, .. }, (_, value)) in parameters(py).iter().zip(config.parameters()) {
+        match kind {
+            Kind::Flag => fields.set_item(key, value != 0.0)?,
+            Kind::Float => fields.set_item(key, shortest(value as f32))?,
+            Kind::Whole => fields.set_item(key, value as u64)?,
         }
     }
     Ok(fields)
 }
 
-/// Checks the fields of a configuration, and returns them as the library has them: floats as the shortest double of their
-/// f32. `values` is a mapping with all of them.
+/// Checks the fields of a configuration, and returns those which the library has in another form: floats that are not the
+/// shortest double of their f32, numbers of other types than Python's own. `values` has all fields as attributes.
 #[pyfunction]
 #[pyo3(name = "_normal_config")]
 pub fn normal_config<'py>(py: Python<'py>, values: &Bound<'py, PyAny>) -> Result<Bound<'py, PyDict>> {
     let config = config_of(values)?;
     // Ranges; that valid_vocab fits is known when there is a vocabulary.
     Decoder::<Memory>::storage_words(&config, MAX_VOCAB)?;
-    Ok(fields_of(py, &config)?)
+    let normal = fields_of(py, &config)?;
+    for (key, value) in normal.copy()?.iter() {
+        let given = values.getattr(key.cast::<PyString>().map_err(PyErr::from)?)?;
+        if given.get_type().is(value.get_type()) && given.eq(&value)? {
+            normal.del_item(key)?;
+        }
+    }
+    Ok(normal)
 }
 
 /// The names of the parameters in the library's order, `seed` and `stream` first.

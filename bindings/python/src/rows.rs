@@ -217,8 +217,25 @@ fn check_mask(memory: &Memory, dimensions: usize, vocab: usize) -> Result<()> {
 
 /// Bit t & 31 of word t >> 5 for each byte that is not 0.
 fn pack(flags: &[u8]) -> Vec<u32> {
-    let word = |flags: &[u8]| flags.iter().enumerate().fold(0, |word, (i, &flag)| word | u32::from(flag != 0) << i);
-    flags.chunks(32).map(word).collect()
+    // Whole words four times eight bytes at once; what is left byte by byte.
+    let (whole, rest) = flags.as_chunks::<32>();
+    let word = |flags: &[u8; 32]| {
+        let (eights, _) = flags.as_chunks::<8>();
+        eights.iter().enumerate().fold(0, |word, (i, &eight)| word | bits_of(u64::from_le_bytes(eight)) << (8 * i))
+    };
+    let mut words: Vec<u32> = whole.iter().map(word).collect();
+    if !rest.is_empty() {
+        words.push(rest.iter().enumerate().fold(0, |word, (i, &flag)| word | u32::from(flag != 0) << i));
+    }
+    words
+}
+
+/// One bit for each of eight bytes: whether it is not 0.
+fn bits_of(bytes: u64) -> u32 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    // The highest bit of each byte that is not 0, then as its lowest; the product gathers them in the highest byte.
+    let set = (((bytes & LOW) + LOW) | bytes) & !LOW;
+    ((set >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
 /// The masks of several rows.

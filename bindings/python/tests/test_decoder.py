@@ -123,6 +123,17 @@ def test_masks_are_words_or_bools(row: np.ndarray) -> None:
         decoder = argpick.Decoder(vocab, mode="greedy")
         best = max(np.flatnonzero(flags), key=lambda token: long[token])
         assert decoder.decode(long, flags).token == best
+    # Every place of a word, and bytes that are neither 0 nor 1.
+    for vocab in (1, 7, 31, 32, 33, 63, 64, 65, 257):
+        flat = np.arange(vocab, dtype=np.float32)
+        for place in range(vocab):
+            flags = np.zeros(vocab, bool)
+            flags[place] = True
+            assert argpick.Decoder(vocab).decode(flat, flags).token == place
+            odd = np.zeros(vocab, np.uint8)
+            odd[place] = 0x80 >> place % 8
+            assert argpick.Decoder(vocab).decode(flat, odd.view(bool)).token == place
+    decoder, flags = argpick.Decoder(100), np.ones(100, bool)
     with pytest.raises(argpick.WrongLength):
         decoder.decode(long, flags[:99])
     with pytest.raises(TypeError, match="mask is float32"):
@@ -131,6 +142,17 @@ def test_masks_are_words_or_bools(row: np.ndarray) -> None:
         decoder.decode(long, np.zeros(8, np.uint32)[::2])
     with pytest.raises(argpick.EverythingMasked):
         decoder.decode(long, np.zeros(4, np.uint32))
+
+
+def test_a_model_with_a_padded_vocabulary() -> None:
+    row = np.array([0.0, 1.0, np.nan, np.inf], np.float32)
+    decoder = argpick.Decoder(4, mode="greedy", valid_vocab=2)
+    assert decoder.decode(row).token == 1
+    with pytest.raises(argpick.WrongLength) as caught:
+        decoder.decode(row[:2])
+    assert (caught.value.index, caught.value.value) == (4, 2)
+    with pytest.raises(argpick.InvalidLogit):
+        argpick.Decoder(4).decode(row)
 
 
 def test_questions(row: np.ndarray) -> None:

@@ -130,7 +130,9 @@ def test_files_of_numpy(tmp_path: Path) -> None:
         argpick.Weights.open(path)
     with pytest.raises(argpick.FileError) as missing:
         argpick.Weights.open(tmp_path / "none.npz")
-    assert missing.value.errno == 2 and isinstance(missing.value, OSError)
+    assert missing.value.errno == 2 and isinstance(missing.value, OSError) and "none.npz" in str(missing.value)
+    again = pickle.loads(pickle.dumps(missing.value))
+    assert (again.errno, str(again), again.status) == (2, str(missing.value), argpick.Status.FILE)
 
 
 @pytest.mark.parametrize(

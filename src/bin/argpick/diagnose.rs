@@ -3,9 +3,10 @@
 //! Rows are read where they lie in the file, one after the other. A row that is refused (NaN, everything masked) is named and
 //! left out of every figure.
 
+use crate::report::plural;
 use crate::rows::{Rows, integers};
 use crate::sampling_args::{SamplingArgs, in_force, in_force_text};
-use crate::{Failure, args, counted, diagnose_plot};
+use crate::{Failure, args, diagnose_plot};
 use argpick::lab::{Assessment, Reliability};
 use argpick::sandbox::trace;
 use argpick::{Config, Decoder, DiagnosisLimits, Level, RowDiagnosis, TokenId, Verdict};
@@ -167,7 +168,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         [] => Ok(()),
         [(row, error), rest @ ..] => {
             let more =
-                if rest.is_empty() { String::new() } else { format!(" (and {} more)", counted(rest.len(), "row")) };
+                if rest.is_empty() { String::new() } else { format!(" (and {} more)", plural(rest.len(), "row")) };
             Err(Failure::Message(format!("{}: row {row} was refused: {error}{more}", args.rows.display())))
         }
     }
@@ -183,7 +184,7 @@ fn targets(args: &Args, count: usize, vocab: usize) -> Result<Vec<Option<TokenId
         (args.targets.clone(), integers(Path::new(&args.targets))?)
     };
     if list.len() != count {
-        let (rows, targets) = (counted(count, "row"), counted(list.len(), "target"));
+        let (rows, targets) = (plural(count, "row"), plural(list.len(), "target"));
         return Err(format!("{origin}: {targets}, but {} has {rows}; allowed: one for each row", args.rows.display()));
     }
     let read = |(row, &target): (usize, &i64)| {
@@ -224,12 +225,12 @@ fn print(out: &mut dyn Write, args: &Args, config: &Config, found: &Findings) ->
         out,
         "rows     {}: {} of {} logits",
         args.rows.display(),
-        counted(sums.rows() as usize, "row"),
+        plural(sums.rows() as usize, "row"),
         found.vocab
     )?;
     let left_out = [(found.ignored, "ignored"), (found.refused.len(), "refused")];
     for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
-        writeln!(out, "         {} {why}", counted(count, "row"))?;
+        writeln!(out, "         {} {why}", plural(count, "row"))?;
     }
     for (row, error) in found.refused.iter().take(MOST_ROWS) {
         writeln!(out, "         row {row}: {error}")?;
@@ -260,7 +261,7 @@ fn print(out: &mut dyn Write, args: &Args, config: &Config, found: &Findings) ->
     }
     let masked = match sums.infinite_losses() {
         0 => "nats, at temperature 1".to_owned(),
-        count => format!("nats, at temperature 1, without {} whose target is masked", counted(count as usize, "row")),
+        count => format!("nats, at temperature 1, without {} whose target is masked", plural(count as usize, "row")),
     };
     line("loss", sums.loss(), &masked)?;
     line("entropy", sums.entropy(), "nats, at temperature 1")?;

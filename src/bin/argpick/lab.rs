@@ -1,6 +1,7 @@
 //! `argpick sweep FILE`: prompts x parameter sets x seeds with a model of the sandbox.
 
-use crate::{Failure, args, counted, remark};
+use crate::report::{plural, printable};
+use crate::{Failure, args, remark};
 use argpick::lab::{self, Fingerprint, Model as _, Results, RunRecord, SandboxModel, Sweep, summarise};
 use argpick::sandbox::{Model, default_model};
 use argpick::{Kernels, Level};
@@ -70,7 +71,7 @@ pub fn run(
     let left = results.left(args.retry_errors);
     let there = sweep.len() - left.len();
     if there > 0 {
-        remark(format_args!("{there} of {} runs are done already, {} are left", sweep.len(), left.len()));
+        remark(format_args!("{there} of {} runs are done already; left: {}", sweep.len(), left.len()));
     }
     let batch = args.max_batch_size.map_or(sweep.max_batch_size, |size| size as usize);
     let is_stopped = do_runs(&maker, (&sweep, &ends), kernels, batch, &left, &mut results)?;
@@ -142,15 +143,15 @@ impl Shown<'_> {
             out,
             "sweep    {}: {} x {} x {} = {}",
             self.file.display(),
-            counted(prompts, "prompt"),
-            counted(sets, "parameter set"),
-            counted(seeds, "seed"),
-            counted(sweep.len(), "run")
+            plural(prompts, "prompt"),
+            plural(sets, "parameter set"),
+            plural(seeds, "seed"),
+            plural(sweep.len(), "run")
         )?;
         let columns = self.model.space().dimension();
         writeln!(out, "model    {}: {} words, {columns} columns of context", self.model.origin(), self.model.vocab())?;
         for set in &sweep.sets {
-            writeln!(out, "set      {}: {}", set.name, lab::in_words(&set.config).join(", "))?;
+            writeln!(out, "set      {}: {}", printable(&set.name), lab::in_words(&set.config).join(", "))?;
         }
         if let Some(path) = &self.args.out {
             writeln!(out, "results  {}: {} of {} runs", path.display(), summary.done, sweep.len())?;

@@ -120,11 +120,6 @@ impl From<argpick::Error> for Failure {
     }
 }
 
-/// How many of what: `1 row`, `2 rows`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// A remark on standard error; nobody may be listening, which is no failure.
 fn remark(line: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "argpick: {line}");

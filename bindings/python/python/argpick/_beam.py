@@ -70,7 +70,9 @@ class BeamConfig:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            object.__setattr__(self, name, choice(name, choices, getattr(self, name)))
+            value = getattr(self, name)
+            if type(value) is not choices:
+                object.__setattr__(self, name, choice(name, choices, value))
         for name, value in _argpick._normal_beam_config(self).items():
             if name not in _CHOICES:
                 object.__setattr__(self, name, value)

@@ -6,7 +6,9 @@
 use argpick::logits::project;
 use argpick::logits::train::{Example, TrainableHead, train_step};
 use argpick::weights::{Column, ColumnMatrix, ElementType, SparseHead};
-use argpick::{Config, Decoder, Dtype, Kernels, Level, Metrics, Mirostat, Mode, Row, score};
+use argpick::{
+    BeamConfig, BeamSearch, Config, Continuation, Decoder, Dtype, Kernels, Level, Metrics, Mirostat, Mode, Row, score,
+};
 use argpick_cross::corpus::configurations::USUAL;
 use argpick_cross::corpus::rows::{Recipe, Shape, fill, mask, narrow};
 use std::hint::black_box;
@@ -23,6 +25,8 @@ const TOKENS: usize = 8;
 #[derive(Clone, Copy, PartialEq)]
 enum Action {
     Decode(Dtype),
+    /// Of the same logits in ascending order.
+    Ascending,
     /// Under a bitmask that allows runs of words.
     Masked,
     /// The same with 300 biases, and a history of 4,096 tokens of which 1,500 are distinct.
@@ -33,9 +37,16 @@ enum Action {
     Project,
     Sparse,
     Train,
+    /// A step of four beams, each with its row: a token is a beam of it.
+    Beams,
+    /// With logits in ascending order.
+    AscendingBeams,
 }
 
-use Action::{Constrained, Decode, Masked, Probabilities, Process, Project, Score, Sparse, Train};
+use Action::{
+    Ascending, AscendingBeams, Beams, Constrained, Decode, Masked, Probabilities, Process, Project, Score, Sparse,
+    Train,
+};
 
 /// A step by its name: what is called, and what the configuration changes.
 type Step = (&'static str, Action, fn(&mut Config));
@@ -61,6 +72,7 @@ const STEPS: &[Step] = &[
     ("chain", F32, chain),
     ("chain f16", Decode(Dtype::F16), chain),
     ("chain masked", Masked, chain),
+    ("chain, ascending", Ascending, chain),
     ("chain, everything but flips", F32, |c| {
         chain(c);
         c.metrics = USUAL;
@@ -73,6 +85,7 @@ const STEPS: &[Step] = &[
     ("full f16", Decode(Dtype::F16), |_| {}),
     ("min_p 0.05", F32, |c| c.min_p = 0.05),
     ("top_k 1000", F32, |c| c.top_k = 1000),
+    ("top_k 1000, ascending", Ascending, |c| c.top_k = 1000),
     ("top_k 20000", F32, |c| c.top_k = 20_000),
     ("top_p 0.95", F32, |c| c.top_p = 0.95),
     ("top_p 0.95, everything but flips", F32, |c| (c.top_p, c.metrics) = (0.95, USUAL)),
@@ -112,6 +125,8 @@ const STEPS: &[Step] = &[
     ("project 32 columns", Project, |_| {}),
     ("sparse head of 32 columns, greedy", Sparse, greedy),
     ("train 32 columns", Train, |_| {}),
+    ("beam step, 4 beams, per beam", Beams, |_| {}),
+    ("beam step, per beam, ascending", AscendingBeams, |_| {}),
 ];
 
 /// Requests to callgrind, by their order in callgrind.h.
@@ -142,6 +157,7 @@ fn request(request: Request, argument: u64) {
 /// Everything that steps read and write.
 struct Memory {
     row: Vec<f32>,
+    ascending: Vec<f32>,
     copy: Vec<f32>,
     halves: Vec<u16>,
     mask: Vec<u32>,
@@ -155,9 +171,12 @@ impl Memory {
         let recipe = Recipe { vocab: VOCAB, shape: Shape::Normal };
         let mut row = vec![0.0; VOCAB];
         fill(recipe, 0, &mut row);
+        let mut ascending = row.clone();
+        ascending.sort_unstable_by(f32::total_cmp);
         // The columns are one row from another start on each: what they hold does not matter to a count.
         let weights = (0..COLUMNS).flat_map(|column| row.iter().cycle().skip(column * 977).take(VOCAB)).copied();
         Memory {
+            ascending,
             copy: row.clone(),
             halves: vec![0; VOCAB],
             mask: mask(1, VOCAB, &mut vec![0; VOCAB / 32]).to_vec(),
@@ -182,6 +201,7 @@ fn token(action: Action, memory: &mut Memory, decoder: &mut Decoder, number: usi
             };
             black_box(decoder.decode(row, None).expect("a pick"));
         }
+        Ascending => _ = black_box(decoder.decode(&memory.ascending, None).expect("a pick")),
         Masked | Constrained => _ = black_box(decoder.decode(&memory.row, Some(&memory.mask)).expect("a pick")),
         Process => decoder.process(&mut memory.copy, None).expect("logits"),
         Probabilities => decoder.probabilities(&mut memory.copy, None).expect("probabilities"),
@@ -202,11 +222,35 @@ fn token(action: Action, memory: &mut Memory, decoder: &mut Decoder, number: usi
             let example = Example { columns: &memory.columns, values: None, target: number as u32 };
             black_box(train_step(kernels, head, &example, 1e-6, &mut memory.copy).expect("a score"));
         }
+        Beams | AscendingBeams => unreachable!("they need no decoder"),
     }
+}
+
+/// A few steps of four beams. Each has the row from another token on.
+fn run_beams(name: &str, kernels: Kernels, row: &[f32]) {
+    const STEPS: usize = TOKENS / 4;
+    let config = BeamConfig { beams: 4, max_tokens: 16, ..BeamConfig::default() };
+    let rotated = |by: usize| [&row[by..], &row[..by]].concat();
+    let logits = [0, 977, 1954, 2931].map(rotated);
+    let rows = [0, 1, 2, 3].map(|beam| Row::F32(&logits[beam]));
+    let mut search = BeamSearch::new_with_kernels(&config, VOCAB, kernels).expect("a search");
+    let mut next = [Continuation::default(); 4];
+    // The first has one row, the second is the first of its kind.
+    search.step(&rows[..1], &[], &mut next).expect("a step");
+    search.step(&rows, &[], &mut next).expect("a step");
+    let label = format!("{name} / {}\0", 4 * STEPS);
+    request(Request::Zero, 0);
+    (0..STEPS).for_each(|_| _ = black_box(search.step(black_box(&rows), &[], &mut next).expect("a step")));
+    request(Request::DumpAt, label.as_ptr() as u64);
 }
 
 fn run(step: &Step, kernels: Kernels, memory: &mut Memory) {
     let (name, action, change) = *step;
+    match action {
+        Beams => return run_beams(name, kernels, &memory.row),
+        AscendingBeams => return run_beams(name, kernels, &memory.ascending),
+        _ => {}
+    }
     let mut config = Config { seed: 7, temperature: 0.8, ..Config::default() };
     change(&mut config);
     let mut decoder = Decoder::new_with_kernels(&config, VOCAB, kernels).expect("a decoder");
@@ -220,7 +264,7 @@ fn run(step: &Step, kernels: Kernels, memory: &mut Memory) {
         decoder.set_bias(&biases).expect("biases");
     }
     // A row that is rewritten is another one for the next token, so there is no next. What wants the columns is long enough.
-    let tokens = if matches!(action, Decode(_) | Masked | Constrained) { TOKENS } else { 1 };
+    let tokens = if matches!(action, Decode(_) | Ascending | Masked | Constrained) { TOKENS } else { 1 };
     // The first call resolves what the loader has put off.
     memory.copy.copy_from_slice(&memory.row);
     token(action, memory, &mut decoder, 0);

@@ -1,7 +1,8 @@
 //! One answer, to be hashed: a corpus of cases that any build of the core can run, in memory of the caller, without std.
 //!
 //! The corpus is a table of units. Most are a configuration ([`configurations`]) decoding all rows ([`rows`]) in all three
-//! element types by every operation of a decoder; the rest ([`operations`]) are what needs no decoder, or more than one.
+//! element types by every operation of a decoder; the rest are what needs no decoder, or more than one ([`operations`]), what
+//! a sequence has beside its rows ([`sequences`]), and beams and drafts ([`searches`]).
 //! What comes out of an operation of a unit is folded into one hash: picks, numbers by their bits, rows, the texts of
 //! errors. `tests/golden/bits.json` has the hashes of the scalar level.
 //!
@@ -11,13 +12,17 @@
 pub mod configurations;
 pub mod operations;
 pub mod rows;
+mod searches;
+mod sequences;
 
 use argpick::{BLOCK, Candidate, Config, Decoder, Dtype, Error, Kernels, Pick, Row, TokenId};
 use configurations::CONFIGURATIONS;
 pub use configurations::base;
 use core::fmt::Write;
-use operations::OTHERS;
+use operations::{OTHERS, Other};
 use rows::{LONG_ROWS, LONGEST, ROWS, Recipe};
+use searches::SEARCHES;
+use sequences::SEQUENCES;
 
 /// The element types of rows.
 pub const DTYPES: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
@@ -91,6 +96,11 @@ impl Tally {
         numbers.iter().for_each(|number| self.word(number.to_bits().into()));
     }
 
+    /// Takes in a number of double precision by its bits.
+    pub fn double(&mut self, number: f64) {
+        self.word(number.to_bits());
+    }
+
     /// Takes in the result of a call: what `value` says about it, or the text of the error.
     pub fn result<T>(&mut self, result: Result<T, Error>, value: impl FnOnce(&mut Self, T)) {
         self.cases += 1;
@@ -144,16 +154,29 @@ impl Write for Tally {
     }
 }
 
+/// The units that are no configuration, in their order.
+fn others() -> impl Iterator<Item = &'static Other> {
+    OTHERS.iter().chain(SEQUENCES).chain(SEARCHES)
+}
+
 /// The number of units: the configurations, then the others.
 pub fn units() -> usize {
-    CONFIGURATIONS.len() + OTHERS.len()
+    CONFIGURATIONS.len() + others().count()
+}
+
+/// The unit that is so many after the configurations.
+fn other(number: usize) -> Other {
+    match others().nth(number) {
+        Some(other) => *other,
+        None => panic!("there are {} units", units()),
+    }
 }
 
 /// The name of a unit.
 pub fn name_of(unit: usize) -> &'static str {
     match CONFIGURATIONS.get(unit) {
         Some((name, _)) => name,
-        None => OTHERS[unit - CONFIGURATIONS.len()].0,
+        None => other(unit - CONFIGURATIONS.len()).0,
     }
 }
 
@@ -166,9 +189,9 @@ pub fn run(unit: usize, kernels: Kernels, workspace: &mut Workspace<'_>, listene
             run_configuration(name, &config, kernels, workspace, listener);
         }
         None => {
-            let (name, other) = OTHERS[unit - CONFIGURATIONS.len()];
+            let (name, work) = other(unit - CONFIGURATIONS.len());
             let mut tally = Tally::default();
-            other(kernels, workspace, &mut tally);
+            work(kernels, workspace, &mut tally);
             tally.tell(name, "all", listener);
         }
     }
