@@ -230,6 +230,37 @@
 // The answer is not the one that was recorded: see field.
 #define ARGPICK_DIFFERS_ANSWER 4
 
+// The row was decoded.
+#define ARGPICK_CUDA_ROW_OK 0
+
+// A logit is NaN or +inf: index is the lowest such token, value its logit.
+#define ARGPICK_CUDA_ROW_INVALID_LOGIT 1
+
+// No token is left.
+#define ARGPICK_CUDA_ROW_EVERYTHING_MASKED 2
+
+// A parameter of the row is out of range: value is it; argpick_cuda_pick_status names it.
+#define ARGPICK_CUDA_ROW_INVALID_PARAMETER 3
+
+// A bias, ban, history token or column is out of range, or out of order: index is its place in its list.
+#define ARGPICK_CUDA_ROW_INVALID_LIST 4
+
+// The row needs a feature that the batch was not planned with: index is its bits.
+#define ARGPICK_CUDA_ROW_MISSING_FEATURE 5
+
+// The row was skipped, as it asked for.
+#define ARGPICK_CUDA_ROW_SKIPPED 6
+
+// A training step would make a weight infinite or NaN: index is the token, column the column, UINT32_MAX for the bias.
+#define ARGPICK_CUDA_ROW_UPDATE_OVERFLOW 7
+
+// A flag of a batch: a row that succeeds moves its position on by one and records its token in its history, on the device,
+// so that a CUDA graph can be replayed step after step.
+#define ARGPICK_CUDA_RECORD 1
+
+// A bit of a history word: the token was prompt.
+#define ARGPICK_CUDA_PROMPT 2147483648
+
 // A beam search under way. One thread at a time: a second one gets ARGPICK_ERR_BUSY.
 typedef struct argpick_beam argpick_beam;
 
@@ -674,6 +705,228 @@ typedef struct argpick_difference {
   double found;
 } argpick_difference;
 
+// One row of a batch: a configuration and the sequence it belongs to. An array of these lies in device memory; it is filled
+// by argpick_cuda_row_init on the host and copied there. The struct is as it is for good: it has no struct_size.
+//
+// Addresses are those of device memory, as integers (CUdeviceptr, or a pointer's value); 0: none. The numbers after them are
+// those of argpick_config.
+typedef struct argpick_cuda_row {
+  // Seed of the random numbers.
+  uint64_t seed;
+  // Stream of the random numbers.
+  uint64_t stream;
+  // Position of the random numbers: tokens generated so far.
+  uint64_t position;
+  // A bitmask of mask_words words: bit t & 31 of word t >> 5 allows token t. 0: all are allowed.
+  uint64_t mask;
+  // A ring of history_capacity words: the token recorded as number i at i % history_capacity, with ARGPICK_CUDA_PROMPT if
+  // it was prompt. 0: the penalties see nothing.
+  uint64_t history;
+  // bias_count elements of argpick_cuda_bias, tokens ascending, none twice.
+  uint64_t biases;
+  // ban_count tokens, ascending, none twice.
+  uint64_t bans;
+  // Tokens recorded since the start, the prompt included.
+  uint64_t history_recorded;
+  // Words of history; the penalties look at 8,192 tokens at most.
+  uint32_t history_capacity;
+  // Words of mask; past their end no token is allowed.
+  uint32_t mask_words;
+  // Biases, up to 65,536.
+  uint32_t bias_count;
+  // Bans, up to 65,536.
+  uint32_t ban_count;
+  // Only ids below take part. 0: all.
+  uint32_t valid_vocab;
+  // ARGPICK_MODE_.
+  uint32_t mode;
+  // As in argpick_config.
+  float temperature;
+  // As in argpick_config.
+  uint32_t top_k;
+  // As in argpick_config.
+  float top_p;
+  // As in argpick_config.
+  float min_p;
+  // As in argpick_config.
+  float typical_p;
+  // As in argpick_config.
+  float repetition_penalty;
+  // As in argpick_config.
+  float frequency_penalty;
+  // As in argpick_config.
+  float presence_penalty;
+  // The penalties see so many of the last tokens. 0: history_capacity.
+  uint32_t penalty_window;
+  // 1: the penalties do not count the prompt.
+  uint32_t penalty_generated;
+  // ARGPICK_METRIC_ flags but for LOOP and FLIP.
+  uint32_t metrics;
+  // 1: the row is left out of the launch.
+  uint32_t skip;
+} argpick_cuda_row;
+
+// A batched decode: shapes, device addresses, and the stream. Set struct_size = sizeof(argpick_cuda_batch) and the rest to 0
+// before filling it.
+typedef struct argpick_cuda_batch {
+  // sizeof(argpick_cuda_batch); the caller sets it.
+  uint32_t struct_size;
+  // ARGPICK_F32, ARGPICK_F16, ARGPICK_BF16.
+  argpick_dtype dtype;
+  // Address of the logits. Rows at multiples of 16 bytes are read faster.
+  uint64_t logits;
+  // Elements from one row to the next, at least vocab.
+  uint64_t row_stride;
+  // Address of row_count elements of argpick_cuda_row.
+  uint64_t rows;
+  // Address of row_count elements of argpick_cuda_pick.
+  uint64_t picks;
+  // Address of memory to work in, aligned to 256 bytes. What it holds does not matter.
+  uint64_t workspace;
+  // Bytes of it: argpick_cuda_plan says how many are needed.
+  uint64_t workspace_size;
+  // The cudaStream_t to queue the kernels on. 0: the default stream.
+  uint64_t stream;
+  // Rows, up to 2^20. 0: nothing is done.
+  uint32_t row_count;
+  // Logits of a row.
+  uint32_t vocab;
+  // ARGPICK_CUDA_RECORD, or 0.
+  uint32_t flags;
+  // What the rows need: argpick_cuda_plan sets it.
+  uint32_t features;
+  // What the rows need: argpick_cuda_plan sets it.
+  uint32_t adjustment_capacity;
+  // 0.
+  uint32_t reserved0;
+} argpick_cuda_batch;
+
+// A sparse head in device memory: logits = b + sum_j values[j] * W[:, columns[j]]. Set struct_size first, as above.
+typedef struct argpick_cuda_head {
+  // sizeof(argpick_cuda_head); the caller sets it.
+  uint32_t struct_size;
+  // Tokens.
+  uint32_t vocab;
+  // Columns of W.
+  uint32_t columns;
+  // The element type of W.
+  argpick_dtype dtype;
+  // Address of W: column after column, vocab elements each.
+  uint64_t weights;
+  // Address of b: vocab elements.
+  uint64_t bias;
+  // The element type of b.
+  argpick_dtype bias_dtype;
+  // 0.
+  uint32_t reserved0;
+} argpick_cuda_head;
+
+// What a row came to. The device writes an array of these in device memory. The struct is as it is for good.
+//
+// Numbers that the metrics did not ask for are NaN or UINT32_MAX, and so is everything where status is not 0.
+typedef struct argpick_cuda_pick {
+  // ARGPICK_CUDA_ROW_; argpick_cuda_pick_status tells it in full.
+  uint32_t status;
+  // Of the status.
+  uint32_t index;
+  // Of the status.
+  float value;
+  // As in argpick_pick, and so are the following.
+  uint32_t token;
+  // As in argpick_pick.
+  uint32_t argmax;
+  // As in argpick_pick.
+  uint32_t rank;
+  // As in argpick_pick.
+  uint32_t kept;
+  // As in argpick_pick.
+  float margin;
+  // As in argpick_pick.
+  float top1_probability;
+  // As in argpick_pick.
+  float entropy;
+  // As in argpick_pick.
+  float logprob_raw;
+  // As in argpick_pick.
+  float logprob;
+  // As in argpick_pick.
+  float kept_mass;
+  // As in argpick_pick.
+  float temperature;
+} argpick_cuda_pick;
+
+// One training step of a head of f32 in device memory. Set struct_size first, as above. No two of the arrays overlap.
+typedef struct argpick_cuda_train {
+  // sizeof(argpick_cuda_train); the caller sets it.
+  uint32_t struct_size;
+  // Tokens.
+  uint32_t vocab;
+  // Address of W: column after column, vocab f32 each.
+  uint64_t weights;
+  // Address of b: vocab f32.
+  uint64_t bias;
+  // Address of vocab f32: afterwards the gradient with respect to the logits.
+  uint64_t gradient;
+  // Address of the example's columns, u32 each.
+  uint64_t columns;
+  // Address of as many values, f32 each. 0: 1 for each.
+  uint64_t values;
+  // Address of an argpick_cuda_score.
+  uint64_t score;
+  // Address of memory to work in, aligned to 256 bytes.
+  uint64_t workspace;
+  // Bytes of it: argpick_cuda_train_workspace says how many are needed.
+  uint64_t workspace_size;
+  // The cudaStream_t to queue the kernels on. 0: the default stream.
+  uint64_t stream;
+  // Columns of W.
+  uint32_t features;
+  // Columns of the example, up to 4,096.
+  uint32_t column_count;
+  // The token to learn.
+  uint32_t target;
+  // Finite, above 0.
+  float learning_rate;
+} argpick_cuda_train;
+
+// What a training step found, in device memory. The struct is as it is for good.
+typedef struct argpick_cuda_score {
+  // ARGPICK_CUDA_ROW_; argpick_cuda_score_status tells it in full.
+  uint32_t status;
+  // Of the status.
+  uint32_t index;
+  // Of the status.
+  float value;
+  // Of the status.
+  uint32_t column;
+  // -ln p(target) in nats, before the update.
+  float loss;
+  // The highest logit, the lowest id on ties.
+  uint32_t argmax;
+  // 1 if that is the target.
+  uint32_t correct;
+  // 0.
+  uint32_t reserved0;
+} argpick_cuda_score;
+
+// A bias of one token, in device memory.
+typedef struct argpick_cuda_bias {
+  // The token.
+  uint32_t token;
+  // What is added to its logit: finite, or -inf.
+  float value;
+} argpick_cuda_bias;
+
+// The columns of one row of a sparse batch. An array of these lies in device memory. The struct is as it is for good.
+typedef struct argpick_cuda_input {
+  // Address of count columns, u32 each.
+  uint64_t columns;
+  // Address of as many values, f32 each. 0: 1 for each.
+  uint64_t values;
+  // How many, up to 4,096.
+  uint64_t count;
+} argpick_cuda_input;
+
 // Done.
 #define ARGPICK_OK 0
 
@@ -722,8 +975,15 @@ typedef struct argpick_difference {
 // The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
 #define ARGPICK_ERR_BAD_STATE 15
 
-// A parameter is used that the profile has no stage for; its name is in argpick_last_error.
+// A parameter is used that the profile, or the CUDA path, has no stage for; its name is in argpick_last_error.
 #define ARGPICK_ERR_NOT_IN_PROFILE 16
+
+// The CUDA path is not to be had here: not in this build, or no driver, no GPU, or none it has code for; argpick_last_error
+// says which. The functions without cuda in their names work as ever. Detail: value = CUDA's error number, 0 if none.
+#define ARGPICK_ERR_CUDA_UNAVAILABLE 17
+
+// CUDA refused an operation; an earlier one on the same stream may be to blame. Detail: value = CUDA's error number.
+#define ARGPICK_ERR_CUDA_FAILED 18
 
 // The file has no array of this name.
 #define ARGPICK_ERR_ARRAY_MISSING 100
@@ -2195,6 +2455,112 @@ argpick_status argpick_replay_check_sparse(struct argpick_replay *replay,
                                            const uint32_t *mask,
                                            size_t mask_words,
                                            struct argpick_difference *difference);
+
+// How many GPUs can be used, and the driver's version in CUDA's numbering (13010 is 13.1).
+//
+// Statuses: ARGPICK_ERR_CUDA_UNAVAILABLE (not in this build, no driver or one too old, no GPU), ARGPICK_ERR_NULL,
+// ARGPICK_ERR_ALIGNMENT.
+//
+// Safety:
+// - count and driver_version each point to a number that can be written.
+argpick_status argpick_cuda_devices(uint32_t *count,
+                                    uint32_t *driver_version);
+
+// Makes the row of a configuration, on the host, for logits of vocab tokens: at position 0, without mask, biases, bans and
+// history; the caller adds their addresses, and copies the row to the device.
+//
+// The device has greedy and drawing, temperature, top-k, top-p, min-p, typical, valid_vocab, the penalties of repetition,
+// frequency and presence, and all metrics but LOOP and FLIP, in the profile canon. Whoever runs the loop counts max_tokens.
+//
+// Statuses: ARGPICK_ERR_CUDA_UNAVAILABLE, ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE,
+// ARGPICK_ERR_RESERVED, ARGPICK_ERR_INVALID_PARAMETER; ARGPICK_ERR_NOT_IN_PROFILE names what the device does not have.
+//
+// Safety:
+// - config points to a configuration as long as its struct_size says; row can be written.
+argpick_status argpick_cuda_row_init(const struct argpick_config *config,
+                                     uint32_t vocab,
+                                     struct argpick_cuda_row *row);
+
+// Checks rows before they are copied to the device, raises what the batch provides to what they need (features,
+// adjustment_capacity), and says how many bytes of workspace the batch needs then.
+//
+// rows are the host's; count may differ from row_count, and 0 checks nothing. More than the rows need does no harm: to
+// capture a graph for any rows, plan with the most demanding ones. Of the batch its shape is looked at, no address.
+//
+// Statuses: those of argpick_cuda_row_init for the rows, whose number is told, and for a batch of an impossible shape;
+// ARGPICK_ERR_CAPACITY_EXCEEDED (biases, bans). Nothing has been written then.
+//
+// Safety:
+// - batch and workspace_size can be written; rows has count elements.
+argpick_status argpick_cuda_plan(struct argpick_cuda_batch *batch,
+                                 const struct argpick_cuda_row *rows,
+                                 size_t count,
+                                 uint64_t *workspace_size);
+
+// Queues the decode of a batch on its stream and returns at once. Nothing is allocated, copied or waited for, so the call
+// may be captured in a CUDA graph.
+//
+// A row that fails leaves the others alone. Token and numbers are those of argpick_evaluate on the same row, bit for bit,
+// wherever in a batch the row stands.
+//
+// Statuses: ARGPICK_ERR_CUDA_UNAVAILABLE, ARGPICK_ERR_CUDA_FAILED, ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT,
+// ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_RESERVED, ARGPICK_ERR_INVALID_PARAMETER (the shape; an address that is 0 or not
+// aligned), ARGPICK_ERR_STORAGE_TOO_SMALL (workspace). Nothing is queued then.
+//
+// Safety:
+// - Until the stream has come past the launch, and past each replay of a graph with it: the addresses are those of memory of
+//   the stream's device, as large as the batch and its rows say, and only the stream's own work writes what the launch reads
+//   or uses what it writes. With ARGPICK_CUDA_RECORD no two rows share a history.
+argpick_status argpick_cuda_decode(const struct argpick_cuda_batch *batch);
+
+// The same with the rows that a sparse head makes: inputs is the address of row_count elements of argpick_cuda_input in
+// device memory. The batch's dtype is ARGPICK_F32, and its logits are where the rows are written.
+//
+// Statuses: those of argpick_cuda_decode, also for the head; ARGPICK_ERR_WRONG_LENGTH (the head has another vocabulary).
+//
+// Safety:
+// - As for argpick_cuda_decode, and so for the memory of the head and of the inputs.
+argpick_status argpick_cuda_decode_sparse(const struct argpick_cuda_batch *batch,
+                                          const struct argpick_cuda_head *head,
+                                          uint64_t inputs);
+
+// The status of a row, from a copy of its pick on the host: ARGPICK_OK if it was decoded or skipped, else what
+// argpick_evaluate would answer; argpick_last_error tells it in full.
+//
+// Statuses: ARGPICK_ERR_CUDA_UNAVAILABLE, ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT; ARGPICK_ERR_INVALID_LOGIT,
+// ARGPICK_ERR_EVERYTHING_MASKED, ARGPICK_ERR_INVALID_PARAMETER (a parameter, a place in a list, or memory that no launch
+// has written).
+//
+// Safety:
+// - pick points to a pick in the host's memory.
+argpick_status argpick_cuda_pick_status(const struct argpick_cuda_pick *pick);
+
+// How many bytes of workspace a training step needs. Only its numbers are looked at, no address.
+//
+// Statuses: ARGPICK_ERR_CUDA_UNAVAILABLE, ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE,
+// ARGPICK_ERR_INVALID_PARAMETER, ARGPICK_ERR_TOKEN_OUT_OF_RANGE (target), ARGPICK_ERR_CAPACITY_EXCEEDED (columns).
+//
+// Safety:
+// - train points to a struct as long as its struct_size says; workspace_size can be written.
+argpick_status argpick_cuda_train_workspace(const struct argpick_cuda_train *train,
+                                            uint64_t *workspace_size);
+
+// Queues one step of stochastic gradient descent on the softmax cross-entropy: argpick_train_step on device memory, with
+// the same bits. All or nothing: where the score has another status than ARGPICK_CUDA_ROW_OK the head has not changed.
+//
+// Statuses: those of argpick_cuda_train_workspace and of argpick_cuda_decode. Nothing is queued then.
+//
+// Safety:
+// - As for argpick_cuda_decode, with the memory that train names; no two of its arrays overlap.
+argpick_status argpick_cuda_train_step(const struct argpick_cuda_train *train);
+
+// The status of a training step, from a copy of its score on the host; argpick_last_error tells it in full.
+//
+// Statuses: those of argpick_cuda_pick_status; ARGPICK_ERR_UPDATE_OVERFLOW.
+//
+// Safety:
+// - score points to a score in the host's memory.
+argpick_status argpick_cuda_score_status(const struct argpick_cuda_score *score);
 
 #ifdef __cplusplus
 }  // extern "C"

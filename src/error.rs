@@ -35,11 +35,12 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
-    /// A parameter is used that the profile's engine has no stage for, so nobody could say what it does there.
+    /// A parameter is used that the profile's engine has no stage for, so nobody could say what it does there; or one that
+    /// the CUDA path does not have.
     NotInProfile {
         /// The parameter's name, as in `Config`.
         name: &'static str,
-        /// The profile's name.
+        /// The profile's name; `cuda`.
         profile: &'static str,
     },
     /// A token id is not below the vocabulary.
@@ -212,6 +213,20 @@ pub enum Error {
     },
     /// The caller asked for a stop.
     Interrupted,
+    /// The CUDA path is not to be had: it is not in this build, or there is no driver, no GPU, or none it has code for.
+    CudaUnavailable {
+        /// What is missing.
+        reason: &'static str,
+        /// The CUDA runtime's error number; 0 if it was not asked.
+        code: i32,
+    },
+    /// The CUDA runtime refused an operation. One that ran before on the same stream may be to blame.
+    CudaFailed {
+        /// What was tried.
+        operation: &'static str,
+        /// The CUDA runtime's error number (`cudaError_t`).
+        code: i32,
+    },
 }
 
 /// A short name inside an error, kept without a heap: up to 31 bytes of text, marked where it was cut.
@@ -288,6 +303,8 @@ impl Error {
             Error::BadState { .. } => 15,
             Error::UpdateOverflow { .. } => 14,
             Error::NotInProfile { .. } => 16,
+            Error::CudaUnavailable { .. } => 17,
+            Error::CudaFailed { .. } => 18,
             Error::ArrayMissing { .. } => 100,
             Error::ArrayPickled { .. } => 101,
             Error::ArrayCompressed { .. } => 102,
@@ -392,6 +409,11 @@ impl fmt::Display for Error {
                 write_system_error(f, code)
             }
             Error::Interrupted => f.write_str("interrupted"),
+            Error::CudaUnavailable { reason, code: 0 } => write!(f, "the CUDA path is not available: {reason}"),
+            Error::CudaUnavailable { reason, code } => {
+                write!(f, "the CUDA path is not available: {reason} (CUDA error {code})")
+            }
+            Error::CudaFailed { operation, code } => write!(f, "CUDA refused to {operation} (CUDA error {code})"),
         }
     }
 }

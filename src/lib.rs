@@ -38,6 +38,7 @@
 //! | `beam` | [`BeamSearch`]: several sequences side by side |
 //! | `speculative` | [`verify`]: drafted tokens against the target's rows |
 //! | `replay` | [`Recorder`], [`Replay`]: a run written down, and executed again |
+//! | `cuda` | with its feature: the same decode on the GPU that holds the logits |
 //! | `capi` | with its feature: the C ABI, at the rim |
 //! | `sandbox` | with its feature: a small n-gram model, its rules of text, its trainer; a client of all the above |
 //! | `lab` | with its feature: sweeps of prompts and parameter sets, their results, calibration; a client as well |
@@ -58,7 +59,7 @@
 //! | `cli` | the tool `argpick` | `lab`, `parallel`, clap, ctrlc, indicatif, plotters |
 //! | `parallel` | `decode_batch_parallel`: a batch on several threads | rayon |
 //! | `capi` | the C ABI (`include/argpick.h`); the libraries come from `bindings/c` | exported symbols in whatever links it |
-//! | `cuda` | nothing yet | nothing |
+//! | `cuda` | the module `cuda`: batches on the GPU that holds the logits | nvcc to build, a driver to run |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 
@@ -101,6 +102,9 @@ mod beam;
 mod speculative;
 
 mod replay;
+
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 #[cfg(feature = "capi")]
 pub mod capi;

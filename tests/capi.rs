@@ -18,6 +18,7 @@ const PROGRAMS: &[&str] = &[
     "decoder",
     "lists",
     "batch",
+    "cuda",
     "beam",
     "sweep",
     "weights",

@@ -80,7 +80,7 @@ fn sweep(checks: &[(&str, Check)], recipes: &[Recipe]) {
     }
     for (&(kernel, _), words) in checks.iter().zip(spoken) {
         // Rows are rewritten in place as f32 only.
-        let silent = ["write_logits", "write_probabilities"].contains(&kernel) && recipes[0].origin != Origin::F32;
+        let silent = ["write_logits", "write_weights"].contains(&kernel) && recipes[0].origin != Origin::F32;
         assert_eq!(words == 0, silent, "{kernel} said {words} words");
     }
 }

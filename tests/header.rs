@@ -32,6 +32,7 @@ const FILES: &[&str] = &[
     "score",
     "trace",
     "replay",
+    "cuda",
 ];
 
 fn root() -> &'static Path {

@@ -65,13 +65,21 @@ const ARROWS: &[(&str, &[&[&str]])] = &[
     // A conductor as well, one step further right: it writes down and repeats what a decoder does.
     // The history for its answer about a text.
     ("replay", &[GROUND, &["kernels", "plan", "weights", "logits", "history", "trace", "decoder"]]),
+    // It repeats what a decoder does, on a GPU: the configuration in, a pick or a score out. The device code is `cuda/`.
+    ("cuda", &[GROUND, &["plan", "logits", "trace"]]),
     // A client: only modules that are public, and what the crate root re-exports.
     ("sandbox", &[GROUND, &["kernels", "weights", "logits", "plan", "decoder", "trace", "beam", "replay"]]),
     // A client as well: sweeps decode with the sandbox's model or a host's, and diagnoses sum up what the decoder says. The
     // sandbox does not know it.
     ("lab", &[GROUND, &["kernels", "plan", "decoder", "trace", "sandbox"]]),
     // The rim: it knows the whole library, and nothing knows it.
-    ("capi", &[GROUND, &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam", "speculative", "replay"]]),
+    (
+        "capi",
+        &[
+            GROUND,
+            &["kernels", "plan", "weights", "logits", "decoder", "trace", "beam", "speculative", "replay", "cuda"],
+        ],
+    ),
     ("docs", &[]),
 ];
 

@@ -109,6 +109,18 @@ fn a_recorded_session_replays_on_every_level_from_the_model() {
     assert!(text.contains("agrees   ") && text.contains("seed 5"), "{text}");
 }
 
+#[test]
+fn a_text_that_ended_with_the_end_token_replays() {
+    let (_folder, path) = folder();
+    let trace = path("run.trace");
+    let options = ["--mode", "sample", "--temp", "1.2", "--steps", "60", "--stop-punct", "0"];
+    let decoded = json(&[&["decode", "--record", &trace, "--json"], &options[..]].concat(), 0);
+    let stops: Vec<&str> =
+        decoded["texts"].as_array().unwrap().iter().map(|text| text["stop"].as_str().unwrap()).collect();
+    assert!(stops.contains(&"end token"), "{stops:?}");
+    assert_eq!(json(&["replay", &trace, "--json"], 0)["agrees"], true);
+}
+
 /// A trace of steps on these rows.
 fn record(path: &str, rows: &[Vec<f32>], masks: Option<&[Vec<u32>]>, parts: TraceParts) {
     let config = Config { seed: 11, top_p: 0.9, metrics: Metrics::ALL, ..Config::default() };

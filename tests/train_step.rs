@@ -168,6 +168,39 @@ fn every_kernel_level_learns_the_same_bits() {
 }
 
 #[test]
+fn a_step_over_many_tiles_is_that_of_each_element() {
+    let (vocab, features) = (9_001, 4);
+    let columns = [2, 0, 2, 3, 1, 2];
+    let values = [0.5, -2.0, 1.0, 0.25, 1.5, -0.75];
+    // The last rate makes steps that are first tried without being stored.
+    for (rate, target) in [(0.3, 0), (0.3, 4_096), (0.01, 8_999), (2e30, 5_000)] {
+        let mut numbers = Numbers(13);
+        let (mut weights, mut bias) = (numbers.vector(vocab * features, 3.0), numbers.vector(vocab, 3.0));
+        let (mut new_weights, mut new_bias) = (weights.clone(), bias.clone());
+        let mut scratch = vec![0.0; vocab];
+        let example = Example { columns: &columns, values: Some(&values), target };
+        let head = TrainableHead { weights: &mut new_weights, bias: &mut new_bias };
+        train_step(kernels(), head, &example, rate, &mut scratch).expect("a step");
+
+        let matrix = ColumnMatrix::new(bytemuck::cast_slice(&weights), ElementType::F32, vocab, features);
+        let stored = Column { bytes: bytemuck::cast_slice(&bias), element: ElementType::F32 };
+        let head = SparseHead::new(matrix.expect("a matrix"), stored).expect("a head");
+        let mut slopes = vec![0.0; vocab];
+        score(kernels(), &head, &example, &mut slopes).expect("a score");
+        slopes[target as usize] -= 1.0;
+        for (token, &slope) in slopes.iter().enumerate() {
+            bias[token] += -rate * slope;
+            for (&column, value) in columns.iter().zip(values) {
+                weights[column as usize * vocab + token] += -(rate * value) * slope;
+            }
+        }
+        assert!(scratch == slopes, "rate {rate}, target {target}: the gradient");
+        assert!(new_bias == bias, "rate {rate}, target {target}: the bias");
+        assert!(new_weights == weights, "rate {rate}, target {target}: the weights");
+    }
+}
+
+#[test]
 fn a_refused_step_changes_nothing() {
     // Token i of column c has the weight 10 c + i.
     let weights: Vec<f32> = (0..3).flat_map(|c| (0..4).map(move |i| (10 * c + i) as f32)).collect();

@@ -150,7 +150,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Whether a proposed token is kept, and how many blocks that took to find out. A proposal outside the nucleus makes the
-    /// decoder find the cut; the blocks of the whole row are counted for it.
+    /// decoder find the cut, in the same pass over the whole row that makes sure of it.
     fn is_in_nucleus(&self, token: TokenId, own: u64, bounds: &[u64], total: u64) -> (bool, usize) {
         let Replay { view, kernels, scale, maxima, config, .. } = self;
         if config.top_p >= 1.0 || token == self.argmax {
@@ -159,18 +159,25 @@ impl<'a> Replay<'a> {
         let p = fixed_probability(config.top_p);
         let below = |before: u64, whole: u64| (u128::from(before) << 32) < u128::from(p) * u128::from(whole);
         let upto = Cut { logit: view.logit(token), token };
-        let (kept, loaded) = kernels.kept_and_total_mass(view, maxima, upto.logit, *scale, upto);
-        let mut evaluated = self.reaching(upto.logit);
-        let others = bounds.iter().zip(maxima).filter(|(_, maximum)| **maximum < upto.logit);
-        let others: u64 = others.map(|(&bound, _)| (bound >> 6).saturating_sub((bound >> 24) + 2)).sum();
-        if below(kept - own, loaded + others) {
-            return (true, evaluated);
+        let few = self.reaching(f32::MIN) / 4;
+        let mut evaluated = 0;
+        if self.reaching(upto.logit) <= few {
+            let (kept, loaded) = kernels.kept_and_total_mass(view, maxima, upto.logit, *scale, upto);
+            evaluated += self.reaching(upto.logit);
+            let others = bounds.iter().zip(maxima).filter(|(_, maximum)| **maximum < upto.logit);
+            let others: u64 = others.map(|(&bound, _)| (bound >> 6).saturating_sub((bound >> 24) + 2)).sum();
+            if below(kept - own, loaded + others) {
+                return (true, evaluated);
+            }
         }
         for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
             let least = scale.maximum + exponent / scale.scale;
             let rest = kernels.bounds_below(maxima, least, bounds);
             if rest > total >> 6 {
                 continue;
+            }
+            if self.reaching(least) > few {
+                break;
             }
             evaluated += self.reaching(least);
             let (kept, whole) = kernels.kept_and_total_mass(view, maxima, least, *scale, upto);
@@ -179,13 +186,12 @@ impl<'a> Replay<'a> {
                 return (true, evaluated);
             }
             if !below(before, whole + rest) {
-                return (false, evaluated + self.reaching(f32::MIN));
+                break;
             }
         }
         evaluated += self.reaching(f32::MIN);
         let (kept, whole) = kernels.kept_and_total_mass(view, maxima, f32::MIN, *scale, upto);
-        let inside = below(kept - own, whole);
-        (inside, evaluated + if inside { 0 } else { self.reaching(f32::MIN) })
+        (below(kept - own, whole), evaluated)
     }
 }
 

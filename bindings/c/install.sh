@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the C libraries and puts them in place: bindings/c/install.sh PREFIX
 #
-#   PREFIX/include/argpick.h, argpick.hpp, argpick_trace.hpp, argpick_values.hpp
+#   PREFIX/include/argpick.h, argpick.hpp, argpick_cuda.hpp, argpick_trace.hpp, argpick_values.hpp
 #   PREFIX/lib/libargpick.a, libargpick.so -> libargpick.so.0 -> libargpick.so.VERSION
 #   PREFIX/lib/pkgconfig/argpick.pc
 #   PREFIX/lib/cmake/argpick/argpick-config.cmake, argpick-config-version.cmake
 #   PREFIX/share/doc/argpick/LICENSE-*
 #
-# DESTDIR is put before PREFIX when files are copied, as packagers expect; LIBDIR (default: lib) is below PREFIX. Nothing is
+# ARGPICK_FEATURES adds features of bindings/c: "cuda" builds the CUDA path, for which nvcc must be here (build.rs says where
+# it is looked for). DESTDIR is put before PREFIX when files are copied, as packagers expect; LIBDIR (default: lib) is below PREFIX. Nothing is
 # built in PREFIX, and a failed build leaves it alone.
 set -euo pipefail
 
@@ -30,14 +31,14 @@ abi=$(sed -n 's/^#define ARGPICK_ABI_VERSION \([0-9]*\)$/\1/p' "$root/include/ar
 
 cd "$root"
 # The libraries a static one needs beside itself are asked of the compiler, not guessed.
-log=$(cargo rustc --locked --profile library --package argpick-c --features std --target-dir "$target" \
+log=$(cargo rustc --locked --profile library --package argpick-c --features "std ${ARGPICK_FEATURES:-}" --target-dir "$target" \
     -- --print native-static-libs 2>&1) || { echo "$log" >&2; exit 1; }
 needs=$(printf '%s\n' "$log" | sed -n 's/^note: native-static-libs: //p' | tail -n 1 | tr ' ' '\n' | awk 'NF && !seen[$0]++' | tr '\n' ' ')
 # A build that was ready already says nothing; what it said the first time is kept beside it.
 if [ -n "$needs" ]; then
-    printf '%s\n' "$needs" >"$target/library/native-static-libs"
+    printf '%s\n' "$needs" >"$target/library/native-static-libs${ARGPICK_FEATURES:+-${ARGPICK_FEATURES// /-}}"
 else
-    needs=$(cat "$target/library/native-static-libs")
+    needs=$(cat "$target/library/native-static-libs${ARGPICK_FEATURES:+-${ARGPICK_FEATURES// /-}}")
 fi
 needs=${needs% }
 
@@ -57,7 +58,7 @@ substitute "$here/cmake/argpick-config-version.cmake.in" "$scratch/argpick-confi
 
 to=${DESTDIR:-}$prefix
 install -d "$to/include" "$to/$libdir/pkgconfig" "$to/$libdir/cmake/argpick" "$to/share/doc/argpick"
-install -m 644 "$root/include/argpick.h" "$root/bindings/cpp"/argpick{,_trace,_values}.hpp "$to/include"
+install -m 644 "$root/include/argpick.h" "$root/bindings/cpp"/argpick{,_cuda,_trace,_values}.hpp "$to/include"
 install -m 644 "$scratch/libargpick.a" "$to/$libdir"
 install -m 755 "$scratch/libargpick.so" "$to/$libdir/libargpick.so.$version"
 ln -sf "libargpick.so.$version" "$to/$libdir/libargpick.so.$abi"

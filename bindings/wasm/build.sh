@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds argpick.wasm (simd128) and argpick-scalar.wasm from the C library without std, with those functions that argpick.js
-# calls and no others, and prints their sizes. It needs wasm-ld (of lld or of Rust) and either Rust with the target
+# Builds argpick.wasm (simd128) and argpick-scalar.wasm from the C library without std, with those functions that the files
+# beside this call and no others, and prints their sizes. `build.sh --report` also puts a new module for the pages of `argpick
+# report` in its place (report-module.mjs says when that is due). It needs wasm-ld (of lld or of Rust) and either Rust with the target
 # wasm32-unknown-unknown (`rustup target add`) or, on Debian, Debian's own Rust, which is downloaded and unpacked.
 # Exit code 3: the tools cannot be had here (it says why).
 set -euo pipefail
@@ -32,15 +33,33 @@ else
     exit 3
 fi
 
-exports=$(grep -oE '\bargpick_[a-z0-9_]+' argpick.js | sort -u | sed 's/^/--export=/')
+exports() {
+    cat "$@" | grep -oE '\bargpick_[a-z0-9_]+' | sort -u
+}
+# Links a module with these functions: link ARCHIVE FILE FUNCTION ...
+link() {
+    local archive=$1 file=$2
+    shift 2
+    "$linker" --no-entry --gc-sections --strip-all --stack-first -z stack-size=262144 --fatal-warnings \
+        "${@/#/--export=}" --export=__heap_base "$archive" -o "$file"
+    echo "$(basename "$file"): $(stat -c %s "$file") bytes, $(gzip -9c "$file" | wc -c) compressed"
+}
 build() {
     local file=$1 features=$2
     RUSTFLAGS="-Ctarget-feature=$features" cargo rustc --quiet --locked --profile freestanding \
         --target-dir "$target/$file" --manifest-path "$root/Cargo.toml" -p argpick-c --no-default-features \
         --features freestanding --lib --crate-type staticlib --target $triple "${options[@]}"
-    "$linker" --no-entry --gc-sections --strip-all --stack-first -z stack-size=262144 --fatal-warnings \
-        $exports --export=__heap_base "$target/$file/$triple/freestanding/libargpick.a" -o "$file.wasm"
-    echo "$file.wasm: $(stat -c %s "$file.wasm") bytes, $(gzip -9c "$file.wasm" | wc -c) compressed"
+    link "$target/$file/$triple/freestanding/libargpick.a" "$file.wasm" \
+        $(exports argpick.js values.js library.js decoder.js beam.js)
 }
 build argpick +simd128
 build argpick-scalar -simd128
+
+# The pages of the tool neither search, nor sweep, nor verify.
+fresh=$target/argpick/report.wasm
+link "$target/argpick/$triple/freestanding/libargpick.a" "$fresh" \
+    $(exports values.js library.js decoder.js | grep -vE '^argpick_(sweep|verify)')
+if command -v node >/dev/null; then
+    node report-module.mjs --stamp "$fresh" "$("${RUSTC:-rustc}" --version)"
+    [ "${1:-}" != --report ] || cp "$fresh" "$root/src/bin/argpick/report_page/page/argpick.wasm"
+fi

@@ -7,7 +7,9 @@ source ../../tests/cross/tools.sh
 install_missing node=nodejs chromium=chromium
 have node "the package for JavaScript" nodejs || exit 3
 node layout.mjs --check
+node report-module.mjs --check
 ./build.sh
+node report-module.mjs --compare "${CARGO_TARGET_DIR:-../../target}/wasm/argpick/report.wasm"
 node --test test/*.test.mjs
 node test/readme.mjs
 code=0

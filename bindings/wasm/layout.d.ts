@@ -145,11 +145,49 @@ export interface Pick {
 /** A token of a row. */
 export interface Candidate {
     /** The token. */
-    readonly token: number | boolean;
+    readonly token: number;
     /** Its logit after biases and masks, before temperature. */
     readonly logit: number;
     /** ln of its probability at the configured temperature. */
     readonly logprob: number;
+}
+
+/** Everything that decides what a beam search does. What is left out has its default. */
+export interface BeamConfig {
+    /** Whose rules of scoring and ending hold: ARGPICK_PROFILE_CANON, _HUGGINGFACE or _VLLM. */
+    profile?: number | 'canon' | 'huggingface' | 'llama-cpp' | 'vllm';
+    /** Sequences that are followed side by side, 1 to 1024. */
+    beams?: number | boolean;
+    /** Groups of equal size that the beams are divided into; later ones avoid the tokens of earlier ones. 0: 1. */
+    groups?: number | boolean;
+    /** What a candidate loses, when it is chosen, for each beam of an earlier group with the same token; 0 or more. */
+    diversityPenalty?: number;
+    /** A hypothesis is ranked by its sum of log-probabilities divided by its length to this power, -16 to 16. */
+    lengthPenalty?: number;
+    /** Divides the logits: finite, above 0; 1 where the profile is not canon. */
+    temperature?: number;
+    /** When the search ends before max_tokens: an ARGPICK_EARLY_STOPPING_. */
+    earlyStopping?: number | 'never' | 'heuristic' | 'full';
+    /** End tokens are masked until so many tokens are generated. */
+    minTokens?: number | boolean;
+    /** Beams that are so long are hypotheses, 1 to 2^20. */
+    maxTokens?: number | boolean;
+    /** Hypotheses that are told about, up to beams. 0: beams. */
+    nBest?: number | boolean;
+    /** Tokens of the prompt: vLLM counts them in the length. */
+    promptLength?: number | boolean;
+    /** Only ids below this take part, up to the vocabulary. 0: all. */
+    validVocab?: number | boolean;
+}
+
+/** A beam and the token it goes on with, or ends with. */
+export interface BeamContinuation {
+    /** The index of the beam among the rows of the step. */
+    readonly parent: number;
+    /** Its token. */
+    readonly token: number;
+    /** The sum of the log-probabilities of its tokens, this one included, in nats. */
+    readonly score: number;
 }
 
 /** The constants of the C header without their prefix. */
@@ -215,6 +253,16 @@ export const constants: {
     readonly DIFFERS_ROW: number;
     readonly DIFFERS_MASK: number;
     readonly DIFFERS_ANSWER: number;
+    readonly CUDA_ROW_OK: number;
+    readonly CUDA_ROW_INVALID_LOGIT: number;
+    readonly CUDA_ROW_EVERYTHING_MASKED: number;
+    readonly CUDA_ROW_INVALID_PARAMETER: number;
+    readonly CUDA_ROW_INVALID_LIST: number;
+    readonly CUDA_ROW_MISSING_FEATURE: number;
+    readonly CUDA_ROW_SKIPPED: number;
+    readonly CUDA_ROW_UPDATE_OVERFLOW: number;
+    readonly CUDA_RECORD: number;
+    readonly CUDA_PROMPT: number;
     readonly OK: number;
     readonly ERR_INVALID_LOGIT: number;
     readonly ERR_EVERYTHING_MASKED: number;
@@ -232,6 +280,8 @@ export const constants: {
     readonly ERR_UPDATE_OVERFLOW: number;
     readonly ERR_BAD_STATE: number;
     readonly ERR_NOT_IN_PROFILE: number;
+    readonly ERR_CUDA_UNAVAILABLE: number;
+    readonly ERR_CUDA_FAILED: number;
     readonly ERR_ARRAY_MISSING: number;
     readonly ERR_ARRAY_PICKLED: number;
     readonly ERR_ARRAY_COMPRESSED: number;

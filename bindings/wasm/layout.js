@@ -88,6 +88,102 @@ export const candidate = {
     },
 };
 
+export const stage = {
+    size: 40,
+    fields: {
+        stage: { kind: 'u32', offset: 0 },
+        kept: { kind: 'u32', offset: 4 },
+        parameter: { kind: 'f64', offset: 8 },
+        keptMass: { kind: 'f32', offset: 16 },
+        temperature: { kind: 'f32', offset: 20 },
+        firstToken: { kind: 'u32', offset: 24 },
+        firstLogit: { kind: 'f32', offset: 28 },
+        lastToken: { kind: 'u32', offset: 32 },
+        lastLogit: { kind: 'f32', offset: 36 },
+    },
+};
+
+export const drafts = {
+    size: 72,
+    fields: {
+        acceptance: { kind: 'u32', offset: 4, choices: { 'match': 0, 'certain': 1, 'drawn': 2, 'without-replacement': 3 } },
+        dtype: { kind: 'u32', offset: 8 },
+        draftDtype: { kind: 'u32', offset: 12 },
+        tokens: { kind: 'u32', offset: 16 },
+        parents: { kind: 'u32', offset: 20 },
+        drafts: { kind: 'u32', offset: 24 },
+        logits: { kind: 'u32', offset: 28 },
+        count: { kind: 'u32', offset: 32 },
+        masks: { kind: 'u32', offset: 36 },
+        maskWords: { kind: 'u32', offset: 40 },
+        draftDecoder: { kind: 'u32', offset: 44 },
+        draftLogits: { kind: 'u32', offset: 48 },
+        draftRows: { kind: 'u32', offset: 52 },
+        draftCount: { kind: 'u32', offset: 56 },
+        draftMasks: { kind: 'u32', offset: 60 },
+        draftMaskWords: { kind: 'u32', offset: 64 },
+        picks: { kind: 'u32', offset: 68 },
+    },
+};
+
+export const verified = {
+    size: 24,
+    fields: {
+        accepted: { kind: 'u32', offset: 4 },
+        emitted: { kind: 'u32', offset: 8 },
+        node: { kind: 'u32', offset: 12 },
+        finish: { kind: 'u32', offset: 16, choices: { 'none': 0, 'length': 1, 'end-token': 2, 'stop': 3, 'loop': 4 } },
+    },
+};
+
+export const beamConfig = {
+    size: 56,
+    fields: {
+        profile: { kind: 'u32', offset: 4, choices: { 'canon': 0, 'huggingface': 1, 'llama-cpp': 2, 'vllm': 3 } },
+        beams: { kind: 'u32', offset: 8 },
+        groups: { kind: 'u32', offset: 12 },
+        diversityPenalty: { kind: 'f32', offset: 16 },
+        lengthPenalty: { kind: 'f32', offset: 20 },
+        temperature: { kind: 'f32', offset: 24 },
+        earlyStopping: { kind: 'u32', offset: 28, choices: { 'never': 0, 'heuristic': 1, 'full': 2 } },
+        minTokens: { kind: 'u32', offset: 32 },
+        maxTokens: { kind: 'u32', offset: 36 },
+        nBest: { kind: 'u32', offset: 40 },
+        promptLength: { kind: 'u32', offset: 44 },
+        validVocab: { kind: 'u32', offset: 48 },
+    },
+};
+
+export const beamState = {
+    size: 24,
+    fields: {
+        live: { kind: 'u32', offset: 4 },
+        ended: { kind: 'u32', offset: 8 },
+        length: { kind: 'u32', offset: 12 },
+        hypotheses: { kind: 'u32', offset: 16 },
+        outputs: { kind: 'u32', offset: 20 },
+    },
+};
+
+export const beamContinuation = {
+    size: 16,
+    fields: {
+        parent: { kind: 'u32', offset: 0 },
+        token: { kind: 'u32', offset: 4 },
+        score: { kind: 'f64', offset: 8 },
+    },
+};
+
+export const hypothesis = {
+    size: 32,
+    fields: {
+        length: { kind: 'u32', offset: 4 },
+        finish: { kind: 'u32', offset: 8, choices: { 'none': 0, 'length': 1, 'end-token': 2, 'stop': 3, 'loop': 4 } },
+        score: { kind: 'f64', offset: 16 },
+        logprob: { kind: 'f64', offset: 24 },
+    },
+};
+
 export const constants = {
     VERSION_MAJOR: 0,
     VERSION_MINOR: 1,
@@ -150,6 +246,16 @@ export const constants = {
     DIFFERS_ROW: 1,
     DIFFERS_MASK: 2,
     DIFFERS_ANSWER: 4,
+    CUDA_ROW_OK: 0,
+    CUDA_ROW_INVALID_LOGIT: 1,
+    CUDA_ROW_EVERYTHING_MASKED: 2,
+    CUDA_ROW_INVALID_PARAMETER: 3,
+    CUDA_ROW_INVALID_LIST: 4,
+    CUDA_ROW_MISSING_FEATURE: 5,
+    CUDA_ROW_SKIPPED: 6,
+    CUDA_ROW_UPDATE_OVERFLOW: 7,
+    CUDA_RECORD: 1,
+    CUDA_PROMPT: 2147483648,
     OK: 0,
     ERR_INVALID_LOGIT: 1,
     ERR_EVERYTHING_MASKED: 2,
@@ -167,6 +273,8 @@ export const constants = {
     ERR_UPDATE_OVERFLOW: 14,
     ERR_BAD_STATE: 15,
     ERR_NOT_IN_PROFILE: 16,
+    ERR_CUDA_UNAVAILABLE: 17,
+    ERR_CUDA_FAILED: 18,
     ERR_ARRAY_MISSING: 100,
     ERR_ARRAY_PICKLED: 101,
     ERR_ARRAY_COMPRESSED: 102,

@@ -1,12 +1,13 @@
 // Writes layout.js and layout.d.ts from include/argpick.h: where the fields of the structs lie, what the constants are, and
-// the types of a configuration and a pick with their comments. `node layout.mjs --check` only compares.
+// the types of configurations, picks and continuations with their comments. `node layout.mjs --check` only compares.
 import { readFile, writeFile } from 'node:fs/promises';
 
 const here = new URL('.', import.meta.url);
 const header = await readFile(new URL('../../include/argpick.h', here), 'utf8');
 
 const camel = (name) => name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
-const TYPES = { uint32_t: ['u32', 4], float: ['f32', 4], uint64_t: ['u64', 8], double: ['f64', 8], argpick_dtype: ['u32', 4] };
+// As WebAssembly has them: a pointer and a size are 32 bits.
+const TYPES = { uint32_t: ['u32', 4], size_t: ['u32', 4], float: ['f32', 4], uint64_t: ['u64', 8], double: ['f64', 8], argpick_dtype: ['u32', 4] };
 
 function struct(name) {
     const body = new RegExp(`typedef struct ${name} \\{([^}]*)\\} ${name};`).exec(header);
@@ -18,9 +19,9 @@ function struct(name) {
             comment.push(line.slice(2).trim());
             continue;
         }
-        const [, type, field] = /^(\w+) (\w+);$/.exec(line) ?? [];
-        if (!TYPES[type]) throw new Error(`${name}: cannot read "${line}"`);
-        const [kind, size] = TYPES[type];
+        const [, pointed, type, field] = /^(?:(?:const |struct )?\w+ (\*)(?:const \*)?|(\w+) )(\w+);$/.exec(line) ?? [];
+        if (!pointed && !TYPES[type]) throw new Error(`${name}: cannot read "${line}"`);
+        const [kind, size] = pointed ? TYPES.size_t : TYPES[type];
         if (offset % size) throw new Error(`${name}.${field} would need padding`);
         fields.push({ name: camel(field), field, kind, offset, comment });
         [offset, comment] = [offset + size, []];
@@ -37,7 +38,18 @@ const choices = (field) => {
 };
 const hidden = (field) => field === 'struct_size' || /^reserved\d+$/.test(field);
 
-const structs = { config: struct('argpick_config'), pick: struct('argpick_pick'), candidate: struct('argpick_candidate') };
+const structs = {
+    config: struct('argpick_config'),
+    pick: struct('argpick_pick'),
+    candidate: struct('argpick_candidate'),
+    stage: struct('argpick_stage'),
+    drafts: struct('argpick_drafts'),
+    verified: struct('argpick_verified'),
+    beamConfig: struct('argpick_beam_config'),
+    beamState: struct('argpick_beam_state'),
+    beamContinuation: struct('argpick_beam_continuation'),
+    hypothesis: struct('argpick_hypothesis'),
+};
 const notice = '// Made from include/argpick.h by layout.mjs.\n';
 const quote = (value) => JSON.stringify(value).replaceAll('"', "'");
 
@@ -56,7 +68,7 @@ code += constants.map(([name, value]) => `    ${name}: ${value},\n`).join('') + 
 let types = notice;
 const typeOf = (name, { field, kind }) => {
     const named = choices(field).map(([choice]) => quote(choice)).join(' | ');
-    if (name === 'pick') return named || (kind === 'u64' ? 'bigint' : 'number');
+    if (!name.endsWith('onfig')) return named || (kind === 'u64' ? 'bigint' : 'number');
     if (field === 'metrics') return `number | (${named})[]`;
     if (named) return `number | ${named}`;
     return kind === 'u64' ? 'number | bigint' : kind === 'u32' ? 'number | boolean' : 'number';
@@ -67,15 +79,17 @@ const INTERFACES = {
     config: ['Config', 'Everything that decides what a decoder does with a row. What is left out is off.'],
     pick: ['Pick', 'The token picked, and how sure the row was. What `metrics` did not ask for is undefined.'],
     candidate: ['Candidate', 'A token of a row.'],
+    beamConfig: ['BeamConfig', 'Everything that decides what a beam search does. What is left out has its default.'],
+    beamContinuation: ['BeamContinuation', 'A beam and the token it goes on with, or ends with.'],
 };
-for (const [name, { fields }] of Object.entries(structs)) {
-    const [title, comment] = INTERFACES[name];
+for (const [name, [title, comment]] of Object.entries(INTERFACES)) {
+    const { fields } = structs[name];
     types += `\n/** ${comment} */\nexport interface ${title} {\n`;
     for (const field of fields.filter(({ field }) => !hidden(field))) {
         const absent = name === 'pick' && /METRIC_/.test(about(field.comment));
-        const optional = name === 'config' ? '?' : '';
+        const optional = name.endsWith('onfig') ? '?' : '';
         types += `    /** ${about(field.comment)} */\n`;
-        types += `    ${name === 'config' ? '' : 'readonly '}${field.name}${optional}: ${typeOf(name, field)}${absent ? ' | undefined' : ''};\n`;
+        types += `    ${optional ? '' : 'readonly '}${field.name}${optional}: ${typeOf(name, field)}${absent ? ' | undefined' : ''};\n`;
     }
     types += '}\n';
 }

@@ -106,7 +106,9 @@ fn core_detail(error: &Error) -> (u64, f64) {
         Error::ArraySize { maximum, actual, .. } => (maximum as u64, actual as f64),
         Error::ArrayValue { index, .. } => (index as u64, f64::NAN),
         Error::FileMalformed { offset, value, .. } => (offset, value as f64),
-        Error::File { code, .. } => (NO_INDEX, code.into()),
+        Error::File { code, .. } | Error::CudaUnavailable { code, .. } | Error::CudaFailed { code, .. } => {
+            (NO_INDEX, code.into())
+        }
         Error::EverythingMasked
         | Error::KernelUnavailable { .. }
         | Error::UnknownKernel

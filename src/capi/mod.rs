@@ -22,6 +22,9 @@ pub mod batch;
 pub mod beam;
 pub mod beam_step;
 pub mod config;
+pub mod cuda;
+#[cfg(feature = "cuda")]
+mod cuda_host;
 pub mod decoder;
 pub mod explain;
 mod fault;

@@ -38,8 +38,13 @@ pub const ARGPICK_ERR_DUPLICATE_TOKEN: argpick_status = 13;
 pub const ARGPICK_ERR_UPDATE_OVERFLOW: argpick_status = 14;
 /// The bytes are no saved decoder, or not one that fits here; argpick_last_error says what is wrong with them.
 pub const ARGPICK_ERR_BAD_STATE: argpick_status = 15;
-/// A parameter is used that the profile has no stage for; its name is in argpick_last_error.
+/// A parameter is used that the profile, or the CUDA path, has no stage for; its name is in argpick_last_error.
 pub const ARGPICK_ERR_NOT_IN_PROFILE: argpick_status = 16;
+/// The CUDA path is not to be had here: not in this build, or no driver, no GPU, or none it has code for; argpick_last_error
+/// says which. The functions without cuda in their names work as ever. Detail: value = CUDA's error number, 0 if none.
+pub const ARGPICK_ERR_CUDA_UNAVAILABLE: argpick_status = 17;
+/// CUDA refused an operation; an earlier one on the same stream may be to blame. Detail: value = CUDA's error number.
+pub const ARGPICK_ERR_CUDA_FAILED: argpick_status = 18;
 /// The file has no array of this name.
 pub const ARGPICK_ERR_ARRAY_MISSING: argpick_status = 100;
 /// The array is pickled; nothing is ever unpickled.
@@ -116,6 +121,8 @@ fn message(status: argpick_status) -> &'static CStr {
         ARGPICK_ERR_UPDATE_OVERFLOW => c"a training step would make a weight infinite or NaN",
         ARGPICK_ERR_BAD_STATE => c"the bytes are no saved decoder that fits here",
         ARGPICK_ERR_NOT_IN_PROFILE => c"a parameter is used that the profile has no stage for",
+        ARGPICK_ERR_CUDA_UNAVAILABLE => c"the CUDA path is not available here",
+        ARGPICK_ERR_CUDA_FAILED => c"CUDA refused an operation",
         ARGPICK_ERR_ARRAY_MISSING => c"the file lacks an array",
         ARGPICK_ERR_ARRAY_PICKLED => c"an array is pickled and is never unpickled",
         ARGPICK_ERR_ARRAY_COMPRESSED => c"an array is compressed and cannot be used in place",
@@ -163,6 +170,8 @@ const _: () = {
     assert!(ARGPICK_ERR_UPDATE_OVERFLOW == Error::UpdateOverflow { column: None, token: 0 }.status());
     assert!(ARGPICK_ERR_NOT_IN_PROFILE == Error::NotInProfile { name: "", profile: "" }.status());
     assert!(ARGPICK_ERR_BAD_STATE == Error::BadState { what: "" }.status());
+    assert!(ARGPICK_ERR_CUDA_UNAVAILABLE == Error::CudaUnavailable { reason: "", code: 0 }.status());
+    assert!(ARGPICK_ERR_CUDA_FAILED == Error::CudaFailed { operation: "", code: 0 }.status());
     assert!(ARGPICK_ERR_ARRAY_MISSING == Error::ArrayMissing { array }.status());
     assert!(ARGPICK_ERR_ARRAY_PICKLED == Error::ArrayPickled { array }.status());
     assert!(ARGPICK_ERR_ARRAY_COMPRESSED == Error::ArrayCompressed { array }.status());
@@ -186,13 +195,13 @@ mod tests {
 
     #[test]
     fn every_status_has_its_own_message() {
-        let numbers: Vec<i32> = (0..=16).chain(100..=113).chain(200..=209).collect();
+        let numbers: Vec<i32> = (0..=18).chain(100..=113).chain(200..=209).collect();
         let mut messages: Vec<_> = numbers.iter().map(|&number| message(number)).collect();
         assert!(!messages.contains(&message(-1)));
         messages.sort_unstable();
         messages.dedup();
         assert_eq!(messages.len(), numbers.len());
-        for past in [-1, 17, 99, 114, 199, 210] {
+        for past in [-1, 19, 99, 114, 199, 210] {
             assert_eq!(message(past), message(i32::MIN), "{past} has a message: add it to the numbers above");
         }
     }

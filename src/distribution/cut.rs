@@ -5,9 +5,10 @@
 //! whatever the range of the logits; equal logits are then told apart by id. Masses are integers, so the bin boundaries
 //! cannot be seen in the result, and nothing is sorted.
 
-use crate::kernels::{Bracket, Cut};
+use super::guess;
+use crate::kernels::{Bracket, Cut, Rings};
 use crate::logits::Surface;
-use crate::numeric::{key_to_logit, natural_logarithm, ordered_key};
+use crate::numeric::{key_to_logit, natural_logarithm, nucleus_target, ordered_key};
 
 /// The cut that keeps the first `count` tokens; all if there are fewer.
 pub(crate) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
@@ -24,7 +25,7 @@ pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
     let kernels = surface.kernels;
     let above = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
     let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, above));
-    let token = kernels.nth_equal(&surface.view, surface.maxima, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
+    let token = kernels.nth_equal(&surface.view, surface.maxima, 0, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
     Cut { logit: cut.logit, token }
 }
 
@@ -48,16 +49,18 @@ pub(super) fn nth_logit_between(surface: &Surface<'_>, (from, until): (f32, f32)
     let (mut low, mut high) = (ordered_key(from), ordered_key(until));
     let mut left = n;
     while high - low > 1 {
-        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
-        let mut bins = [0; 256];
-        surface.kernels.bracket_histogram(&surface.view, surface.maxima, None, Bracket { low, high, shift }, &mut bins);
+        let bracket = bracket(low, high);
+        let mut bins = Rings::EMPTY;
+        surface.kernels.bracket_histogram(&surface.view, surface.maxima, None, bracket, &mut bins);
         let mut bin = 255;
-        while bin > 0 && bins[bin] < left {
-            left -= bins[bin];
+        while bin > 0 && bins.sums[bin] < left {
+            left -= bins.sums[bin];
             bin -= 1;
         }
-        low += (bin as u32) << shift;
-        high = high.min(low + (1 << shift));
+        if bins.nearest[bin] == bins.farthest[bin] {
+            return key_to_logit(bins.nearest[bin]);
+        }
+        (low, high) = bin_of(bracket, bin);
     }
     key_to_logit(low)
 }
@@ -83,6 +86,17 @@ pub(super) fn first_mass(surface: &Surface<'_>, target: u64, total: u64, least: 
     search(surface, target, true, low)
 }
 
+/// Keys from `low` up to, not including, `high` in as many of 256 bins as it takes.
+fn bracket(low: u32, high: u32) -> Bracket {
+    Bracket { low, high, shift: (32 - (high - 1 - low).leading_zeros()).saturating_sub(8) }
+}
+
+/// The keys of one bin.
+fn bin_of(bracket: Bracket, bin: usize) -> (u32, u32) {
+    let low = bracket.low + ((bin as u32) << bracket.shift);
+    (low, bracket.high.min(low + (1 << bracket.shift)))
+}
+
 fn search(surface: &Surface<'_>, target: u64, weighed: bool, first_low: u32) -> Cut {
     let whole = ordered_key(f32::MIN);
     let scale = weighed.then_some(surface.scale);
@@ -90,32 +104,74 @@ fn search(surface: &Surface<'_>, target: u64, weighed: bool, first_low: u32) -> 
     // What the keys from `high` up sum to; always below the target.
     let mut above = 0;
     loop {
-        let shift = (32 - (high - 1 - low).leading_zeros()).saturating_sub(8);
-        let mut bins = [0; 256];
-        let bracket = Bracket { low, high, shift };
+        let mut bins = Rings::EMPTY;
+        let bracket = bracket(low, high);
         surface.kernels.bracket_histogram(&surface.view, surface.maxima, scale, bracket, &mut bins);
-        let mut reached = None;
-        for (bin, &sum) in bins.iter().enumerate().rev() {
-            if above + sum >= target {
-                reached = Some((bin as u32, sum));
-                break;
+        match reached(&bins, target, &mut above) {
+            Some(bin) if bins.nearest[bin] == bins.farthest[bin] => {
+                let logit = key_to_logit(bins.nearest[bin]);
+                return among_equals(surface, logit, target - above, bins.sums[bin], weighed);
             }
-            above += sum;
-        }
-        match reached {
-            Some((bin, sum)) if shift == 0 => {
-                let logit = key_to_logit(low + bin);
-                return among_equals(surface, logit, target - above, sum, weighed);
-            }
-            Some((bin, _)) => {
-                low += bin << shift;
-                high = high.min(low + (1 << shift));
-            }
+            Some(bin) => (low, high) = bin_of(bracket, bin),
             None if low > whole => {
                 (low, high, above) = (whole, ordered_key(surface.scale.maximum) + 1, 0);
             }
             None => return Cut::ALL,
         }
+    }
+}
+
+/// The bin in which the sum from the highest key down reaches the target. `above` is what is above the bins, and becomes what is
+/// above that bin, or above the keys below all of them.
+fn reached(bins: &Rings, target: u64, above: &mut u64) -> Option<usize> {
+    for (bin, &sum) in bins.sums.iter().enumerate().rev() {
+        if *above + sum >= target {
+            return Some(bin);
+        }
+        *above += sum;
+    }
+    None
+}
+
+/// The last token of the nucleus `p` (units of 2^-32) of the row: of the smallest prefix whose mass reaches it.
+///
+/// One pass sums the masses and a few only compare. The first bracket is guessed; a wrong guess costs more passes and changes
+/// nothing.
+pub(crate) fn nucleus(surface: &Surface<'_>, p: u64) -> Cut {
+    let (kernels, view, maxima, scale) = (surface.kernels, &surface.view, surface.maxima, surface.scale);
+    let (lowest, beyond) = (ordered_key(f32::MIN), ordered_key(scale.maximum) + 1);
+    let (low, high) = guess::nucleus(surface, p).unwrap_or((lowest, beyond));
+    let mut low = low.clamp(lowest, beyond - 1);
+    let mut high = high.clamp(low + 1, beyond);
+    let mut bins = Rings::EMPTY;
+    let (mut above, total) = kernels.nucleus_histogram(view, maxima, scale, bracket(low, high), &mut bins);
+    let target = nucleus_target(p, total).max(1);
+    let mut stride = high - low;
+    loop {
+        if above >= target {
+            // The keys of the bracket are below the answer.
+            (low, high) = (high, high.saturating_add(stride).min(beyond));
+            stride = stride.saturating_mul(2);
+            bins = Rings::EMPTY;
+            kernels.bracket_histogram(view, maxima, Some(scale), bracket(low, high), &mut bins);
+            above -= bins.sums.iter().sum::<u64>();
+            continue;
+        }
+        let now = bracket(low, high);
+        match reached(&bins, target, &mut above) {
+            Some(bin) if bins.nearest[bin] == bins.farthest[bin] => {
+                let logit = key_to_logit(bins.nearest[bin]);
+                return among_equals(surface, logit, target - above, bins.sums[bin], true);
+            }
+            Some(bin) => (low, high) = bin_of(now, bin),
+            None if low == lowest => return Cut::ALL,
+            None => {
+                (low, high) = (low.saturating_sub(stride).max(lowest), low);
+                stride = stride.saturating_mul(2);
+            }
+        }
+        bins = Rings::EMPTY;
+        kernels.bracket_histogram(view, maxima, Some(scale), bracket(low, high), &mut bins);
     }
 }
 
@@ -126,6 +182,6 @@ fn among_equals(surface: &Surface<'_>, logit: f32, missing: u64, sum: u64, weigh
     if tokens * each >= sum {
         return Cut { logit, token: u32::MAX };
     }
-    let token = surface.kernels.nth_equal(&surface.view, surface.maxima, logit, tokens - 1).unwrap_or(u32::MAX);
+    let token = surface.kernels.nth_equal(&surface.view, surface.maxima, 0, logit, tokens - 1).unwrap_or(u32::MAX);
     Cut { logit, token }
 }

@@ -12,6 +12,7 @@ mod distance;
 mod epsilon;
 mod eta;
 pub(crate) mod flip;
+mod guess;
 mod kept;
 mod list;
 mod min_p;

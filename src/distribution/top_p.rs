@@ -51,12 +51,8 @@ impl Stages<'_, '_, '_> {
 ///
 /// `least` is a logit that the last token is known to reach; the fewer reach it, the sooner it is found.
 pub(crate) fn nucleus_cut(surface: &Surface<'_>, p: u64, sums: Option<&Sums>, least: f32) -> Cut {
-    let total = match sums {
-        Some(sums) => sums.mass,
-        None => {
-            let none = Cut { logit: f32::INFINITY, token: 0 };
-            surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, f32::MIN, surface.scale, none).1
-        }
-    };
-    cut::first_mass(surface, nucleus_target(p, total).max(1), total, least)
+    match sums {
+        Some(sums) => cut::first_mass(surface, nucleus_target(p, sums.mass).max(1), sums.mass, least),
+        None => cut::nucleus(surface, p),
+    }
 }

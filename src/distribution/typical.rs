@@ -151,7 +151,7 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, 
         let equal = count - from_logit(above(logit));
         band.first = Cut { logit, token: 0 };
         if each(logit) * equal >= missing {
-            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            let token = kernels.nth_equal(&surface.view, surface.maxima, 0, logit, missing.div_ceil(each(logit)) - 1);
             band.first_until = token.unwrap_or(TokenId::MAX);
             return band;
         }
@@ -169,7 +169,7 @@ fn prefix(surface: &Surface<'_>, order: Order, target: u64, whole: Option<u64>, 
         let logit = cut::nth_logit_between(surface, (lower_from, until), 1);
         let equal = from_logit(logit) - count;
         if each(logit) * equal >= missing {
-            let token = kernels.nth_equal(&surface.view, surface.maxima, logit, missing.div_ceil(each(logit)) - 1);
+            let token = kernels.nth_equal(&surface.view, surface.maxima, 0, logit, missing.div_ceil(each(logit)) - 1);
             band.last = Cut { logit, token: token.unwrap_or(TokenId::MAX) };
             return band;
         }

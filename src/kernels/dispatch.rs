@@ -93,8 +93,10 @@ macro_rules! for_each_kernel {
             block_maximum(view: &RowView<'_>, block: usize) -> f32;
             fold_maxima(values: &[f32], folded: &mut [f32]) -> f32;
             largest(values: &[f32]) -> f32;
+            largest_finite(values: &[f32]) -> Option<f32>;
             find_equal(values: &[f32], wanted: f32) -> Option<usize>;
             find_at_least(maxima: &[f32], first: usize, threshold: f32) -> Option<usize>;
+            count_at_least(values: &[f32], threshold: f32) -> usize;
             bound_for_count(values: &[f32], wanted: usize) -> f32;
             runner_up(view: &RowView<'_>, block: usize, token: TokenId) -> f32;
             sums(view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool) -> Sums;
@@ -111,16 +113,20 @@ macro_rules! for_each_kernel {
                 view: &RowView<'_>, maxima: &[f32], threshold: f32, strictly: bool, from: Collected, keys: &mut [u64]
             ) -> Collected;
             bracket_histogram(
-                view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut [u64; 256]
+                view: &RowView<'_>, maxima: &[f32], scale: Option<Scale>, bracket: Bracket, bins: &mut Rings
             ) -> ();
+            nucleus_histogram(
+                view: &RowView<'_>, maxima: &[f32], scale: Scale, bracket: Bracket, bins: &mut Rings
+            ) -> (u64, u64);
             distance_histogram(
                 view: &RowView<'_>, maxima: &[f32], scale: Scale, masses: bool, wanted: bool, distances: &Distances,
                 rings: &mut Rings
             ) -> u64;
             moments(view: &RowView<'_>, maximum: f32, unit: f32) -> Moments;
-            nth_equal(view: &RowView<'_>, maxima: &[f32], logit: f32, n: u64) -> Option<TokenId>;
+            nth_equal(view: &RowView<'_>, maxima: &[f32], first: usize, logit: f32, n: u64) -> Option<TokenId>;
             write_logits(row: &mut [f32], spec: &Rewrite<'_>, temperature: f32) -> ();
-            write_probabilities(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> ();
+            write_weights(row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> f64;
+            multiply(values: &mut [f32], factor: f32) -> ();
             write_sum(sum: &ColumnSum<'_>, first: usize, output: &mut [f32]) -> ();
             add_scaled(y: &mut [f32], scale: f32, x: &[f32]) -> ();
         }
@@ -258,6 +264,12 @@ impl Kernels {
     fn best() -> Result<Kernels> {
         let best = Level::ALL.into_iter().rev().find(|level| level.is_available()).unwrap_or(Level::Scalar);
         Kernels::new(best)
+    }
+
+    /// Probabilities of the kept tokens among themselves; 0 for the rest.
+    pub fn write_probabilities(self, row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) {
+        let total = self.write_weights(row, spec, scale);
+        self.multiply(row, (1.0 / total) as f32);
     }
 
     /// The level of these kernels.

@@ -92,6 +92,10 @@ pub trait Lanes: Copy {
     fn keep_band(self, band: &Band, block: usize, logits: &mut [f32; BLOCK]) {
         band.apply(self, block, logits);
     }
+    /// Asks for the cache line `at` bytes after the beginning of `bytes`, which may lie past their end: a hint, and nothing
+    /// where the level has none.
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8], _at: usize) {}
     /// Writes sixteen floats.
     fn store(self, x: Self::F, to: &mut [f32; 16]);
 
@@ -122,6 +126,18 @@ pub trait Lanes: Copy {
     fn mask(self, bits: u32) -> Self::M;
     /// The mask as bits.
     fn bits(self, m: Self::M) -> u32;
+    /// Writes the lanes whose bit is set side by side, the lowest first; what is written after them is not defined.
+    #[inline(always)]
+    fn pack(self, bits: u32, x: Self::F, to: &mut [f32; 16]) {
+        let mut values = [0.0; 16];
+        self.store(x, &mut values);
+        let (mut rest, mut count) = (bits & 0xffff, 0);
+        while rest != 0 {
+            to[count] = values[rest.trailing_zeros() as usize];
+            count += 1;
+            rest &= rest - 1;
+        }
+    }
     /// `a` where the mask holds, else `b`.
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
@@ -129,6 +145,8 @@ pub trait Lanes: Copy {
     fn zero(self) -> Self::U;
     /// `a + b`, wrapping.
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U;
+    /// `a + b`, wrapping, where the mask holds, else `a`.
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U;
     /// Truncation of floats in [0, 2^31).
     fn truncate(self, x: Self::F) -> Self::U;
     /// Integers below 2^31 as floats (rounded to nearest).

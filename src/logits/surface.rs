@@ -56,9 +56,9 @@ impl<'a> Surface<'a> {
         let maximum = self.scale.maximum;
         let group = self.kernels.find_equal(self.group_maxima, maximum).unwrap_or(0);
         let within = self.kernels.find_equal(&self.maxima[16 * group..16 * group + 16], maximum).unwrap_or(0);
-        let first = ((16 * group + within) * BLOCK) as TokenId;
-        // Comparing as f32 makes -0.0 equal 0.0.
-        (first..first + BLOCK as TokenId).find(|&token| self.view.logit(token) == maximum).unwrap_or(first)
+        let block = 16 * group + within;
+        let found = self.kernels.nth_equal(&self.view, self.maxima, block, maximum, 0);
+        found.unwrap_or((block * BLOCK) as TokenId)
     }
 
     /// The highest logit minus the second highest; +inf if only one token takes part. `argmax` is [`Surface::argmax`].

@@ -15,16 +15,22 @@
 //! each occurrence. Every operation is one IEEE addition, multiplication or division in a fixed order, so the trained
 //! weights have the same bits on every kernel level.
 //!
-//! A step is all or nothing. The updates are first computed without being stored; if one of them would leave the finite
-//! numbers, or a logit already has, nothing is changed. That costs one more read of columns which the step has just
-//! read.
+//! A step is all or nothing: if a logit or an update leaves the finite numbers, nothing is changed. Finite logits mean that
+//! every weight which took part is finite, and no step of a reasonable length leads out of the finite numbers from there; only
+//! a step beyond 2^100 is first computed without being stored.
+//!
+//! The update goes tile by tile through all columns, from the last tile to the first: what was read last is still in a cache.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Band, Kernels, Rewrite, Scale, with_default_environment};
+use crate::kernels::{Band, COLUMN_TILE, ColumnSum, ColumnType, Kernels, Rewrite, Scale, with_default_environment};
 use crate::logits::project;
 use crate::numeric::{exponent_scale, natural_logarithm};
 use crate::types::TokenId;
 use crate::weights::SparseHead;
+
+/// Steps that cannot lead out of the finite numbers: a slope is at most 1 and a little, and half a unit in the last place of
+/// the largest f32 is 2^103, so a finite weight plus a step times a slope is finite.
+const SAFE_STEP: f32 = (1u128 << 100) as f32;
 
 /// A sparse head that can be trained: f32, in the caller's memory.
 #[derive(Debug)]
@@ -99,27 +105,61 @@ fn step_in_default_environment(
         return Err(Error::ColumnOutOfRange { column, columns: features });
     }
 
-    scratch.copy_from_slice(bias);
-    for (j, &column) in example.columns.iter().enumerate() {
-        kernels.add_scaled(scratch, value_of(example, j), &weights[column as usize * vocab..][..vocab]);
-    }
-    let score = score_logits(kernels, scratch, example.target)?;
+    sum_columns(kernels, weights, bias, example, scratch);
+    let (score, reciprocal) = weigh_logits(kernels, scratch, example.target)?;
     let gradient = scratch;
-    gradient[example.target as usize] -= 1.0;
-
-    check_update(bias, gradient, -learning_rate, None)?;
-    for (j, &column) in example.columns.iter().enumerate() {
-        if example.columns[..j].contains(&column) {
-            continue;
+    let step_of = |j: usize| -(learning_rate * value_of(example, j));
+    let longest = (0..example.columns.len()).map(|j| step_of(j).abs()).fold(learning_rate, f32::max);
+    let is_safe = longest <= SAFE_STEP;
+    if !is_safe {
+        kernels.multiply(gradient, reciprocal);
+        gradient[example.target as usize] -= 1.0;
+        check_update(bias, gradient, -learning_rate, None)?;
+        for (j, &column) in example.columns.iter().enumerate() {
+            if example.columns[..j].contains(&column) {
+                continue;
+            }
+            check_column(example, j, &weights[column as usize * vocab..][..vocab], gradient, learning_rate)?;
         }
-        check_column(example, j, &weights[column as usize * vocab..][..vocab], gradient, learning_rate)?;
     }
-    kernels.add_scaled(bias, -learning_rate, gradient);
-    for (j, &column) in example.columns.iter().enumerate() {
-        let scale = -(learning_rate * value_of(example, j));
-        kernels.add_scaled(&mut weights[column as usize * vocab..][..vocab], scale, gradient);
+    for first in (0..vocab).step_by(COLUMN_TILE).rev() {
+        let rows = COLUMN_TILE.min(vocab - first);
+        let gradient = &mut gradient[first..first + rows];
+        if is_safe {
+            kernels.multiply(gradient, reciprocal);
+            if let Some(slope) = (example.target as usize).checked_sub(first).and_then(|at| gradient.get_mut(at)) {
+                *slope -= 1.0;
+            }
+        }
+        kernels.add_scaled(&mut bias[first..first + rows], -learning_rate, gradient);
+        for (j, &column) in example.columns.iter().enumerate() {
+            kernels.add_scaled(&mut weights[column as usize * vocab + first..][..rows], step_of(j), gradient);
+        }
     }
     Ok(score)
+}
+
+/// Writes the logits of an example.
+fn sum_columns(kernels: Kernels, weights: &[f32], bias: &[f32], example: &Example<'_>, logits: &mut [f32]) {
+    let vocab = bias.len();
+    if cfg!(target_endian = "little") {
+        let sum = ColumnSum {
+            kernels,
+            weights: bytemuck::cast_slice(weights),
+            kind: ColumnType::F32,
+            bias: bytemuck::cast_slice(bias),
+            bias_kind: ColumnType::F32,
+            rows: vocab,
+            columns: example.columns,
+            values: example.values,
+        };
+        return kernels.write_sum(&sum, 0, logits);
+    }
+    // Weights of a file are little-endian, these are the processor's own.
+    logits.copy_from_slice(bias);
+    for (j, &column) in example.columns.iter().enumerate() {
+        kernels.add_scaled(logits, value_of(example, j), &weights[column as usize * vocab..][..vocab]);
+    }
 }
 
 /// Tells how a head of any element type does on one example, for held-out text. `scratch` has one element per token;
@@ -130,7 +170,11 @@ fn step_in_default_environment(
 pub fn score(kernels: Kernels, head: &SparseHead<'_>, example: &Example<'_>, scratch: &mut [f32]) -> Result<Score> {
     check_example(example, head.weights.rows(), scratch.len())?;
     project(kernels, head, example.columns, example.values, scratch)?;
-    with_default_environment(|| score_logits(kernels, scratch, example.target))
+    with_default_environment(|| {
+        let (score, reciprocal) = weigh_logits(kernels, scratch, example.target)?;
+        kernels.multiply(scratch, reciprocal);
+        Ok(score)
+    })
 }
 
 fn value_of(example: &Example<'_>, j: usize) -> f32 {
@@ -155,22 +199,22 @@ fn check_example(example: &Example<'_>, vocab: usize, scratch: usize) -> Result<
     Ok(())
 }
 
-/// Turns logits into probabilities in place and scores the target.
+/// Turns logits into weights in place and scores the target; multiplied by the number that comes with the score they are
+/// probabilities.
 #[inline(never)]
-fn score_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<Score> {
-    // Without an early exit the loop is vectorised; the position is only looked for when there is one.
-    if !row.iter().fold(true, |finite, logit| finite & logit.is_finite()) {
+fn weigh_logits(kernels: Kernels, row: &mut [f32], target: TokenId) -> Result<(Score, f32)> {
+    let Some(maximum) = kernels.largest_finite(row) else {
         let index = row.iter().position(|logit| !logit.is_finite()).unwrap_or(0);
         return Err(Error::InvalidLogit { index: index as TokenId, value: row[index] });
-    }
-    let maximum = kernels.largest(row);
+    };
     let argmax = kernels.find_equal(row, maximum).unwrap_or(0) as TokenId;
     let distance = f64::from(maximum) - f64::from(row[target as usize]);
     let spec = Rewrite { words: None, valid: row.len(), overrides: &[], maxima: &[], kept: Band::ALL };
-    kernels.write_probabilities(row, &spec, Scale { maximum, scale: exponent_scale(1.0) });
+    let total = kernels.write_weights(row, &spec, Scale { maximum, scale: exponent_scale(1.0) });
     // The weight of the argmax is 1, so its probability is the reciprocal of the normaliser.
-    let loss = (distance - natural_logarithm(f64::from(row[argmax as usize]))) as f32;
-    Ok(Score { loss, argmax, correct: argmax == target })
+    let reciprocal = (1.0 / total) as f32;
+    let loss = (distance - natural_logarithm(f64::from(reciprocal))) as f32;
+    Ok((Score { loss, argmax, correct: argmax == target }, reciprocal))
 }
 
 /// The check of one column with all its occurrences in the example, the first of which is `first`.

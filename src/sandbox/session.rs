@@ -226,9 +226,16 @@ impl<'m> Session<'m> {
     }
 
     /// Records all texts from here on, with the columns of each step, so that [`Replay`](crate::Replay) needs only the model's
-    /// head. Each text begins with a note that has its prompt.
-    pub fn start_recording(&mut self, parts: TraceParts) {
-        self.recorder = Some(Recorder::new(Vec::new(), &self.decoder, parts));
+    /// head. The trace begins with the decoder's state, which has the end token; each text begins with a note that has its
+    /// prompt.
+    ///
+    /// # Errors
+    /// None but those of a lack of memory.
+    pub fn start_recording(&mut self, parts: TraceParts) -> Result<()> {
+        let mut recorder = Recorder::new(Vec::new(), &self.decoder, parts);
+        recorder.whole_state(&mut self.decoder)?;
+        self.recorder = Some(recorder);
+        Ok(())
     }
 
     /// The bytes of the trace, if one was recorded.

@@ -148,11 +148,12 @@ pub(crate) fn draw(
                 let logit = view.logit(token);
                 if let Filter::Nucleus { p, whole } = filter {
                     let upto = Cut { logit, token };
-                    if is_in_nucleus(surface, p, whole, upto, masses[lane], envelope, total) {
+                    let found = cut_before(surface, (p, whole), upto, masses[lane], envelope, total, &find_cut);
+                    let Some(last) = found else {
                         return Drawn { token, count: None, mass: None, shaped: None, radius };
-                    }
-                    // One rejection is rare; from the next proposal on the cut itself is cheaper than the masses before.
-                    filter = Filter::Band(Band { last: find_cut(surface, logit), ..Band::ALL });
+                    };
+                    // From the next proposal on the cut itself is cheaper than the masses before.
+                    filter = Filter::Band(Band { last, ..Band::ALL });
                 } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
                     return Drawn { token, count: None, mass: None, shaped: None, radius };
                 }
@@ -175,38 +176,42 @@ pub(crate) fn draw(
     Drawn { radius: if certify { lesser(radius, inversion::radius(&found, number, &drawn)) } else { radius }, ..drawn }
 }
 
-/// Whether the token that ends `upto`, of mass `own`, lies in the nucleus: whether the mass before it is below `p` (units
-/// of 2^-32) of the whole.
+/// The cut of the nucleus if the token that ends `upto`, of mass `own`, does not lie in it; `None` if it does, which is if the
+/// mass before it is below `p` (units of 2^-32) of the whole.
 ///
 /// Blocks whose bounds sum to next to nothing are left out of both masses at first; their bounds bracket what they can
 /// add. Where the bracket does not decide, they are summed as well, so the answer is always that of the exact masses.
-fn is_in_nucleus(
+fn cut_before(
     surface: &Surface<'_>,
-    p: u64,
-    whole: Option<u64>,
+    (p, whole): (u64, Option<u64>),
     upto: Cut,
     own: u64,
     envelope: &Envelope<'_>,
     bounds: u64,
-) -> bool {
+    find_cut: impl Fn(&Surface<'_>, f32) -> Cut,
+) -> Option<Cut> {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     if upto.logit == scale.maximum && upto.token == surface.argmax() {
-        return true; // nothing is before it
+        return None; // nothing is before it
     }
     let below = |before: u64, whole: u64| (u128::from(before) << 32) < u128::from(p) * u128::from(whole);
     if let Some(whole) = whole {
         let (kept, _) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
-        return below(kept - own, whole);
+        return if below(kept - own, whole) { None } else { Some(find_cut(surface, upto.logit)) };
     }
+    // A pass over most blocks costs what the pass over all of them costs that also finds the cut.
+    let few = kernels.count_at_least(maxima, f32::MIN) / 4;
     // What stands before the token lies in blocks whose maximum reaches it: few, for most tokens drawn. The other blocks
     // weigh at least their largest token, a 64th of their bound but for its slack.
-    let (kept, loaded) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
-    let mut others = 0;
-    for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
-        others += if maximum < upto.logit { (bound >> 6).saturating_sub((bound >> 24) + 2) } else { 0 };
-    }
-    if below(kept - own, loaded + others) {
-        return true;
+    if kernels.count_at_least(maxima, upto.logit) <= few {
+        let (kept, loaded) = kernels.kept_and_total_mass(&view, maxima, upto.logit, scale, upto);
+        let mut others = 0;
+        for (&bound, &maximum) in envelope.bounds.iter().zip(maxima) {
+            others += if maximum < upto.logit { (bound >> 6).saturating_sub((bound >> 24) + 2) } else { 0 };
+        }
+        if below(kept - own, loaded + others) {
+            return None;
+        }
     }
     for exponent in [-8.0, -12.0, -16.0, -20.0, -24.0, -28.0] {
         let least = scale.maximum + exponent / scale.scale;
@@ -214,16 +219,19 @@ fn is_in_nucleus(
         if rest > bounds >> 6 {
             continue;
         }
+        if kernels.count_at_least(maxima, least) > few {
+            break;
+        }
         let (kept, whole) = kernels.kept_and_total_mass(&view, maxima, least, scale, upto);
         // If the token's own block was left out, its mass is in the rest.
         let before = if maxima[upto.token as usize / BLOCK] >= least { kept - own } else { kept };
         if below(before + rest, whole) {
-            return true;
+            return None;
         }
         if !below(before, whole + rest) {
-            return false;
+            break;
         }
     }
-    let (kept, whole) = kernels.kept_and_total_mass(&view, maxima, f32::MIN, scale, upto);
-    below(kept - own, whole)
+    let cut = find_cut(surface, f32::MIN);
+    if cut.keeps(upto.logit, upto.token) { None } else { Some(cut) }
 }

@@ -22,6 +22,12 @@ impl Said {
     fn double(&mut self, x: f64) {
         self.0.push(x.to_bits());
     }
+    fn rings(&mut self, rings: &Rings) {
+        self.0.extend(rings.sums);
+        self.0.extend(rings.nearest.map(u64::from));
+        self.0.extend(rings.farthest.map(u64::from));
+    }
+
     fn index(&mut self, index: Option<usize>) {
         self.0.push(index.map_or(u64::MAX, |index| index as u64));
     }
@@ -39,8 +45,10 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("block_maximum", block_maximum),
     ("fold_maxima", fold_maxima),
     ("largest", largest),
+    ("largest_finite", largest_finite),
     ("find_equal", find_equal),
     ("find_at_least", find_at_least),
+    ("count_at_least", count_at_least),
     ("bound_for_count", bound_for_count),
     ("runner_up", runner_up),
     ("sums", sums),
@@ -53,15 +61,17 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("list_masses", list_masses),
     ("collect", collect),
     ("bracket_histogram", bracket_histogram),
+    ("nucleus_histogram", nucleus_histogram),
     ("distance_histogram", distance_histogram),
     ("moments", moments),
     ("nth_equal", nth_equal),
     ("write_logits", write_logits),
-    ("write_probabilities", write_probabilities),
+    ("write_weights", write_weights),
 ];
 
 /// Likewise of each kernel that takes no more from a case than its length.
-pub const COLUMN_CHECKS: &[(&str, Check)] = &[("write_sum", write_sum), ("add_scaled", add_scaled)];
+pub const COLUMN_CHECKS: &[(&str, Check)] =
+    &[("write_sum", write_sum), ("add_scaled", add_scaled), ("multiply", multiply)];
 
 fn block_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
     // Exactly enough maxima, and sixteen more.
@@ -99,6 +109,22 @@ fn largest(kernels: Kernels, case: &Case, said: &mut Said) {
     said.float(kernels.largest(&case.logits[case.logits.len() / 3..]));
 }
 
+fn largest_finite(kernels: Kernels, case: &Case, said: &mut Said) {
+    for values in [&[], &case.logits[..], &case.logits[case.logits.len() / 3..]] {
+        let found = kernels.largest_finite(values);
+        said.0.push(found.is_some().into());
+        said.float(found.unwrap_or(PAINT_FLOAT));
+    }
+    // One that is not finite anywhere.
+    for (i, odd) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN].into_iter().enumerate() {
+        let mut values: Vec<f32> = case.logits.iter().map(|&x| if x.is_finite() { x } else { 1.5 }).collect();
+        said.0.push(kernels.largest_finite(&values).is_some().into());
+        let at = (values.len() - 1) * i / 3;
+        values[at] = odd;
+        said.0.push(kernels.largest_finite(&values).is_some().into());
+    }
+}
+
 fn find_equal(kernels: Kernels, case: &Case, said: &mut Said) {
     let last = case.logits.len() - 1;
     for wanted in [case.logits[last], case.logits[last / 2], f32::NEG_INFINITY, 0.0, -0.0, f32::NAN, 77.125] {
@@ -119,6 +145,14 @@ fn find_at_least(kernels: Kernels, case: &Case, said: &mut Said) {
     for threshold in thresholds(case) {
         for first in [0, 1, case.blocks() / 2, case.blocks() - 1, case.blocks(), case.maxima.len()] {
             said.index(kernels.find_at_least(&case.maxima, first, threshold));
+        }
+    }
+}
+
+fn count_at_least(kernels: Kernels, case: &Case, said: &mut Said) {
+    for threshold in thresholds(case) {
+        for values in [&case.maxima[..], whole_vectors(case)] {
+            said.0.push(kernels.count_at_least(values, threshold) as u64);
         }
     }
 }
@@ -250,9 +284,26 @@ fn bracket_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
         }
         for weighted in [None, Some(scale)] {
             // The kernel adds to what is there.
-            let mut bins = [1; 256];
+            let mut bins = Rings { sums: [1; 256], ..Rings::EMPTY };
             kernels.bracket_histogram(&case.view(), &case.maxima, weighted, Bracket { low, high, shift }, &mut bins);
-            said.0.extend(bins);
+            said.rings(&bins);
+        }
+    }
+}
+
+fn nucleus_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
+    let Some(scale) = case.scale else { return };
+    let highest = numeric::ordered_key(scale.maximum);
+    for &cut in &case.cuts {
+        let near = numeric::ordered_key(cut.logit).min(highest);
+        for (below, above, shift) in [(0, 1, 0), (40_000, 80_000, 9), (1 << 22, 1 << 21, 16)] {
+            let low = near.saturating_sub(below).max(numeric::ordered_key(f32::MIN));
+            let high = (near + above).min(highest + 1);
+            let mut bins = Rings { sums: [1; 256], ..Rings::EMPTY };
+            let bracket = Bracket { low, high, shift };
+            let (above, total) = kernels.nucleus_histogram(&case.view(), &case.maxima, scale, bracket, &mut bins);
+            said.0.extend([above, total]);
+            said.rings(&bins);
         }
     }
 }
@@ -298,9 +349,7 @@ fn distance_histogram(kernels: Kernels, case: &Case, said: &mut Said) {
             let view = &case.view();
             let inside = kernels.distance_histogram(view, &case.maxima, scale, masses, wanted, &distances, &mut rings);
             said.0.push(inside);
-            said.0.extend(rings.sums);
-            said.0.extend(rings.nearest.map(u64::from));
-            said.0.extend(rings.farthest.map(u64::from));
+            said.rings(&rings);
         }
     }
 }
@@ -320,7 +369,7 @@ fn nth_equal(kernels: Kernels, case: &Case, said: &mut Said) {
     for cut in case.cuts.iter().skip(1) {
         let equal = case.logits[..case.valid].iter().filter(|&&logit| logit == cut.logit).count() as u64;
         for n in [0, equal / 2, equal - 1, equal] {
-            let token = kernels.nth_equal(&case.view(), &case.maxima, cut.logit, n);
+            let token = kernels.nth_equal(&case.view(), &case.maxima, 0, cut.logit, n);
             said.index(token.map(|token| token as usize));
         }
     }
@@ -352,10 +401,10 @@ fn write_logits(kernels: Kernels, case: &Case, said: &mut Said) {
     }
 }
 
-fn write_probabilities(kernels: Kernels, case: &Case, said: &mut Said) {
+fn write_weights(kernels: Kernels, case: &Case, said: &mut Said) {
     let Some(scale) = case.scale else { return };
     rewrites(case, |row, spec| {
-        kernels.write_probabilities(row, spec, scale);
+        said.double(kernels.write_weights(row, spec, scale));
         said.floats(row);
     });
 }
@@ -372,8 +421,8 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
             };
             let bias = column_bytes(bias_kind, offset, weights(rows).into_iter());
             let matrix = column_bytes(kind, offset, weights(rows * features).into_iter());
-            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0];
-            for count in [0, 1, 2, 3, 4, 7] {
+            let values = [1.0, -0.37, 2.0, 1.5e-3, 1.0, 7.0, -1.0, 0.5];
+            for count in [0, 1, 2, 3, 4, 5, 7, 8] {
                 for values in [None, Some(&values[..count])] {
                     let sum = ColumnSum {
                         kernels,
@@ -382,7 +431,7 @@ fn write_sum(kernels: Kernels, case: &Case, said: &mut Said) {
                         bias: &bias[offset..],
                         bias_kind,
                         rows,
-                        columns: &[8, 0, 3, 3, 1, 7, 5][..count],
+                        columns: &[8, 0, 3, 3, 1, 7, 5, 2][..count],
                         values,
                     };
                     let mut output = vec![PAINT_FLOAT; rows];
@@ -401,5 +450,13 @@ fn add_scaled(kernels: Kernels, case: &Case, said: &mut Said) {
         let mut y: Vec<f32> = (0..x.len()).map(|i| (i % 251) as f32 * 0.37).collect();
         kernels.add_scaled(&mut y, scale, &x);
         said.floats(&y);
+    }
+}
+
+fn multiply(kernels: Kernels, case: &Case, said: &mut Said) {
+    for factor in [1.0, -0.37, 1e-30] {
+        let mut values: Vec<f32> = (0..case.logits.len()).map(|i| (i % 251) as f32 * 0.37).collect();
+        kernels.multiply(&mut values, factor);
+        said.floats(&values);
     }
 }

@@ -31,7 +31,7 @@ impl Source {
 
 /// Lengths on every boundary of lanes, blocks, groups and tiles, and some on none.
 pub const SHORT: [usize; 14] = [1, 2, 3, 15, 16, 17, 31, 63, 64, 65, 100, 127, 128, 129];
-pub const LONG: [usize; 9] = [333, 1023, 1024, 1025, 2047, 2771, 4095, 4096, 4097];
+pub const LONG: [usize; 10] = [333, 1023, 1024, 1025, 2047, 2771, 4095, 4096, 4097, 8215];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {

@@ -92,6 +92,8 @@ fn maxima(kernels: Kernels, case: &Case) {
         assert_eq!(maximum.to_bits(), of(values).to_bits(), "run {run}: {name}");
     }
     assert_eq!(kernels.largest(&case.logits).to_bits(), of(&case.logits).to_bits(), "{name}");
+    let finite = case.logits.iter().all(|logit| logit.is_finite()).then(|| of(&case.logits).to_bits());
+    assert_eq!(kernels.largest_finite(&case.logits).map(f32::to_bits), finite, "{name}");
 }
 
 fn searches(kernels: Kernels, case: &Case) {
@@ -242,24 +244,38 @@ fn candidates(kernels: Kernels, case: &Case, scale: Scale) {
         }
         let equal: Vec<u32> = (0..logits.len() as u32).filter(|&token| logits[token as usize] == cut.logit).collect();
         for n in [0, equal.len() / 2, equal.len() - 1, equal.len()] {
-            let found = kernels.nth_equal(&view, &case.maxima, cut.logit, n as u64);
+            let found = kernels.nth_equal(&view, &case.maxima, 0, cut.logit, n as u64);
             assert_eq!(found, equal.get(n).copied(), "{n} of {cut:?}: {name}");
         }
         let low = ordered_key(cut.logit);
         let bracket = Bracket { low, high: low + 200_000, shift: 10 };
         for weighted in [None, Some(scale)] {
-            let mut expected = [3u64; 256];
+            let mut expected = Rings { sums: [3; 256], ..Rings::EMPTY };
+            let (mut above, mut total) = (0, 0);
             for &logit in logits.iter().filter(|&&logit| logit > MASKED) {
                 let key = ordered_key(logit);
+                let mass = weighted.map_or(1, |scale| mass_of(logit, scale));
                 if (bracket.low..bracket.high).contains(&key) {
-                    expected[((key - low) >> 10) as usize] += weighted.map_or(1, |scale| mass_of(logit, scale));
+                    let bin = ((key - low) >> 10) as usize;
+                    expected.sums[bin] += mass;
+                    expected.nearest[bin] = expected.nearest[bin].min(key);
+                    expected.farthest[bin] = expected.farthest[bin].max(key);
                 }
+                above += if key >= bracket.high { mass } else { 0 };
+                total += mass;
             }
             // Keys past the largest finite logit are those of no number.
             if numeric::key_to_logit(bracket.high - 1).is_finite() {
-                let mut bins = [3; 256];
+                let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
                 kernels.bracket_histogram(&view, &case.maxima, weighted, bracket, &mut bins);
                 assert_eq!(bins, expected, "{cut:?}: {name}");
+                if let Some(scale) = weighted {
+                    let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
+                    let around = kernels.nucleus_histogram(&view, &case.maxima, scale, bracket, &mut bins);
+                    // Blocks that weigh nothing are not read.
+                    assert_eq!(bins.sums, expected.sums, "{cut:?}: {name}");
+                    assert_eq!(around, (above, total), "{cut:?}: {name}");
+                }
             }
         }
     }

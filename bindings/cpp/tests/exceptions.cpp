@@ -1,6 +1,7 @@
 // argpick.hpp with exceptions: every call, and what is thrown. Linked with trace.cpp, which is about traces, and with
 // results.cpp, which chose otherwise.
 #include "../argpick.hpp"
+#include "../argpick_cuda.hpp"
 #include "check.hpp"
 #include "thrown.hpp"
 
@@ -344,6 +345,24 @@ void beams() {
   CHECK(argpick::beam_search::create_in(memory, sizeof memory, config, 4, ends).state().outputs == 4);
 }
 
+// This library is built without the CUDA path.
+void gpus() {
+  constexpr argpick_status unavailable = ARGPICK_ERR_CUDA_UNAVAILABLE;
+  CHECK(thrown([&] { argpick::cuda::find_devices(); }) == unavailable);
+  CHECK(thrown([&] { argpick::cuda::row_of(argpick::config(), 4); }) == unavailable);
+  argpick::cuda::batch batch;
+  CHECK(batch.struct_size == sizeof(argpick_cuda_batch) && batch.row_count == 0);
+  std::vector<argpick_cuda_row> rows(2);
+  CHECK(thrown([&] { batch.plan(rows); }) == unavailable);
+  CHECK(thrown([&] { batch.decode(); }) == unavailable);
+  CHECK(thrown([&] { batch.decode_sparse(argpick::cuda::head(), 0); }) == unavailable);
+  CHECK(thrown([&] { argpick::cuda::train_step().workspace_bytes(); }) == unavailable);
+  CHECK(thrown([&] { argpick::cuda::train_step().run(); }) == unavailable);
+  CHECK(thrown([&] { argpick::cuda::check(argpick_cuda_pick{}); }) == unavailable);
+  CHECK(thrown([&] { argpick::cuda::check(argpick_cuda_score{}); }) == unavailable);
+  CHECK(argpick::cuda::address(nullptr) == 0);
+}
+
 void heads(const std::string& folder) {
   auto trained = argpick::weights::create(4, 3);
   CHECK(trained.shape().vocab == 4 && trained.shape().features == 3);
@@ -421,6 +440,7 @@ int main(int count, char** arguments) {
   batches();
   drafts();
   beams();
+  gpus();
   heads(arguments[1]);
   check_traces();
   const int failed = check_results(arguments[1]);

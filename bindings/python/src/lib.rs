@@ -6,7 +6,7 @@
 //! | `memory`, `rows` | memory of Python objects where it lies (all of the `unsafe`); rows, masks and lists made of it |
 //! | `config`, `pick`, `convert` | configurations, picks and other results as Python objects |
 //! | `decoder`, `lists`, `query`, `batch` | `Decoder` and what asks one row or many |
-//! | `beam`, `speculative`, `trace`, `weights` | the other conductors, and the sparse head |
+//! | `beam`, `speculative`, `recorder`, `trace`, `weights` | the other conductors, and the sparse head |
 //! | `sandbox` | `argpick.sandbox` |
 //! | `lab` | `argpick.sweep` |
 #![deny(unsafe_code)]
@@ -25,6 +25,7 @@ mod lists;
 mod memory;
 mod pick;
 mod query;
+mod recorder;
 mod rows;
 mod sandbox;
 mod speculative;
@@ -92,11 +93,13 @@ mod _argpick {
     #[pymodule_export]
     use super::query::{score, score_batch, softmax};
     #[pymodule_export]
+    use super::recorder::PyRecorder;
+    #[pymodule_export]
     use super::sandbox::{PyModel, sandbox_find_loop, sandbox_texts, sandbox_tokens, sandbox_train};
     #[pymodule_export]
     use super::speculative::verify;
     #[pymodule_export]
-    use super::trace::{PyRecorder, PyReplay, PyTrace};
+    use super::trace::{PyReplay, PyTrace};
     #[pymodule_export]
     use super::weights::{PyWeights, inspect};
     #[pymodule_export]

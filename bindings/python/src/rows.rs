@@ -16,9 +16,8 @@ impl RowMemory {
     pub fn of(object: &Bound<'_, PyAny>) -> Result<RowMemory> {
         let memory = Memory::of(object, "row")?;
         check_elements(&memory, "row")?;
-        if let [length] = memory.shape[..] {
+        if memory.shape.len() == 1 {
             check_contiguous(&memory, 1, "row")?;
-            let _ = length;
             return Ok(RowMemory(memory));
         }
         Err(Fault::argument(format!(

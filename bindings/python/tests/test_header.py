@@ -13,6 +13,7 @@ from argpick import sandbox
 HEADER = (REPOSITORY / "include" / "argpick.h").read_text()
 
 NO_MEMORY = "none: memory is Python's own"
+ON_DEVICE = "none: the wheel has no CUDA path; PyTorch calls the C library (examples/cuda_torch.py)"
 
 FUNCTIONS = {
     "argpick_abi_version": "none: the extension module contains the library, so no other ABI can meet it",
@@ -114,6 +115,15 @@ FUNCTIONS = {
     "argpick_replay_next": "Replay.next_step",
     "argpick_replay_check": "Replay.check",
     "argpick_replay_check_sparse": "Replay.check_sparse",
+    "argpick_cuda_decode": ON_DEVICE,
+    "argpick_cuda_decode_sparse": ON_DEVICE,
+    "argpick_cuda_devices": ON_DEVICE,
+    "argpick_cuda_pick_status": ON_DEVICE,
+    "argpick_cuda_plan": ON_DEVICE,
+    "argpick_cuda_row_init": ON_DEVICE,
+    "argpick_cuda_score_status": ON_DEVICE,
+    "argpick_cuda_train_step": ON_DEVICE,
+    "argpick_cuda_train_workspace": ON_DEVICE,
 }
 
 STRUCTS = {
@@ -131,6 +141,14 @@ STRUCTS = {
     "argpick_diagnosis": "Diagnosis",
     "argpick_step_record": "StepRecord",
     "argpick_difference": "Difference",
+    "argpick_cuda_row": ON_DEVICE,
+    "argpick_cuda_batch": ON_DEVICE,
+    "argpick_cuda_head": ON_DEVICE,
+    "argpick_cuda_pick": ON_DEVICE,
+    "argpick_cuda_train": ON_DEVICE,
+    "argpick_cuda_score": ON_DEVICE,
+    "argpick_cuda_bias": ON_DEVICE,
+    "argpick_cuda_input": ON_DEVICE,
 }
 
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
-import { Argpick, ArgpickError, Decoder, constants, hasSimd, load } from '../argpick.js';
+import { Argpick, ArgpickError, BeamSearch, Decoder, constants, hasSimd, load } from '../argpick.js';
 import { runGolden } from './golden.mjs';
 
 const file = (name) => new URL(name, new URL('..', import.meta.url));
@@ -184,4 +184,207 @@ test('a saved decoder goes on elsewhere', async () => {
     for (let i = 0; i < 5; i++) assert.deepEqual(one.decode(row), other.decode(row));
     assert.throws(() => other.load(Uint8Array.of(1, 2, 3)), { code: 'BAD_STATE' });
     assert.throws(() => one.seek(-1), /position/);
+});
+
+test('what was set outlives a reset that needs more memory, also after a load', async () => {
+    const argpick = await load();
+    const row = new Float32Array(50).map((_, token) => token);
+    const first = argpick.decoder({ mode: 'greedy', historyCapacity: 8 }, 50);
+    first.setBans([49]);
+    first.setEndTokens([48]);
+    const other = argpick.decoder({ historyCapacity: 8 }, 50);
+    other.setBans([1]);
+    other.load(first.save());
+    other.reset({ mode: 'greedy', historyCapacity: 5000 });
+    const pick = other.decode(row);
+    assert.deepEqual([pick.token, pick.finish, other.finish], [48, 'end-token', 'end-token']);
+    // Two bans do not fit into room for one: nothing has changed then, and the row it lives in is still its own.
+    other.setBans([49, 47]);
+    assert.throws(() => other.reset({ adjustmentCapacity: 1, historyCapacity: 9000 }), { code: 'CAPACITY_EXCEEDED' });
+    assert.equal(other.config.historyCapacity, 5000);
+    assert.equal(other.finish, 'end-token');
+});
+
+test('ends: tokens, sequences, strings', async () => {
+    const argpick = await load();
+    const greedy = (best) => new Float32Array(20).map((_, token) => (token === best ? 9 : 0));
+    const decoder = argpick.decoder({ mode: 'greedy' }, 20);
+    const run = (...tokens) => tokens.map((token) => decoder.decode(greedy(token)).finish);
+    decoder.setEndTokens([7]);
+    assert.equal(decoder.finish, 'none');
+    assert.deepEqual(run(1, 7), ['none', 'end-token']);
+    decoder.setEndTokens([]);
+    decoder.reset();
+    decoder.setStops([[1, 2], Uint32Array.of(5)]);
+    assert.deepEqual(run(2, 1, 3, 1, 2), ['none', 'none', 'none', 'none', 'stop']);
+    decoder.reset();
+    assert.deepEqual(run(5), ['stop']);
+    decoder.reset();
+    decoder.setStops([]);
+    assert.throws(() => decoder.setStops([[]]), { code: 'INVALID_PARAMETER' });
+    assert.throws(() => decoder.setStops([[20]]), { code: 'TOKEN_OUT_OF_RANGE' });
+    assert.throws(() => decoder.setStops([[-1]]), /-1/);
+    decoder.setStopStrings(['end', Uint8Array.of(0xff, 0)]);
+    run(1);
+    assert.deepEqual(decoder.pushBytes('the e'), { stop: undefined, heldBack: 1 });
+    assert.deepEqual(decoder.pushBytes(), { stop: undefined, heldBack: 1 });
+    assert.deepEqual(decoder.pushBytes(new TextEncoder().encode('nd')), { stop: 0, heldBack: 3 });
+    assert.equal(decoder.finish, 'stop');
+    assert.throws(() => decoder.pushBytes(5), TypeError);
+});
+
+test('sequences are forbidden, biased, broken, and tokens forced', async () => {
+    const argpick = await load();
+    const row = new Float32Array(20).map((_, token) => token / 10);
+    const decoder = argpick.decoder({ mode: 'greedy' }, 20);
+    const next = () => decoder.evaluate(row).token;
+    decoder.setBadSequences([[4, 19], [18]]);
+    assert.equal(next(), 19);
+    decoder.accept([4]);
+    assert.equal(next(), 17);
+    decoder.setBadSequences([]);
+    decoder.setSequenceBias([[4, 2], [3, 1]], [5, 50]);
+    assert.equal(next(), 2);
+    assert.throws(() => decoder.setSequenceBias([[4, 2]], []), /1 sequences have 0 biases/);
+    decoder.setSequenceBias([], []);
+    decoder.setForced([[1, 6], [2n, 0]]);
+    assert.deepEqual([decoder.decode(row).token, decoder.decode(row).token, decoder.decode(row).token], [6, 0, 19]);
+    assert.throws(() => decoder.setForced([[1, 6], [1, 7]]), { code: 'INVALID_PARAMETER' });
+    decoder.setForced(new Map());
+    const dry = argpick.decoder({ mode: 'greedy', dryMultiplier: 10 }, 20);
+    dry.accept([1, 2, 19, 1, 2]);
+    assert.equal(dry.evaluate(row).token, 18);
+    dry.setBreakers([[2]]);
+    assert.equal(dry.evaluate(row).token, 19);
+});
+
+test('questions about a row', async () => {
+    const argpick = await load();
+    const decoder = argpick.decoder({ topK: 3, topP: 0.5, temperature: 0.5 }, 6);
+    const row = Float32Array.of(0.1, 2, -1, 2.5, -Infinity, 1);
+    decoder.setBans([1]);
+    assert.deepEqual(decoder.topRaw(row, 2).map(({ token }) => token), [3, 1]);
+    assert.deepEqual(decoder.top(row, 2).map(({ token }) => token), [3, 5]);
+    const stages = decoder.explain(row);
+    assert.deepEqual(stages.map(({ name, kept }) => [name, kept]), [['row', 4], ['top_k', 3], ['top_p', 1]]);
+    assert.equal(stages[0].parameter, undefined);
+    assert.deepEqual(stages.slice(1).map(({ parameter }) => parameter), [3, 0.5]);
+    assert.ok(stages.every(({ temperature }) => temperature === 0.5));
+    assert.ok(stages.at(-1).firstLogit >= 2.5 && stages.at(-1).lastLogit <= 2.5 && stages.at(-1).lastLogit > 1);
+    assert.equal(decoder.probabilityOf(row, 3), 1);
+    assert.equal(decoder.probabilityOf(row, 5), 0);
+    assert.throws(() => decoder.probabilityOf(row, 6), { code: 'TOKEN_OUT_OF_RANGE' });
+});
+
+test('a sweep picks what a decoder of each configuration picks', async () => {
+    const argpick = await load();
+    const row = new Float32Array(100).map((_, token) => Math.fround(((token * 7919) % 101) / 20));
+    const configs = [{ seed: 1 }, { seed: 1, topK: 5 }, { seed: 2, topP: 0.5, metrics: ['kept'] }, { topP: 2 }, { mode: 'greedy' }];
+    const decoder = argpick.decoder({}, 100);
+    const mask = Uint32Array.of(0xffff_fff0, 0xffff_ffff, 0xffff_ffff, 0xff);
+    const found = decoder.sweep(configs, row, mask);
+    configs.forEach((config, i) => {
+        if (config.topP === 2) {
+            assert.equal(found[i].error.code, 'INVALID_PARAMETER');
+        } else {
+            assert.deepEqual(found[i].pick, argpick.decoder(config, 100).evaluate(row, mask));
+        }
+    });
+    assert.throws(() => decoder.sweep([{}], new Float32Array(99)), { code: 'WRONG_LENGTH' });
+    assert.throws(() => decoder.sweep([{}, { topP: 2 }], [NaN, ...row.slice(1)]), ArgpickError);
+});
+
+/** Rows that depend on the tokens before, the same for equal tokens. */
+function modelRow(tokens, vocab) {
+    let key = tokens.reduce((sum, token) => (Math.imul(sum, 31) + token + 1) >>> 0, 7);
+    return new Float32Array(vocab).map(() => {
+        key = (Math.imul(key, 1664525) + 1013904223) >>> 0;
+        return Math.fround((key >>> 8) / 2 ** 22);
+    });
+}
+
+test('verified drafts are the tokens that single steps would have given', async () => {
+    const argpick = await load();
+    const vocab = 60;
+    for (const seed of [1, 2, 3]) {
+        const config = { seed, temperature: 0.7, topK: 20, metrics: 'all' };
+        const single = argpick.decoder({ ...config }, vocab);
+        const expected = [];
+        for (let i = 0; i < 4; i++) expected.push(single.decode(modelRow(expected.map(({ token }) => token), vocab)));
+        const tokens = expected.map(({ token }) => token);
+        const target = argpick.decoder({ ...config }, vocab);
+        const drafts = [tokens[0], tokens[1], (tokens[2] + 1) % vocab];
+        const logits = [0, 1, 2, 3].map((n) => modelRow(drafts.slice(0, n), vocab));
+        const { accepted, emitted, node, finish, picks } = target.verify({ tokens: drafts, logits, acceptance: 'match' });
+        assert.deepEqual([accepted, emitted, node, finish], [2, 3, 1, 'none']);
+        assert.deepEqual(picks, expected.slice(0, 3));
+        assert.equal(target.position, 3);
+        // A tree whose second child is the right one; a mask that forbids a draft.
+        target.reset();
+        const tree = [(tokens[0] + 1) % vocab, tokens[0], tokens[1]];
+        const rows = [[], [tree[0]], [tree[1]], [tree[1], tree[2]]].map((before) => modelRow(before, vocab));
+        const walked = target.verify({ tokens: tree, parents: [null, null, 1], logits: rows, masks: [null, null, null, null] });
+        assert.deepEqual([walked.accepted, walked.node, walked.picks.map(({ token }) => token).slice(0, 2)], [2, 2, tokens.slice(0, 2)]);
+        target.reset();
+        const allowed = new Uint32Array(2).fill(0xffff_ffff);
+        allowed[tokens[0] >> 5] &= ~(1 << (tokens[0] & 31));
+        const masked = target.verify({ tokens: [tokens[0]], logits: rows.slice(0, 2), masks: [allowed, null] });
+        assert.deepEqual([masked.accepted, masked.node], [0, undefined]);
+    }
+    // Drawn drafts: the draft model's decoder goes along.
+    const [target, draft] = [argpick.decoder({ seed: 5 }, vocab), argpick.decoder({ seed: 5, stream: 1 }, vocab)];
+    const drawn = draft.evaluate(modelRow([9], vocab)).token;
+    const result = target.verify({ tokens: [drawn], logits: [modelRow([], vocab), modelRow([drawn], vocab)], acceptance: 'drawn',
+        draftDecoder: draft, draftLogits: [modelRow([9], vocab)] });
+    assert.equal(target.position, result.emitted);
+    assert.equal(draft.position, result.emitted);
+    assert.throws(() => target.verify({ tokens: [1], logits: [modelRow([], vocab)] }), /2 rows/);
+    assert.throws(() => target.verify({ tokens: [1], logits: [modelRow([], vocab), [1]] }), /row 1/);
+    assert.throws(() => target.verify({ tokens: [1], logits: [modelRow([], vocab), modelRow([], vocab)], acceptance: 'hope' }), /hope/);
+});
+
+test('a beam search finds the best sequence there is', async () => {
+    const argpick = await load();
+    const [vocab, length] = [5, 4];
+    const logProbabilities = (tokens) => argpick.softmax(modelRow(tokens, vocab)).map(Math.log);
+    // All of them, by hand.
+    const all = [];
+    const walk = (tokens, score) => {
+        if (tokens.length === length) all.push({ tokens, score });
+        else logProbabilities(tokens).forEach((value, token) => walk([...tokens, token], score + value));
+    };
+    walk([], 0);
+    all.sort((a, b) => b.score - a.score);
+    const beam = argpick.beam({ beams: vocab ** 3, maxTokens: length, lengthPenalty: 0 }, vocab);
+    assert.ok(beam instanceof BeamSearch);
+    let beams = [[]];
+    while (beam.state.live > 0) {
+        const { next, ended } = beam.step(beams.map((tokens) => modelRow(tokens, vocab)));
+        assert.equal(next.length, beam.state.live);
+        assert.equal(ended.length, beam.state.ended);
+        beams = next.map(({ parent, token }) => [...beams[parent], token]);
+        beams.forEach((tokens, i) => assert.deepEqual([...beam.tokens(i).tokens], tokens));
+    }
+    for (const rank of [0, 1, 2]) {
+        const { tokens, finish, score, logprob } = beam.best(rank);
+        assert.deepEqual([...tokens], all[rank].tokens);
+        assert.equal(finish, 'length');
+        assert.ok(Math.abs(logprob - all[rank].score) < 1e-4 && score === logprob);
+    }
+    // A reset for more beams moves it; decoders beside it carry their bans.
+    beam.reset({ beams: 2, maxTokens: 2 }, [3]);
+    const decoders = [argpick.decoder({}, vocab), argpick.decoder({}, vocab)];
+    decoders.forEach((decoder) => decoder.setBans([all[0].tokens[0]]));
+    const { next } = beam.step([modelRow([], vocab)], { decoders, masks: [[0b11111]] });
+    assert.ok(next.length > 0 && next.every(({ token }) => token !== all[0].tokens[0] && token !== 3));
+    assert.equal(decoders[0].position, 1);
+    beam.reset({ beams: 300, maxTokens: 8 }, []);
+    assert.deepEqual(beam.state, { live: 1, ended: 0, length: 0, hypotheses: 0 });
+    assert.throws(() => beam.reset({ beams: 5000 }), { code: 'INVALID_PARAMETER' });
+    assert.throws(() => beam.reset({ beamz: 5 }), /no "beamz"/);
+    assert.throws(() => beam.step([[1, 2]]), { code: 'WRONG_LENGTH' });
+    assert.throws(() => beam.best(9), { code: 'INVALID_PARAMETER' });
+    beam.free();
+    beam.free();
+    assert.throws(() => beam.state, /freed/);
 });

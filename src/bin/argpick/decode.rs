@@ -157,7 +157,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let mut session = Session::new(&model, options.clone(), kernels)?;
     if args.record.is_some() {
-        session.start_recording(TraceParts::default());
+        session.start_recording(TraceParts::default())?;
     }
     let texts: Vec<Transcript> = prompts.iter().map(|prompt| session.run(prompt)).collect::<Result<_, _>>()?;
     let shown = report::Shown { model: &model, kernels, options: &options, texts: &texts };

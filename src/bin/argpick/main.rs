@@ -18,6 +18,7 @@ mod plot;
 mod repetition_args;
 mod replay;
 mod report;
+mod report_page;
 mod rows;
 mod sampling_args;
 mod sweep;
@@ -45,6 +46,8 @@ enum Command {
     Decode(decode::Args),
     /// Execute a recorded run again and name the first difference
     Replay(replay::Args),
+    /// One page from recorded runs, traces of steps and sweeps
+    Report(report_page::Args),
     /// What each filter leaves of a row, and where two profiles part
     Explain(explain::Args),
     /// Many configurations: over prompts, with what sets their texts apart, or over one row
@@ -68,6 +71,7 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(args, out),
         Command::Decode(args) => decode::run(args, out),
         Command::Replay(args) => replay::run(args, out),
+        Command::Report(args) => report_page::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Sweep(args) => sweep::run(args, out),
         Command::Diagnose(args) => diagnose::run(args, out),

@@ -150,7 +150,7 @@ fn weights_inline<L: Lanes>(lanes: L, logits: L::F, maximum: L::F, scale: L::F) 
 
 /// The two 20-bit halves of sixteen masses.
 #[inline(always)]
-fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
+pub(super) fn split_mass<L: Lanes>(lanes: L, weight: L::F) -> (L::U, L::U) {
     if L::SMALL { split_apart(lanes, weight) } else { split_inline(lanes, weight) }
 }
 
@@ -199,9 +199,17 @@ impl<L: Lanes> MassLanes<L> {
     }
     #[inline(always)]
     pub(super) fn add(&mut self, weight: L::F) {
-        let (high, low) = split_mass(self.lanes, weight);
+        self.add_halves(split_mass(self.lanes, weight));
+    }
+    #[inline(always)]
+    pub(super) fn add_halves(&mut self, (high, low): (L::U, L::U)) {
         self.high = self.lanes.add_u(self.high, high);
         self.low = self.lanes.add_u(self.low, low);
+    }
+    #[inline(always)]
+    pub(super) fn add_halves_where(&mut self, m: L::M, (high, low): (L::U, L::U)) {
+        self.high = self.lanes.add_u_where(m, self.high, high);
+        self.low = self.lanes.add_u_where(m, self.low, low);
     }
     #[inline(always)]
     pub(super) fn empty(&mut self) {
@@ -398,10 +406,11 @@ pub fn kept_and_total_mass<L: Lanes>(
         let block_is_kept = maxima[block] >= cut.logit;
         for_quarters!(!L::SMALL, i => {
             let (_, w) = exponents_and_weights(lanes, quarters[i], maximum, factor);
-            total.add(w);
+            let halves = split_mass(lanes, w);
+            total.add_halves(halves);
             if block_is_kept {
                 let keep = cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i);
-                kept.add(lanes.select(keep, w, lanes.splat(0.0)));
+                kept.add_halves_where(keep, halves);
             }
         });
         loaded += 1;

@@ -67,13 +67,20 @@ pub fn block_maxima<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &mut [f32]) 
     FirstPass { maximum: largest_lane(lanes, largest), has_nan: lanes.bits(nan) != 0 }
 }
 
+/// How many bytes ahead of its reads a row is asked for.
+const AHEAD: usize = 4096;
+
 /// Folds sixteen whole blocks to sixteen lanes each; returns the lanes in which a NaN was met so far.
 #[inline(always)]
-fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
+fn fold_tile<L: Lanes, E: Element + bytemuck::Pod>(lanes: L, tile: &[E], nan: L::M, folded: &mut [L::F; 16]) -> L::M {
     let mut nan = nan;
     let (blocks, _) = tile.as_chunks::<BLOCK>();
     if let Some(blocks) = blocks.first_chunk::<16>() {
         for i in 0..16 {
+            // On a row that is not in a cache, the processor's own prefetchers stop at every page.
+            for line in 0..size_of::<[E; BLOCK]>() / 64 {
+                lanes.prefetch(bytemuck::cast_slice(&blocks[i]), AHEAD + 64 * line);
+            }
             let [a, b, c, d] = load_whole(lanes, &blocks[i]);
             nan = lanes.or(nan, lanes.or(lanes.unordered(a, b), lanes.unordered(c, d)));
             folded[i] = lanes.max(lanes.max(a, b), lanes.max(c, d));
@@ -88,15 +95,16 @@ fn fold_tile<L: Lanes, E: Element>(lanes: L, tile: &[E], nan: L::M, folded: &mut
 fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32]) -> FirstPass {
     let mut found = FirstPass { maximum: f32::NEG_INFINITY, has_nan: false };
     let mut tile = [0.0; COLUMN_TILE];
-    for (i, maxima) in maxima.chunks_mut(16).enumerate() {
-        let first = i * COLUMN_TILE;
+    // Under a mask the tiles are shorter, so that fewer have an allowed token.
+    let length = if view.words.is_some() { 16 * BLOCK } else { COLUMN_TILE };
+    for (i, maxima) in maxima.chunks_mut(length / BLOCK).enumerate() {
+        let first = i * length;
         let words = view.words.map(|words| words.get(first / 32..).unwrap_or(&[]));
-        if first >= view.valid || words.is_some_and(|words| words.iter().take(COLUMN_TILE / 32).all(|&word| word == 0))
-        {
+        if first >= view.valid || words.is_some_and(|words| words.iter().take(length / 32).all(|&word| word == 0)) {
             maxima.fill(f32::NEG_INFINITY);
             continue;
         }
-        let logits = &mut tile[..COLUMN_TILE.min(view.valid - first)];
+        let logits = &mut tile[..length.min(view.valid - first)];
         columns.kernels.write_sum(&columns, first, logits);
         let part =
             RowView { source: Source::Row(Row::F32(logits)), words, valid: logits.len(), overrides: &[], band: None };
@@ -188,6 +196,28 @@ pub fn largest<L: Lanes>(lanes: L, values: &[f32]) -> f32 {
         .fold(largest_lane(lanes, largest), |largest, &value| if value > largest { value + 0.0 } else { largest })
 }
 
+/// The largest of the values if all are finite, -inf if there are none.
+#[inline(always)]
+pub fn largest_finite<L: Lanes>(lanes: L, values: &[f32]) -> Option<f32> {
+    let (vectors, tail) = values.as_chunks::<16>();
+    let mut largest = lanes.splat(f32::NEG_INFINITY);
+    let mut odd = lanes.none();
+    for vector in vectors {
+        let x = lanes.load(vector);
+        // An infinity less itself is a NaN.
+        let nothing = lanes.sub(x, x);
+        odd = lanes.or(odd, lanes.unordered(nothing, nothing));
+        largest = lanes.max(x, largest);
+    }
+    let mut finite = lanes.bits(odd) == 0;
+    let mut found = largest_lane(lanes, largest);
+    for &value in tail {
+        finite &= value.is_finite();
+        found = if value > found { value + 0.0 } else { found };
+    }
+    finite.then_some(found)
+}
+
 /// The index of the first value equal to `wanted`.
 #[inline(always)]
 pub fn find_equal<L: Lanes>(lanes: L, values: &[f32], wanted: f32) -> Option<usize> {
@@ -233,7 +263,7 @@ fn find_inline<L: Lanes>(lanes: L, maxima: &[f32], first: usize, threshold: f32)
 
 /// How many of the values are at least `threshold`; the length is a multiple of 16.
 #[inline(always)]
-fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
+pub fn count_at_least<L: Lanes>(lanes: L, values: &[f32], threshold: f32) -> usize {
     let threshold = lanes.splat(threshold);
     let (vectors, _) = values.as_chunks::<16>();
     let mut count = 0;

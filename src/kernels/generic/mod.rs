@@ -14,7 +14,7 @@ mod write;
 pub use block::{Band, Override, RowView, Source};
 pub use collect::{
     Bracket, Collected, Distances, Rings, Span, bracket_histogram, collect, distance_histogram, distance_key,
-    nth_equal, runner_up,
+    nth_equal, nucleus_histogram, runner_up,
 };
 pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
@@ -22,6 +22,7 @@ pub use mass::{
     kept_masses, list_masses, moments, moments_of_tokens, sums, sums_of_tokens, total,
 };
 pub use maxima::{
-    FirstPass, block_maxima, block_maximum, bound_for_count, find_at_least, find_equal, fold_maxima, largest,
+    FirstPass, block_maxima, block_maximum, bound_for_count, count_at_least, find_at_least, find_equal, fold_maxima,
+    largest, largest_finite,
 };
-pub use write::{Rewrite, write_logits, write_probabilities};
+pub use write::{Rewrite, multiply, write_logits, write_weights};

@@ -144,22 +144,26 @@ impl<L: Lanes> Writer<L> for WeightWriter<L> {
     }
 }
 
-/// Probabilities of the kept tokens among themselves; 0 for the rest.
+/// Weights of the kept tokens; 0 for the rest. Returns their sum, the normaliser.
 #[inline(always)]
-pub fn write_probabilities<L: Lanes>(lanes: L, row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) {
+pub fn write_weights<L: Lanes>(lanes: L, row: &mut [f32], spec: &Rewrite<'_>, scale: Scale) -> f64 {
     let zero = lanes.splat(0.0);
     let (maximum, factor) = (lanes.splat(scale.maximum), lanes.splat(scale.scale));
     let mut writer: WeightWriter<L> = WeightWriter { maximum, factor, zero, weights: zero, tile: 0, total: 0.0 };
     rewrite(lanes, row, spec, &mut writer);
-    let total = writer.total + f64::from(lanes.sum(writer.weights));
-    let reciprocal = (1.0 / total) as f32;
-    let factor = lanes.splat(reciprocal);
-    let (vectors, tail) = row.as_chunks_mut::<16>();
+    writer.total + f64::from(lanes.sum(writer.weights))
+}
+
+/// Multiplies each value by `factor`.
+#[inline(always)]
+pub fn multiply<L: Lanes>(lanes: L, values: &mut [f32], factor: f32) {
+    let factors = lanes.splat(factor);
+    let (vectors, tail) = values.as_chunks_mut::<16>();
     for vector in vectors {
-        let scaled = lanes.mul(lanes.load(vector), factor);
+        let scaled = lanes.mul(lanes.load(vector), factors);
         lanes.store(scaled, vector);
     }
     for value in tail {
-        *value *= reciprocal;
+        *value *= factor;
     }
 }

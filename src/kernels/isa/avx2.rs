@@ -74,6 +74,11 @@ impl Lanes for Avx2 {
         with_avx2!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        // Any address may be asked for.
+        with_avx2!(self, _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()))
+    }
+    #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
         with_avx2!(self, {
             _mm256_storeu_ps(to.as_mut_ptr(), x[0]);
@@ -146,6 +151,16 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
         with_avx2!(self, [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])])
+    }
+    #[inline(always)]
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U {
+        with_avx2!(
+            self,
+            [
+                _mm256_add_epi32(a[0], _mm256_and_si256(_mm256_castps_si256(m[0]), b[0])),
+                _mm256_add_epi32(a[1], _mm256_and_si256(_mm256_castps_si256(m[1]), b[1]))
+            ]
+        )
     }
     #[inline(always)]
     fn truncate(self, x: Self::F) -> Self::U {

@@ -73,6 +73,11 @@ impl Lanes for Avx512 {
         with_avx512!(self, keep_band(self, band, block, logits))
     }
     #[inline(always)]
+    fn prefetch(self, bytes: &[u8], at: usize) {
+        // Any address may be asked for.
+        with_avx512!(self, _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().wrapping_add(at).cast()))
+    }
+    #[inline(always)]
     fn store(self, x: Self::F, to: &mut [f32; 16]) {
         with_avx512!(self, _mm512_storeu_ps(to.as_mut_ptr(), x))
     }
@@ -131,6 +136,10 @@ impl Lanes for Avx512 {
         u32::from(m)
     }
     #[inline(always)]
+    fn pack(self, bits: u32, x: Self::F, to: &mut [f32; 16]) {
+        with_avx512!(self, _mm512_storeu_ps(to.as_mut_ptr(), _mm512_maskz_compress_ps(bits as u16, x)))
+    }
+    #[inline(always)]
     fn select(self, m: Self::M, a: Self::F, b: Self::F) -> Self::F {
         with_avx512!(self, _mm512_mask_blend_ps(m, b, a))
     }
@@ -142,6 +151,10 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn add_u(self, a: Self::U, b: Self::U) -> Self::U {
         with_avx512!(self, _mm512_add_epi32(a, b))
+    }
+    #[inline(always)]
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U {
+        with_avx512!(self, _mm512_mask_add_epi32(a, m, a, b))
     }
     #[inline(always)]
     fn truncate(self, x: Self::F) -> Self::U {

@@ -143,6 +143,11 @@ impl Lanes for Portable {
         [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
     }
     #[inline(always)]
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U {
+        let m: [i32x4; 4] = cast(m);
+        [a[0] + (m[0] & b[0]), a[1] + (m[1] & b[1]), a[2] + (m[2] & b[2]), a[3] + (m[3] & b[3])]
+    }
+    #[inline(always)]
     fn truncate(self, x: Self::F) -> Self::U {
         [x[0].fast_trunc_int(), x[1].fast_trunc_int(), x[2].fast_trunc_int(), x[3].fast_trunc_int()]
     }

@@ -104,6 +104,10 @@ impl Lanes for Scalar {
         from_fn(|i| a[i].wrapping_add(b[i]))
     }
     #[inline(never)]
+    fn add_u_where(self, m: Self::M, a: Self::U, b: Self::U) -> Self::U {
+        from_fn(|i| if m >> i & 1 != 0 { a[i].wrapping_add(b[i]) } else { a[i] })
+    }
+    #[inline(never)]
     fn truncate(self, x: Self::F) -> Self::U {
         from_fn(|i| x[i] as i32 as u32)
     }
