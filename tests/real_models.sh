@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Everything that needs a real language model: the sampler in llama.cpp's chains, argpick behind llama-cpp-python and transformers,
 # sweeps on Dask, and the pages that show a model. On demand, never in CI: it downloads about 3 GB (torch brings CUDA's libraries
-# along), builds llama.cpp, and takes a quarter of an hour on two cores, most of it downloads and builds. A second run uses what
-# is there: about five minutes. It prints the time of each part.
+# along) and builds llama.cpp. It prints the time of each part. From nothing it took 36 minutes on two cores that had much else to
+# do (load 17): 11 for the environment, 15 for llama.cpp (one minute on a quiet machine), 3 for the chains, 3 for the Python package
+# and its tests, 1 for the pages. A second run uses what is there: four minutes.
 #
 #   tests/real_models.sh             everything
 #   tests/real_models.sh chains python pages        only these
