@@ -78,7 +78,7 @@ pub(super) fn nucleus(surface: &Surface<'_>, p: u64) -> Option<(u32, u32)> {
     let scale = surface.scale;
     let bins = miniature(surface, |logit| ((scale.maximum - logit) * scale.scale * BINS_PER_OCTAVE) as usize)?;
     let sum: u64 = bins.iter().sum();
-    let tail = (u128::from((1u64 << 32).saturating_sub(p)) * u128::from(sum) >> 32) as u64;
+    let tail = ((u128::from((1u64 << 32).saturating_sub(p)) * u128::from(sum)) >> 32) as u64;
     // The first bin from the lightest up with which the tail is as heavy as that.
     let bin_with = |wanted: u64| {
         let mut mass = 0;
