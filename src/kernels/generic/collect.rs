@@ -122,7 +122,12 @@ impl Waiting {
     }
 }
 
-/// Adds each allowed token whose key lies in the bracket to its bin: its mass, or 1 if `scale` is `None`.
+/// Bins of at most `1 << ENDS_SHIFT` keys keep their least and greatest key in [`bracket_histogram`]. A wider bin hardly ever holds
+/// one logit alone, and the tokens of a search are many while its bins are wide.
+const ENDS_SHIFT: u32 = 12;
+
+/// Adds each allowed token whose key lies in the bracket to its bin: its mass, or 1 if `scale` is `None`. Wide bins do not say what
+/// their least and greatest key are, as if they were empty.
 #[inline(always)]
 pub fn bracket_histogram<L: Lanes>(
     lanes: L,
@@ -153,7 +158,12 @@ pub fn bracket_histogram<L: Lanes>(
             while bits != 0 {
                 let lane = bits.trailing_zeros() as usize;
                 let mass = if scale.is_some() { weight_to_mass(weights[lane]) } else { 1 };
-                bins.put(&bracket, ordered_key(values[lane]), mass);
+                let key = ordered_key(values[lane]);
+                if bracket.shift > ENDS_SHIFT {
+                    bins.add(&bracket, key, mass);
+                } else {
+                    bins.put(&bracket, key, mass);
+                }
                 bits &= bits - 1;
             }
         }
@@ -261,11 +271,18 @@ impl Rings {
     /// All bins empty.
     pub const EMPTY: Rings = Rings { sums: [0; 256], nearest: [u32::MAX; 256], farthest: [0; 256] };
 
+    /// Adds a mass to the bin of a key, which lies in the bracket. Returns the bin.
+    #[inline(always)]
+    fn add(&mut self, bracket: &Bracket, key: u32, mass: u64) -> usize {
+        let bin = ((key - bracket.low) >> bracket.shift) as usize;
+        self.sums[bin] += mass;
+        bin
+    }
+
     /// Adds a token to the bin of its key, which lies in the bracket.
     #[inline(always)]
     fn put(&mut self, bracket: &Bracket, key: u32, mass: u64) {
-        let bin = ((key - bracket.low) >> bracket.shift) as usize;
-        self.sums[bin] += mass;
+        let bin = self.add(bracket, key, mass);
         self.nearest[bin] = self.nearest[bin].min(key);
         self.farthest[bin] = self.farthest[bin].max(key);
     }
