@@ -8,6 +8,7 @@
 //! | `decoder`, `lists`, `query`, `batch` | `Decoder` and what asks one row or many |
 //! | `beam`, `speculative`, `recorder`, `trace`, `weights` | the other conductors, and the sparse head |
 //! | `sandbox` | `argpick.sandbox` |
+//! | `lab` | `argpick.sweep` |
 #![deny(unsafe_code)]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
@@ -18,6 +19,7 @@ mod convert;
 mod decoder;
 mod fault;
 mod gate;
+mod lab;
 mod lists;
 #[allow(unsafe_code)]
 mod memory;
@@ -84,6 +86,8 @@ mod _argpick {
     use super::config::{normal_config, parameter_names};
     #[pymodule_export]
     use super::decoder::PyDecoder;
+    #[pymodule_export]
+    use super::lab::{PyResults, PySweep};
     #[pymodule_export]
     use super::pick::PyPick;
     #[pymodule_export]

@@ -43,7 +43,7 @@ def test_the_stub_has_the_names_of_the_module() -> None:
 
 def test_the_stub_has_the_signatures_of_the_module() -> None:
     pytest.importorskip("mypy")
-    assert run("mypy.stubtest", "argpick", "--concise", "--mypy-config-file", str(CONFIG)) == ""
+    assert run("mypy.stubtest", "argpick._argpick", "--concise", "--mypy-config-file", str(CONFIG)) == ""
 
 
 def test_the_package_and_a_program_are_well_typed() -> None:

@@ -78,6 +78,7 @@ from ._errors import (
     UpdateOverflow,
     WrongLength,
 )
+from ._sweep import SweepError, SweepModel, SweepResults, SweepText, sweep
 from ._types import (
     BeamStep,
     Diagnosis,
@@ -148,6 +149,10 @@ __all__ = [
     "Stage",
     "Status",
     "StepRecord",
+    "SweepError",
+    "SweepModel",
+    "SweepResults",
+    "SweepText",
     "TextMatch",
     "TokenOutOfRange",
     "Trace",
@@ -159,6 +164,7 @@ __all__ = [
     "Verified",
     "Weights",
     "WrongLength",
+    "__version__",
     "decode_batch",
     "inspect",
     "kernel",
@@ -167,8 +173,8 @@ __all__ = [
     "score",
     "score_batch",
     "softmax",
+    "sweep",
     "verify",
-    "__version__",
 ]
 
 # What users see in messages and documentation.

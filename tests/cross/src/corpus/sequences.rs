@@ -311,8 +311,6 @@ fn traced(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
     let memory = bytemuck::cast_slice_mut(&mut *workspace.copy);
     let mut config = super::base();
     stateful(&mut config);
-    // Zero in a hostile float environment, and refused then.
-    config.mirostat_eta = 1e-39;
     let mut decoder = match prepared(&config, VOCAB, kernels, workspace.storage) {
         Ok(decoder) => decoder,
         Err(error) => panic!("a decoder to be traced: {error}"),
@@ -334,6 +332,14 @@ fn traced(kernels: Kernels, workspace: &mut Workspace<'_>, tally: &mut Tally) {
     }
     tally.result(recorder.finish(), |tally, trace| {
         trace.bytes().iter().for_each(|byte| tally.word((*byte).into()));
+        tally.result(Trace::open(trace.bytes()), |tally, trace| tally.word(trace.records().count() as u64));
+    });
+    // Zero in a hostile float environment, and refused where it is read there.
+    let config = Config { repetition_penalty: 1e-39, ..super::base() };
+    let memory = bytemuck::cast_slice_mut(&mut *workspace.copy);
+    let empty = Decoder::new_in(&config, VOCAB, kernels, &mut *workspace.storage)
+        .and_then(|decoder| Recorder::new(TraceBuffer::new(memory), &decoder, TraceParts::default()).finish());
+    tally.result(empty, |tally, trace| {
         tally.result(Trace::open(trace.bytes()), |tally, trace| tally.word(trace.records().count() as u64));
     });
 }
