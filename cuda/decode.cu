@@ -1,5 +1,5 @@
-// The kernels of a batched decode and their launch. Everything that is measured rather than defined stands here: how many
-// threads, how long a slice, how many rows at a time.
+// The kernels of a batched decode and their launch. Everything that is estimated rather than defined stands here, until a GPU
+// has measured it: how many threads, how long a slice, how many rows at a time.
 #include "head.cuh"
 #include "launch.cuh"
 #include "penalties.cuh"

@@ -274,6 +274,15 @@ impl fmt::Display for Label {
     }
 }
 
+/// An array in a message: a file with one array gives it no name.
+struct Named<'a>(&'a Label);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("the array") } else { write!(f, "array {}", self.0) }
+    }
+}
+
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -368,30 +377,35 @@ impl fmt::Display for Error {
             Error::ArrayMissing { array } => write!(f, "the file has no array {array}"),
             Error::ArrayPickled { array } => write!(
                 f,
-                "array {array} is pickled (dtype object) and is never unpickled: save it as a plain array instead, \
-                 np.array(list({array}), dtype=str) for text, with np.savez"
+                "{} is pickled (dtype object) and is never unpickled: save it as a plain array instead, \
+                 np.array(list(...), dtype=str) for text, with np.savez",
+                Named(&array)
             ),
             Error::ArrayCompressed { array } => write!(
                 f,
-                "array {array} is compressed and cannot be used in place: save the file with np.savez, not \
-                 np.savez_compressed"
+                "{} is compressed and cannot be used in place: save the file with np.savez, not np.savez_compressed",
+                Named(&array)
             ),
-            Error::ArrayUnsupported { array, reason, found } => write!(f, "array {array} ({found}): {reason}"),
+            Error::ArrayUnsupported { array, reason, found } => write!(f, "{} ({found}): {reason}", Named(&array)),
             Error::ArrayDtype { array, expected, actual } => {
-                write!(f, "array {array} has dtype {actual}, {expected} is needed")
+                write!(f, "{} has dtype {actual}, {expected} is needed", Named(&array))
             }
             Error::ArrayRank { array, expected, actual } => {
-                write!(f, "array {array} has {actual} dimensions, {expected} are needed")
+                write!(f, "{} has {actual} dimensions, {expected} are needed", Named(&array))
             }
             Error::ArrayLength { array, dimension, expected, actual } => {
-                write!(f, "array {array} has length {actual} along dimension {dimension}, {expected} is needed")
+                write!(f, "{} has length {actual} along dimension {dimension}, {expected} is needed", Named(&array))
             }
             Error::ArraySize { array, dimension, maximum, actual } => {
-                write!(f, "array {array} has length {actual} along dimension {dimension}, allowed are 1 to {maximum}")
+                write!(
+                    f,
+                    "{} has length {actual} along dimension {dimension}, allowed are 1 to {maximum}",
+                    Named(&array)
+                )
             }
-            Error::ArrayValue { array, index, reason } => write!(f, "array {array}, element {index}: {reason}"),
+            Error::ArrayValue { array, index, reason } => write!(f, "{}, element {index}: {reason}", Named(&array)),
             Error::ArrayChecksum { array, expected, actual } => {
-                write!(f, "array {array} is damaged: its CRC-32 is {actual:08x}, the file says {expected:08x}")
+                write!(f, "{} is damaged: its CRC-32 is {actual:08x}, the file says {expected:08x}", Named(&array))
             }
             Error::FileMalformed { array, offset, value, reason } => {
                 if array.is_empty() {

@@ -442,3 +442,23 @@ fn explain_tells_how_far_the_logits_may_move() {
     let line = format!("flip     canon: argmax 0.5, kept 0.75, token {}", wanted.flip_token);
     assert!(printed.contains(&line), "{printed}");
 }
+
+#[test]
+fn outputs_are_files_of_their_own() {
+    let (_folder, path) = folder();
+    let (prompts, record) = (path("prompts.txt"), path("run.trace"));
+    fs::write(&prompts, "the cat\n").unwrap();
+    let decode = ["decode", "--contexts", &prompts, "--steps", "2"];
+    for (options, wanted) in [
+        (["--record", &record, "--plot", &record], "run.trace: two outputs would be written to it"),
+        (["--record", &record, "--plot", &prompts], "prompts.txt: it is an input, and would be overwritten"),
+    ] {
+        let output = run(&[&decode[..], &options[..]].concat());
+        assert!(output.status.code() == Some(1) && output.stdout.is_empty());
+        assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
+    assert_eq!(fs::read_to_string(&prompts).unwrap(), "the cat\n");
+    assert!(!std::path::Path::new(&record).exists());
+    // A device takes both.
+    assert!(run(&[&decode[..], &["--record", "/dev/null", "--trace-out", "/dev/null"]].concat()).status.success());
+}

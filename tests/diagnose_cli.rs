@@ -303,14 +303,16 @@ fn what_does_not_fit_is_refused_before_anything_is_printed() {
     fs::write(path("square.npy"), npy("<i8", "(2, 2)", "False", &[0; 32])).unwrap();
     fs::write(path("low.npy"), integers(&[0, 1, -1, 3])).unwrap();
     fs::write(path("bad.npy"), b"not an array").unwrap();
-    let (rows, folder) = (path("rows.npy"), |name: &str| path(name));
+    fs::write(path("single.npy"), npy("<f4", "()", "False", &[0; 4])).unwrap();
+    let (rows, low, folder) = (path("rows.npy"), path("low.npy"), |name: &str| path(name));
+    let before = fs::read(&rows).unwrap();
     for (rows, targets, more, code, part) in [
         (&rows, "1,2,3".to_owned(), &[][..], 1, "--targets: 3 targets, but"),
         (&rows, "1,2,3,70".to_owned(), &[], 1, "the target of row 3 is 70; allowed: 0 to 69, or what --ignore-target"),
         (&rows, "1,2,3,4".to_owned(), &["--valid-vocab", "4"], 1, "the target of row 3 is 4; allowed: 0 to 3"),
         (&rows, folder("low.npy"), &[], 1, "low.npy: the target of row 2 is -1; allowed"),
         (&rows, "1,,3,4".to_owned(), &[], 1, "--targets: \"\""),
-        (&rows, folder("square.npy"), &[], 1, "has 2 dimensions, 1 are needed"),
+        (&rows, folder("square.npy"), &[], 1, "square.npy: the array has 2 dimensions, 1 are needed"),
         (&rows, folder("rows.npy"), &[], 1, "an integer type is needed"),
         (&rows, folder("none.npy"), &[], 1, "none.npy"),
         (&rows, list.clone(), &["--valid-vocab", "0"], 1, "--valid-vocab is 0; allowed: 1 to 70"),
@@ -321,8 +323,17 @@ fn what_does_not_fit_is_refused_before_anything_is_printed() {
         (&rows, list.clone(), &["--flat-entropy", "2"], 2, "from 0 to 1"),
         (&rows, list.clone(), &["--top-a", "7"], 1, "parameter top_a is 7, outside its range"),
         (&rows, list.clone(), &["--plot", "/no/such/folder/x.svg"], 1, "x.svg"),
-        (&path("cube.npy"), list.clone(), &[], 1, "neither a row nor a row-major matrix"),
-        (&path("fortran.npy"), list.clone(), &[], 1, "neither a row nor a row-major matrix"),
+        (&rows, list.clone(), &["--plot", rows.as_str()], 1, "rows.npy: it is an input, and would be overwritten"),
+        (&rows, folder("low.npy"), &["--plot", low.as_str()], 1, "low.npy: it is an input, and would be overwritten"),
+        (&path("cube.npy"), list.clone(), &[], 1, "row-major matrix of rows; save rows.reshape(-1, rows.shape[-1])"),
+        (&path("fortran.npy"), list.clone(), &[], 1, "it is column-major: save numpy.ascontiguousarray(rows)"),
+        (
+            &path("single.npy"),
+            list.clone(),
+            &[],
+            1,
+            "shape () is neither a row nor a row-major matrix of rows; it is a single",
+        ),
         (&path("whole.npy"), list.clone(), &[], 1, "logits are f32, f16, bf16 or f64, not i32"),
         (&path("short.npy"), list.clone(), &[], 1, "not as long as dtype and shape say"),
         (&path("bad.npy"), list.clone(), &[], 1, "bad.npy"),
@@ -334,6 +345,7 @@ fn what_does_not_fit_is_refused_before_anything_is_printed() {
         assert!(stderr(&output).contains(part), "{arguments:?}: {part:?} is not in {}", stderr(&output));
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+    assert_eq!(fs::read(&rows).unwrap(), before);
     let output = run(&["diagnose", "--targets", "1"]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -78,7 +78,8 @@ fn a_sweep_tells_what_sets_its_texts_apart() {
     fs::write(&file, SWEEP).unwrap();
     let output = run(&["sweep", &file, "--out", &out]);
     let (text, told) = (stdout(&output), stderr(&output));
-    assert!(output.status.success() && told.is_empty(), "{told}");
+    assert!(output.status.success(), "{told}");
+    assert!(told.lines().count() == 1 && told.contains("prompts[1]: the model does not know"), "{told}");
     for part in [
         "2 prompts x 3 parameter sets x 2 seeds = 12 runs",
         "set      hot: temperature 1.3, top_k 100, top_p 0.95, max_tokens 12",
@@ -254,6 +255,31 @@ fn a_changed_sweep_and_a_strange_file_are_refused() {
     refused(&["sweep", &file, "--out", &notes], 1, &["notes.txt: line 1: it is no result of a run"]);
     assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes\n");
     refused(&["sweep", &file, "--out", &path("no/such/folder.jsonl")], 1, &["cannot open"]);
+}
+
+#[test]
+fn unknown_words_are_told_and_columns_hold_their_width() {
+    let (_folder, path) = folder();
+    let file = path("sweep.yaml");
+    let sets = "[{temperature: 0.25, top_k: 50, top_p: 0.9, typical_p: 0.5}, {temperature: 0.25, top_k: 50, top_p: 0.9, typical_p: 0.25}]";
+    fs::write(&file, format!("prompts: [the zyxw sea]\nparameter_sets: {sets}\nmax_tokens: 2\n")).unwrap();
+    let output = run(&["sweep", &file]);
+    let (text, told) = (stdout(&output), stderr(&output));
+    assert!(
+        told.contains("prompts[0]: the model does not know these words, and takes each for the same: zyxw\n"),
+        "{told}"
+    );
+    // Two tokens have no triple, and what is no number is not shown as one.
+    assert!(!text.contains("NaN"), "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let of = |title: &str| lines.iter().rposition(|line| line.trim_start().starts_with(title)).unwrap();
+    for (head, column) in [(of("run "), "seed"), (of("set  "), "runs")] {
+        let end = lines[head].find(column).unwrap() + column.len();
+        for (line, tail) in lines[head + 1..head + 3].iter().zip(["typical_p 0.5 ", "typical_p 0.25 "]) {
+            assert!(line.contains("...") && line.contains(tail), "the part that differs is there: {line}");
+            assert!(line.is_char_boundary(end) && line[..end].ends_with(|c: char| c.is_ascii_digit()), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -326,6 +326,8 @@ fn bad_input_is_refused_and_leaves_the_page_as_it_was() {
     assert!(refuse(&["report", &path("none"), "-o", &page]).contains("none: cannot be read"));
     assert!(refuse(&["report", &bad, "-o", &path("no/such/page.html")]).contains("page.html"));
     assert!(refuse(&["report", &bad, "-o", &path(".")]).contains("argpick: "));
+    assert!(refuse(&["report", &trace, "-o", &trace]).contains("run.trace: it is an input, and would be overwritten"));
+    assert_eq!(fs::read(&trace).unwrap(), recorded);
     assert_eq!(run(&["report", &bad]).status.code(), Some(2), "a page without a place");
     assert_eq!(fs::read_to_string(&page).unwrap(), "the old page");
     let mut names: Vec<String> =
@@ -336,6 +338,55 @@ fn bad_input_is_refused_and_leaves_the_page_as_it_was() {
     fs::write(&bad, &recorded[..recorded.len() - 3]).unwrap();
     succeed(&["report", &bad, "-o", &page]);
     assert!(data(&page)["runs"][0]["remarks"].to_string().contains("was cut off"));
+}
+
+#[test]
+fn what_belongs_to_steps_left_out_is_left_out_too() {
+    let (_folder, path) = folder();
+    let (trace, page, file) = (path("run.trace"), path("page.html"), path("rows.npy"));
+    let mut decoder = Decoder::new(&Config::default(), VOCAB).unwrap();
+    let mut recorder = Recorder::new(Vec::new(), &decoder, TraceParts::default());
+    let rows = rows(4);
+    let picked: Vec<u32> =
+        rows[..3].iter().map(|row| recorder.decode(&mut decoder, row, None).unwrap().token).collect();
+    recorder.undo(&mut decoder, 3).unwrap();
+    recorder.accept(&mut decoder, &[9]).unwrap();
+    recorder.decode(&mut decoder, &rows[3], None).unwrap();
+    fs::write(&trace, recorder.finish().unwrap()).unwrap();
+    write_rows(&file, &rows);
+    let text = |rows: &[&str]| {
+        succeed(&[&["report", &trace, "-o", &page, "--most-steps", "1"], rows].concat());
+        data(&page)["runs"][0]["text"].clone()
+    };
+    assert_eq!(text(&["--rows", &file]), json!([[picked[0], 0]]), "the decoder has one token, three cannot be undone");
+    assert_eq!(text(&[]), json!([[picked[0], 0]]));
+    assert!(data(&page)["remarks"].to_string().contains("3 steps are left out"));
+}
+
+#[test]
+fn a_state_that_is_none_ends_nothing() {
+    let (_folder, path) = folder();
+    let (trace, page, file) = (path("run.trace"), path("page.html"), path("rows.npy"));
+    let mut decoder = Decoder::new(&Config::default(), VOCAB).unwrap();
+    let mut state = vec![0; decoder.saved_size()];
+    let length = decoder.save(&mut state).unwrap();
+    let mut recorder = Recorder::new(Vec::new(), &decoder, TraceParts::default());
+    recorder.whole_state(&mut decoder).unwrap();
+    let rows = rows(2);
+    for row in &rows {
+        recorder.decode(&mut decoder, row, None).unwrap();
+    }
+    let recorded = recorder.finish().unwrap();
+    let place = recorded.windows(length).position(|window| window == &state[..length]).expect("the state");
+    assert_eq!(usize::from(recorded[place - 2] & 127) | usize::from(recorded[place - 1]) << 7, length);
+    // Five bytes in its place, and no end, so that no digest tells.
+    let mut hostile = [&recorded[..place - 2], &[5, 1, 2, 3, 4, 5], &recorded[place + length..]].concat();
+    hostile.truncate(hostile.len() - 20);
+    fs::write(&trace, hostile).unwrap();
+    succeed(&["report", &trace, "-o", &page]);
+    assert_eq!(data(&page)["runs"][0]["config"], Value::Null);
+    write_rows(&file, &rows);
+    assert!(refuse(&["report", &trace, "-o", &page, "--rows", &file]).contains("run.trace: "));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn write_text(out: &mut dyn Write, summary: &Summary, records: &[&RunRecord]
                 out,
                 "   {:>4}  {:wide$}  {:>6}  {:>4} {:>5}  {:<14}  {:>7.3} {:>8.3} {:>5.2}  {text}",
                 record.run,
-                printable(&record.set.1),
+                cut(&record.set.1, wide),
                 record.seed,
                 record.input_tokens,
                 record.output_tokens,
@@ -127,13 +127,15 @@ fn sets(out: &mut dyn Write, sets: &[SetSummary], wide: usize) -> fmt::Result {
         "set", "runs", "distinct-1", "distinct-2", "distinct-3", "entropy", "margin", "loop", "s/token"
     )?;
     for set in sets {
-        let [one, two, three] = set.distinct;
+        // Texts too short for an n-gram have no ratio.
+        let [one, two, three] =
+            set.distinct.map(|ratio| if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.3}") });
         let ends: Vec<String> =
             set.finishes.iter().map(|(reason, count)| format!("{} {count}", reason.name().replace('_', " "))).collect();
         writeln!(
             out,
-            "{:wide$}  {:>5}  {one:>10.3} {two:>10.3} {three:>10.3}  {:>7.3} {:>8.3} {:>5.2}  {:>9.2e}  {}",
-            printable(&set.name),
+            "{:wide$}  {:>5}  {one:>10} {two:>10} {three:>10}  {:>7.3} {:>8.3} {:>5.2}  {:>9.2e}  {}",
+            cut(&set.name, wide),
             set.runs,
             set.mean_entropy,
             set.mean_margin,
@@ -150,6 +152,17 @@ fn runs(numbers: &[usize]) -> String {
     let rest = numbers.len().saturating_sub(MOST_RUNS);
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{} {}{more}", if numbers.len() == 1 { "run" } else { "runs" }, shown.join(" "))
+}
+
+/// A name for a column. One that is wider loses its middle: names made of parameters often differ only in the last.
+fn cut(name: &str, wide: usize) -> String {
+    let name = printable(name);
+    let count = name.chars().count();
+    if count <= wide {
+        return name;
+    }
+    let (head, tail) = (wide.saturating_sub(3) / 2, wide.saturating_sub(3).div_ceil(2));
+    name.chars().take(head).chain("...".chars()).chain(name.chars().skip(count - tail)).collect()
 }
 
 /// Without control characters, which a file from somewhere must not send to a terminal.

@@ -297,6 +297,7 @@ async function hostileTextsStayTexts() {
     assert.match(await text('#numbers'), /margin∞/);
     // No rows, no sliders: it says so.
     assert.equal(await page.value('document.getElementById("settings").hidden'), true);
+    assert.deepEqual(await all('#of-bars, #of-sliders', 'one.hidden'), [true, true], 'the legend names nothing that is not there');
     assert.match(await text('#run-remarks'), /has the best logits of each step and no rows/);
     assert.match(await text('#partings'), /Step 3/);
     quiet('evil.html');

@@ -1,7 +1,7 @@
 //! `argpick.BeamSearch`.
 
 use crate::batch::decoders_of;
-use crate::config::{fields_into, real, shortest};
+use crate::config::{fields_into, long, real, shortest};
 use crate::convert::{array, tokens as token_array, tuple};
 use crate::decoder::{allocate, vocab_of};
 use crate::fault::{Fault, Result};
@@ -93,6 +93,12 @@ struct Search {
     search: BeamSearch,
     config: BeamConfig<'static>,
     end_tokens: Vec<u32>,
+}
+
+/// The number of a live beam.
+fn beam_of(beam: &Bound<'_, PyAny>) -> Result<usize> {
+    // One that is too large for the machine is no beam either.
+    Ok(usize::try_from(long(beam, "beam")?).unwrap_or(usize::MAX))
 }
 
 fn new_search(config: &BeamConfig<'static>, vocab: usize, end_tokens: Vec<u32>) -> Result<Search> {
@@ -261,7 +267,8 @@ impl PyBeamSearch {
     }
 
     /// The tokens of a live beam.
-    fn beam_tokens<'py>(&self, py: Python<'py>, beam: usize) -> Result<Bound<'py, PyAny>> {
+    fn beam_tokens<'py>(&self, py: Python<'py>, beam: &Bound<'_, PyAny>) -> Result<Bound<'py, PyAny>> {
+        let beam = beam_of(beam)?;
         let tokens = self.look(py, |inside| -> argpick::Result<Vec<u32>> {
             let mut tokens = vec![0; inside.search.length() as usize];
             inside.search.beam_tokens(beam, &mut tokens)?;
@@ -271,7 +278,8 @@ impl PyBeamSearch {
     }
 
     /// The sum of the log-probabilities of a live beam.
-    fn beam_score(&self, py: Python<'_>, beam: usize) -> Result<f64> {
+    fn beam_score(&self, py: Python<'_>, beam: &Bound<'_, PyAny>) -> Result<f64> {
+        let beam = beam_of(beam)?;
         let score = self.look(py, |inside| inside.search.beam_score(beam))?;
         score.ok_or(Fault::Core(Error::InvalidParameter { name: "beam", value: beam as f64 }))
     }

@@ -79,6 +79,18 @@ pub fn long(value: &Bound<'_, PyAny>, name: &'static str) -> Result<u64> {
     }
 }
 
+/// How many, from Python.
+pub struct Count(pub usize);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Count {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Count> {
+        // More than there can be is as good as the most.
+        Ok(Count(usize::try_from(long(&object, "count")?).unwrap_or(usize::MAX)))
+    }
+}
+
 /// The configuration that the attributes of an object say.
 pub fn config_of(object: &Bound<'_, PyAny>) -> Result<Config> {
     let mut config = Config {

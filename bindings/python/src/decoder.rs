@@ -1,6 +1,6 @@
 //! `argpick.Decoder`: making one, stepping, recording, saving.
 
-use crate::config::{config_from, config_object, long};
+use crate::config::{Count, config_from, config_object, long};
 use crate::convert::tokens as token_array;
 use crate::fault::{Fault, Result};
 use crate::gate::{Gate, LONG};
@@ -219,9 +219,9 @@ impl PyDecoder {
     }
 
     /// Takes back the last `count` generated tokens, as if they had not been recorded; a sequence that had ended goes on.
-    #[pyo3(signature = (count = 1))]
-    fn undo(&self, py: Python<'_>, count: usize) -> Result<()> {
-        Ok(self.gate.enter(py, false, |decoder| decoder.undo(count))??)
+    #[pyo3(signature = (count = Count(1)), text_signature = "($self, count=1)")]
+    fn undo(&self, py: Python<'_>, count: Count) -> Result<()> {
+        Ok(self.gate.enter(py, false, |decoder| decoder.undo(count.0))??)
     }
 
     /// Starts a new sequence: history, text and position are cleared; biases, bans and all other lists stay.

@@ -22,6 +22,8 @@ pub enum Fault {
     Sandbox(String),
     /// Another thread is in the object.
     Busy(&'static str),
+    /// The call itself is in the object: it was given twice.
+    Twice(&'static str),
     /// An earlier call on the object has panicked.
     Poisoned(&'static str),
     /// This call has panicked.
@@ -71,7 +73,7 @@ impl Fault {
             Fault::File(..) => 112,
             Fault::Panic(_) => 201,
             Fault::Poisoned(_) => 202,
-            Fault::Busy(_) => 203,
+            Fault::Busy(_) | Fault::Twice(_) => 203,
             Fault::OutOfMemory(_) => 207,
             Fault::ReadOnly => 208,
             Fault::Argument(_) | Fault::Python(_) => 0,
@@ -85,6 +87,7 @@ impl Fault {
             Fault::About(path, error) => format!("{path}: {}", text_of(error)),
             Fault::Sandbox(text) | Fault::Argument(text) | Fault::Value(_, text) | Fault::File(text, _) => text.clone(),
             Fault::Busy(what) => format!("another thread is in a call on this {what}"),
+            Fault::Twice(what) => format!("the same {what} is given twice; each place needs one of its own"),
             Fault::Poisoned(what) => format!("this {what} is poisoned: an earlier call on it broke"),
             Fault::Panic(text) => format!("the library broke: {text}"),
             Fault::OutOfMemory(bytes) => format!("out of memory: {bytes} bytes were asked for"),

@@ -69,7 +69,7 @@ fn text_of(payload: &(dyn std::any::Any + Send)) -> String {
 
 /// Several gates entered at once, in order: the values are taken out, and put back whatever happens but a panic.
 pub struct Several<'g, T> {
-    guards: Vec<(MutexGuard<'g, Option<T>>, &'static str)>,
+    guards: Vec<(MutexGuard<'g, Option<T>>, &'g Gate<T>)>,
     values: Vec<T>,
 }
 
@@ -78,9 +78,14 @@ impl<'g, T: Send> Several<'g, T> {
     pub fn enter(gates: impl IntoIterator<Item = &'g Gate<T>>) -> Result<Self> {
         let mut several = Several { guards: Vec::new(), values: Vec::new() };
         for gate in gates {
-            let mut guard = gate.lock()?;
+            let mut guard = gate.lock().map_err(|fault| match fault {
+                Fault::Busy(what) if several.guards.iter().any(|(_, known)| std::ptr::eq(*known, gate)) => {
+                    Fault::Twice(what)
+                }
+                fault => fault,
+            })?;
             let value = guard.take().ok_or(Fault::Poisoned(gate.what))?;
-            several.guards.push((guard, gate.what));
+            several.guards.push((guard, gate));
             several.values.push(value);
         }
         Ok(several)

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// The type of an element, as far as it matters here.
@@ -41,7 +42,7 @@ impl Element {
             Element::Unsigned(2) => "uint16",
             Element::Unsigned(4) => "uint32",
             Element::Unsigned(_) => "uint64",
-            Element::Other => "another type",
+            Element::Other => "of another type (float8, complex, text, objects, records, or big-endian)",
         }
     }
 
@@ -78,6 +79,18 @@ pub struct Memory {
 /// At most so many dimensions are looked at; NumPy has at most 64.
 const MOST_DIMENSIONS: usize = 64;
 
+/// Whether it is an array of `numpy.ma`, whose buffer is that of all its elements.
+fn is_masked(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static PLAIN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static MASKED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
+    let class = |module, name| Ok::<_, PyErr>(py.import(module)?.getattr(name)?.unbind());
+    if object.get_type().is(PLAIN.get_or_try_init(py, || class("numpy", "ndarray"))?) {
+        return Ok(false);
+    }
+    object.is_instance(MASKED.get_or_try_init(py, || class("numpy.ma", "MaskedArray"))?.bind(py))
+}
+
 impl Memory {
     /// The memory of an object. `what` names it in messages.
     pub fn of(object: &Bound<'_, PyAny>, what: &str) -> Result<Memory> {
@@ -86,6 +99,12 @@ impl Memory {
         let has_buffer = unsafe { ffi::PyObject_CheckBuffer(object.as_ptr()) } != 0;
         if !has_buffer && speaks_dlpack()? {
             return Memory::by_dlpack(object, what);
+        }
+        if has_buffer && is_masked(object)? {
+            return Err(Fault::argument(format!(
+                "{what} is a masked array, and what it hides would be read all the same: pass {what}.filled(-numpy.inf), or \
+                 {what}.data and a mask"
+            )));
         }
         if has_buffer && let Some(memory) = Memory::by_buffer(object) {
             return Ok(memory);
@@ -146,19 +165,20 @@ impl Memory {
 
     fn by_dlpack(object: &Bound<'_, PyAny>, what: &str) -> Result<Memory> {
         let py = object.py();
-        let (device, number): (i32, i32) = object.call_method0(intern!(py, "__dlpack_device__"))?.extract()?;
+        let unreadable = |error: PyErr| {
+            let clearer = PyTypeError::new_err(format!("{what} cannot be read by DLPack: {}", error.value(py)));
+            clearer.set_cause(py, Some(error));
+            Fault::Python(clearer)
+        };
+        let device = object.call_method0(intern!(py, "__dlpack_device__"));
+        let (device, number): (i32, i32) = device.and_then(|device| device.extract()).map_err(unreadable)?;
         if !HOST_DEVICES.contains(&device) {
             return Err(Fault::argument(format!(
                 "{what} is on device {}:{number}; argpick reads memory of the CPU: pass {what}.cpu()",
                 device_name(device)
             )));
         }
-        let capsule = capsule_of(object).map_err(|error| {
-            let message = format!("{what} cannot be read by DLPack: {}", error.value(py));
-            let clearer = PyTypeError::new_err(message);
-            clearer.set_cause(py, Some(error));
-            Fault::Python(clearer)
-        })?;
+        let capsule = capsule_of(object).map_err(unreadable)?;
         let raw = capsule.as_ptr();
         // SAFETY: a capsule of one of these names holds such a struct, which becomes ours when the capsule is renamed; its
         // tensor has `ndim` entries of `shape`, and of `strides` unless that is NULL.

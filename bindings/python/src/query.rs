@@ -1,6 +1,6 @@
 //! Questions about a row that no token is picked for.
 
-use crate::config::{config_argument, real};
+use crate::config::{Count, config_argument, real};
 use crate::convert::{array, tuple};
 use crate::decoder::{PyDecoder, allocate};
 use crate::fault::{Fault, Result};
@@ -53,10 +53,10 @@ impl PyDecoder {
         &self,
         py: Python<'py>,
         row: &Bound<'_, PyAny>,
-        count: usize,
+        count: Count,
         mask: Option<&Bound<'_, PyAny>>,
     ) -> Result<Bound<'py, PyAny>> {
-        self.best(py, row, count, mask, false)
+        self.best(py, row, count.0, mask, false)
     }
 
     /// The same of the row as given, at temperature 1: without penalties, biases and bans.
@@ -65,10 +65,10 @@ impl PyDecoder {
         &self,
         py: Python<'py>,
         row: &Bound<'_, PyAny>,
-        count: usize,
+        count: Count,
         mask: Option<&Bound<'_, PyAny>>,
     ) -> Result<Bound<'py, PyAny>> {
-        self.best(py, row, count, mask, true)
+        self.best(py, row, count.0, mask, true)
     }
 
     /// The tokens that the filters keep, in ascending order of id: an array of `argpick.CANDIDATE`; logprob is among them.

@@ -1,6 +1,6 @@
 //! `argpick.Recorder`: a decoder's calls, each with a record of it.
 
-use crate::config::long;
+use crate::config::{Count, long};
 use crate::convert::tuple;
 use crate::decoder::{PyDecoder, allocate};
 use crate::fault::{Fault, Result};
@@ -231,9 +231,9 @@ impl PyRecorder {
     }
 
     /// `Decoder.undo`, recorded.
-    #[pyo3(signature = (count = 1))]
-    fn undo(&self, py: Python<'_>, count: usize) -> Result<()> {
-        Ok(self.both(py, |recorder, decoder| recorder.undo(decoder, count))??)
+    #[pyo3(signature = (count = Count(1)), text_signature = "($self, count=1)")]
+    fn undo(&self, py: Python<'_>, count: Count) -> Result<()> {
+        Ok(self.both(py, |recorder, decoder| recorder.undo(decoder, count.0))??)
     }
 
     /// `Decoder.seek`, recorded.

@@ -41,7 +41,7 @@ impl RowToWrite {
         let memory = Memory::of(object, what)?;
         if memory.element != Element::F32 {
             return Err(Fault::argument(format!(
-                "{what} is {}; what is written in place is float32: convert it with {what}.astype(numpy.float32)",
+                "{what} is {}; what is written in place is float32: convert it with {what}.astype(numpy.float32) (a tensor: {what}.float())",
                 memory.element.name()
             )));
         }

@@ -239,7 +239,7 @@ impl PyModel {
         let (texts, trace) = outside(py, true, || -> std::result::Result<_, SandboxError> {
             let mut session = Session::new(&self.model, options, kernels)?;
             if record {
-                session.start_recording(TraceParts::default());
+                session.start_recording(TraceParts::default())?;
             }
             let texts =
                 contexts.iter().map(|context| session.run(context)).collect::<std::result::Result<Vec<_>, _>>()?;

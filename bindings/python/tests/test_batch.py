@@ -58,7 +58,7 @@ def test_what_does_not_fit() -> None:
             argpick.decode_batch(group, given)
     with pytest.raises(TypeError, match="str"):
         argpick.decode_batch([group[0], "decoder", group[1]], rows)  # type: ignore[list-item]
-    with pytest.raises(argpick.Busy):
+    with pytest.raises(argpick.Busy, match="the same decoder is given twice"):
         argpick.decode_batch([group[0], group[1], group[0]], rows)
     assert all(decoder.position == 0 for decoder in group)
     assert argpick.decode_batch([], []) == [] and argpick.decode_batch([], np.zeros((0, 8), np.float32)) == []

@@ -112,7 +112,7 @@ def test_bad_input() -> None:
     with pytest.raises(argpick.WrongLength):
         search.step(rows, [None])
     decoder = argpick.Decoder(4)
-    with pytest.raises(argpick.Busy):
+    with pytest.raises(argpick.Busy, match="the same decoder is given twice"):
         search.step(rows, None, [decoder, decoder])
     with pytest.raises(argpick.WrongLength):
         search.step(rows, None, [decoder])

@@ -171,13 +171,27 @@ def test_bfloat16_arrays_of_ml_dtypes() -> None:
     assert decoder.decode(row.astype(ml_dtypes.bfloat16)).token == 1
 
 
+def test_a_device_that_nobody_can_name_is_a_type_error() -> None:
+    class Nowhere:
+        def __dlpack__(self, **options: object) -> object:
+            raise AssertionError("it is not asked for")
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            raise ValueError("Unknown device type meta for Dlpack")
+
+    with pytest.raises(TypeError, match="row cannot be read by DLPack: Unknown device type meta") as caught:
+        argpick.Decoder(3).decode(Nowhere())  # type: ignore[arg-type]
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda row: row.astype(np.float64), r"row is float64.*row\.astype\(numpy\.float32\)"),
         (lambda row: row.astype(np.int32), "row is int32"),
-        (lambda row: row.astype(">f4"), "row is another type"),
-        (lambda row: row.astype(np.complex64), "row is another type"),
+        (lambda row: row.astype(">f4"), "row is of another type .*big-endian"),
+        (lambda row: row.astype(np.complex64), "row is of another type .*complex"),
+        (lambda row: np.ma.array(row, mask=[True] * 8), r"row is a masked array.*row\.filled\(-numpy\.inf\)"),
         (lambda row: row[::2], "not contiguous.*ascontiguousarray"),
         (lambda row: row[::-1], "not contiguous"),
         (lambda row: row.reshape(2, 4), r"2 dimensions, shape \[2, 4\]"),
@@ -188,8 +202,8 @@ def test_bfloat16_arrays_of_ml_dtypes() -> None:
         (lambda row: "0.1", "str is no array"),
         (lambda row: 3.0, "float is no array"),
         (lambda row: bytes(32), "row is uint8"),
-        (lambda row: np.array(["a"]), "another type"),
-        (lambda row: row.astype(object), "another type"),
+        (lambda row: np.array(["a"]), "of another type"),
+        (lambda row: row.astype(object), "of another type"),
     ],
 )
 def test_what_rows_are_refused(make, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -90,7 +90,7 @@ def test_bad_input() -> None:
     with pytest.raises(argpick.InvalidParameter) as caught:
         argpick.verify(decoder, [1, 2], rows, acceptance="perhaps")
     assert caught.value.name == "acceptance"
-    with pytest.raises(argpick.Busy):
+    with pytest.raises(argpick.Busy, match="the same decoder is given twice"):
         argpick.verify(decoder, [1, 2], rows, acceptance="drawn", draft_decoder=decoder, draft_rows=rows)
     with pytest.raises(argpick.WrongLength):
         argpick.verify(argpick.Decoder(VOCAB), [1, 2], rows, acceptance="drawn", draft_decoder=argpick.Decoder(VOCAB))

@@ -1,6 +1,9 @@
 //! Options that commands share, and how their values are read.
 
+use crate::Failure;
+use argpick::sandbox::trace;
 use argpick::{Kernels, Level};
+use std::path::Path;
 
 /// A yes or no given as a word: `--stop-punct 0`.
 pub fn flag(text: &str) -> Result<bool, String> {
@@ -53,4 +56,34 @@ pub fn choose(level: Option<Level>) -> argpick::Result<Kernels> {
 /// Words given as one list with commas; blanks around them do not count.
 pub fn word_list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect()
+}
+
+/// Refuses, before any work is done, files to be written that cannot be, that are one of the inputs, or that are one file twice.
+pub fn check_outputs<'p>(
+    outputs: impl IntoIterator<Item = &'p Path>,
+    inputs: impl IntoIterator<Item = &'p Path>,
+) -> Result<(), Failure> {
+    let inputs: Vec<&Path> = inputs.into_iter().collect();
+    let mut known: Vec<&Path> = Vec::new();
+    for path in outputs {
+        let refuse = |what: &str| Failure::Message(format!("{}: {what}", path.display()));
+        if inputs.iter().any(|input| is_same_file(path, input)) {
+            return Err(refuse("it is an input, and would be overwritten; give another file to write to"));
+        }
+        if known.iter().any(|other| is_same_file(path, other)) {
+            return Err(refuse("two outputs would be written to it; give each a file of its own"));
+        }
+        trace::check_writable(path)?;
+        known.push(path);
+    }
+    Ok(())
+}
+
+/// Whether both are names of one file. A pipe or a device takes whatever is written to it.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other && one.is_file(),
+        (Err(_), Err(_)) => one == other,
+        _ => false,
+    }
 }

@@ -132,9 +132,11 @@ pub struct Args {
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
     let outputs = [&args.trace_out, &args.csv_out, &args.record, &args.plot];
-    for path in outputs.into_iter().flatten() {
-        trace::check_writable(path)?;
-    }
+    let inputs = [&args.weights, &args.contexts];
+    args::check_outputs(
+        outputs.into_iter().flatten().map(|path| &**path),
+        inputs.into_iter().flatten().map(|path| &**path),
+    )?;
     let model = match &args.weights {
         Some(path) => Model::open(path)?,
         None => default_model()?,

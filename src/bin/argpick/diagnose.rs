@@ -101,9 +101,7 @@ pub struct Findings {
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
-    if let Some(path) = &args.plot {
-        trace::check_writable(path)?;
-    }
+    args::check_outputs(args.plot.as_deref(), [&*args.rows, Path::new(&args.targets)])?;
     let rows = Rows::logits(&args.rows)?;
     let vocab = args.valid_vocab.unwrap_or(rows.length);
     if vocab == 0 || vocab > rows.length {
@@ -253,7 +251,10 @@ fn print(out: &mut dyn Write, args: &Args, config: &Config, found: &Findings) ->
         writeln!(out, "{:<18} {count:>9}  {part:>5.1} %", verdict_name(verdict))?;
     }
     writeln!(out, "{:<18} {:>9}\n", "overall", overall(found))?;
-    let mut line = |name: &str, value: f64, what: &str| writeln!(out, "{name:<18} {value:>9.4}  {what}");
+    let mut line = |name: &str, value: f64, what: &str| match value.is_nan() {
+        true => writeln!(out, "{name:<18} {:>9}  {what}", "-"),
+        false => writeln!(out, "{name:<18} {value:>9.4}  {what}"),
+    };
     line("greedy accuracy", sums.greedy_accuracy(), "the argmax is the target")?;
     line("drawn accuracy", sums.expected_accuracy(), "the expected accuracy of these draws")?;
     for (k, accuracy) in sums.top_k_accuracy() {

@@ -2,7 +2,8 @@
 
 use crate::report::{plural, printable};
 use crate::{Failure, args, remark};
-use argpick::lab::{self, Fingerprint, Model as _, Results, RunRecord, SandboxModel, Sweep, summarise};
+use argpick::lab::{self, Fingerprint, Input, Model as _, Results, RunRecord, SandboxModel, Sweep, summarise};
+use argpick::sandbox::text::tokens;
 use argpick::sandbox::{Model, default_model};
 use argpick::{Kernels, Level};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -57,6 +58,18 @@ pub fn run(
     let maker = SandboxModel::new(&model, kernels);
     let ends =
         lab::run::resolve(&sweep, &maker).map_err(|error| Failure::Message(format!("{}: {error}", file.display())))?;
+    for (index, prompt) in sweep.prompts.iter().enumerate() {
+        let Input::Text(text) = &prompt.input else { continue };
+        let mut unknown: Vec<String> = tokens(text).filter(|word| !model.space().contains(word)).collect();
+        unknown.sort();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            let words = printable(&unknown.join(", "));
+            remark(format_args!(
+                "prompts[{index}]: the model does not know these words, and takes each for the same: {words}"
+            ));
+        }
+    }
     let fingerprint = Fingerprint::new(&sweep, &maker.identity());
     let mut results = match &args.out {
         Some(path) => Results::open(path, &sweep, fingerprint)?,

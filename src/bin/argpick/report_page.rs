@@ -89,7 +89,9 @@ pub struct Source {
 
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
-    trace::check_writable(&args.out)?;
+    let options = [&args.weights, &args.rows, &args.masks, &args.words];
+    let inputs = args.inputs.iter().chain(options.into_iter().flatten());
+    args::check_outputs([&*args.out], inputs.map(|path| &**path))?;
     let mut source = Source {
         kernels: args::choose(args.kernel)?,
         model: Some(match &args.weights {

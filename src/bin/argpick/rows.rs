@@ -64,7 +64,12 @@ impl Rows {
             };
             let array = entry.array().map_err(|error| refuse(error.to_string()))?;
             let shape = shape_of(&array).ok_or_else(|| {
-                refuse(format!("shape {} is neither a row nor a row-major matrix of rows", array.shape()))
+                let advice = match *array.shape().dimensions() {
+                    [_, _] => "it is column-major: save numpy.ascontiguousarray(rows)",
+                    [.., _] => "save rows.reshape(-1, rows.shape[-1])",
+                    [] => "it is a single number",
+                };
+                refuse(format!("shape {} is neither a row nor a row-major matrix of rows; {advice}", array.shape()))
             })?;
             (array.element(), shape, entry.offset())
         };

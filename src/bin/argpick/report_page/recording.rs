@@ -115,10 +115,11 @@ impl<'r, 't> Reader<'r, 't> {
 
     /// Adds every run with a step.
     fn all(mut self, runs: &mut Vec<Run>) -> Read<()> {
-        let mut index = 0;
+        let (mut index, mut is_full) = (0, false);
         for record in self.trace.records() {
             if let Record::Step(step) = record {
-                if !self.source.budget.admit_step() {
+                is_full |= !self.source.budget.admit_step();
+                if is_full {
                     continue;
                 }
                 let read = if self.with_rows { self.step_with_row(&step, index)? } else { Ok(self.plain_step(&step)) };
@@ -127,6 +128,8 @@ impl<'r, 't> Reader<'r, 't> {
                     Err(reason) => return Ok(Err(reason)),
                 }
                 index += 1;
+            } else if is_full {
+                // It belongs to steps that are left out; a decoder that has not made them cannot follow.
             } else if let Err(error) = self.apply(record, runs) {
                 return Err(Failure::Message(format!("{}: {error}", self.name)));
             }
@@ -193,7 +196,8 @@ impl<'r, 't> Reader<'r, 't> {
                 let done = self.decoder.load(bytes);
                 self.follow(done)?;
                 self.has_lists = true;
-                let is_fresh = bytes[SAVED_RECORDED].iter().all(|&byte| byte == 0);
+                // Nobody has checked the state where no rows are: it may be too short to be one.
+                let is_fresh = bytes.get(SAVED_RECORDED).is_some_and(|count| count.iter().all(|&byte| byte == 0));
                 if is_fresh {
                     // It came with its own configuration; what was set stays.
                     let config = with_metrics(self.decoder.config());

@@ -144,8 +144,8 @@ function drawCharts() {
             summary: `${title} of ${plural(run.steps.length, 'step')}. The numbers of each step are beside the chart.`,
         });
     });
-    const legend = [element('span', { class: 'line' }), ' recorded '];
-    fill('curves-legend', now ? [...legend, element('span', { class: 'line now' }), ' with the sliders'] : legend, '; click a step to see it');
+    const legend = [element('span', { class: 'line' }), ' recorded'];
+    fill('curves-legend', now ? [...legend, ' ', element('span', { class: 'line now' }), ' with the sliders'] : legend, '. From left to right: the steps; click one to see it.');
 }
 
 function drawGroup() {

@@ -43,6 +43,8 @@ function words(run, step, now) {
 
 function showBest(run, step, pick, best) {
     const hasBars = best.some(({ before }) => before !== null);
+    document.getElementById('of-bars').hidden = !hasBars;
+    document.getElementById('of-sliders').hidden = !run.canRedecode;
     const head = ['Token', 'Logit', ...(hasBars ? ['Probability', 'Before', 'After'] : [])];
     const rows = best.map(({ token, logit, before, after }) => {
         const marks = [
