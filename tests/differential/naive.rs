@@ -78,7 +78,7 @@ fn maxima(kernels: Kernels, case: &Case) {
     }
     for (block, tokens) in case.logits[..case.valid].chunks(64).enumerate() {
         assert_eq!(
-            kernels.block_maximum(&case.view(), block).to_bits(),
+            kernels.block_maximum(&case.view(), &case.overrides, block).to_bits(),
             of(tokens).to_bits(),
             "{block}: {name}"
         );
