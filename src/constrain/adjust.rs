@@ -157,7 +157,9 @@ pub(crate) fn adjust(
 ) -> Result<usize> {
     let mut rare = Rare::new(lists);
     let (mut biases, mut bans, mut counted) = (lists.biases, lists.bans, lists.counts.penalties);
-    let mut counts = counted.next();
+    // Tokens that take no part are passed over before anything is looked up for them.
+    let is_allowed = |token: TokenId| view.is_allowed(token);
+    let mut counts = counted.next_where(is_allowed);
     let mut to = Writer {
         kernels,
         view,
@@ -180,16 +182,19 @@ pub(crate) fn adjust(
         None => view.source.get(token as usize),
     };
     loop {
+        while let Some((bias, rest)) = biases.split_first()
+            && !is_allowed(bias.token)
+        {
+            biases = rest;
+        }
         let bias_token = biases.first().map_or(NONE, |bias| bias.token);
         let ban_token = bans.first().copied().unwrap_or(NONE);
         let other = bias_token.min(ban_token).min(rare.next);
         // Most tokens are in the history and nowhere else.
         while let Some(slot) = counts.filter(|slot| slot.token < other) {
-            if view.is_allowed(slot.token) {
-                let given = given_at(slot.token);
-                to.put(slot.token, given, lists.rules.penalise(given, &slot), false);
-            }
-            counts = counted.next();
+            let given = given_at(slot.token);
+            to.put(slot.token, given, lists.rules.penalise(given, &slot), false);
+            counts = counted.next_where(is_allowed);
         }
         let token = token_of(counts).min(other);
         if token == NONE {
@@ -198,7 +203,7 @@ pub(crate) fn adjust(
         let mut found = Found::NOTHING;
         if let Some(slot) = counts.filter(|slot| slot.token == token) {
             found.counts = Some(slot);
-            counts = counted.next();
+            counts = counted.next_where(is_allowed);
         }
         if bias_token == token {
             found.bias = Some(biases[0].logit);
@@ -265,7 +270,7 @@ impl Writer<'_> {
     fn close_block(&mut self) {
         if self.lowered {
             let overrides = &self.overrides[self.first..self.count];
-            self.maxima[self.block] = self.kernels.block_maximum(&RowView { overrides, ..*self.view }, self.block);
+            self.maxima[self.block] = self.kernels.block_maximum(self.view, overrides, self.block);
         } else if let Some(maximum) = self.maxima.get_mut(self.block).filter(|maximum| self.raised > **maximum) {
             // Maxima have no negative zero.
             *maximum = self.raised + 0.0;

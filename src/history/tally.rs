@@ -183,9 +183,18 @@ impl<'a> Counted<'a> {
 impl Counted<'_> {
     /// The next token in the window and its counts.
     pub fn next(&mut self) -> Option<Slot> {
+        self.next_where(|_| true)
+    }
+
+    /// The next of those that are wanted.
+    #[inline(always)]
+    pub fn next_where(&mut self, is_wanted: impl Fn(TokenId) -> bool) -> Option<Slot> {
         loop {
             let (&key, rest) = self.order.split_first()?;
             self.order = rest;
+            if !is_wanted((key >> 32) as TokenId) {
+                continue;
+            }
             let slot = self.slots[key as u32 as usize];
             if slot.all != 0 {
                 return Some(slot);

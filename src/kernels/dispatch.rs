@@ -90,7 +90,7 @@ macro_rules! for_each_kernel {
         $apply! {
             $extra
             block_maxima(view: &RowView<'_>, maxima: &mut [f32]) -> FirstPass;
-            block_maximum(view: &RowView<'_>, block: usize) -> f32;
+            block_maximum(view: &RowView<'_>, overrides: &[Override], block: usize) -> f32;
             fold_maxima(values: &[f32], folded: &mut [f32]) -> f32;
             largest(values: &[f32]) -> f32;
             largest_finite(values: &[f32]) -> Option<f32>;

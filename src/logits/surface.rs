@@ -84,7 +84,7 @@ impl<'a> Surface<'a> {
         let mut largest = f32::NEG_INFINITY;
         let mut next = self.kernels.find_at_least(self.maxima, 0, band.last.logit);
         while let Some(block) = next {
-            let found = self.kernels.block_maximum(&view, block);
+            let found = self.kernels.block_maximum(&view, view.overrides, block);
             largest = if found > largest { found } else { largest };
             let least = if largest > band.last.logit { largest } else { band.last.logit };
             next = self.kernels.find_at_least(self.maxima, block + 1, least);

@@ -86,7 +86,7 @@ fn block_maxima(kernels: Kernels, case: &Case, said: &mut Said) {
 
 fn block_maximum(kernels: Kernels, case: &Case, said: &mut Said) {
     for block in 0..case.blocks() {
-        said.float(kernels.block_maximum(&case.view(), block));
+        said.float(kernels.block_maximum(&case.view(), &case.overrides, block));
     }
 }
 

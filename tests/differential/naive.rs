@@ -77,7 +77,11 @@ fn maxima(kernels: Kernels, case: &Case) {
         assert_eq!(maximum.to_bits(), of(tokens).to_bits(), "block {block}: {name}");
     }
     for (block, tokens) in case.logits[..case.valid].chunks(64).enumerate() {
-        assert_eq!(kernels.block_maximum(&case.view(), block).to_bits(), of(tokens).to_bits(), "{block}: {name}");
+        assert_eq!(
+            kernels.block_maximum(&case.view(), &case.overrides, block).to_bits(),
+            of(tokens).to_bits(),
+            "{block}: {name}"
+        );
         for without in [0, tokens.len() / 2, tokens.len() - 1] {
             let mut others = tokens.to_vec();
             others.remove(without);
@@ -200,28 +204,27 @@ fn distances(kernels: Kernels, case: &Case, scale: Scale) {
     for distances in rings(case) {
         let bracket = distances.bracket;
         for masses in [true, false] {
-            let (mut expected, mut inside) = (Rings::EMPTY, 0);
+            let (mut expected, mut inside, mut ends) = (Rings::EMPTY, 0, Ends::NONE);
             for &logit in case.logits.iter().filter(|&&logit| logit > MASKED) {
                 let distance = ((f64::from(logit) - distances.centre).abs() as f32).to_bits();
                 let amount = if masses { mass_of(logit, scale) } else { 1 };
                 if distance < bracket.low {
                     inside += amount;
                 } else if distance < bracket.high {
-                    expected.sums[((distance - bracket.low) >> bracket.shift) as usize] += amount;
+                    let bin = ((distance - bracket.low) >> bracket.shift) as usize;
+                    expected.sums[bin] += amount;
+                    ends.add(bin, distance, amount > 0);
                 }
             }
             let mut rings = Rings::EMPTY;
             let view = &case.view();
             let said = kernels.distance_histogram(view, &case.maxima, scale, masses, true, &distances, &mut rings);
             assert_eq!((said, rings.sums), (inside, expected.sums), "{distances:?}: {}", case.name);
-            for bin in 0..256 {
-                let within = (bracket.low + ((bin as u32) << bracket.shift), 1u64 << bracket.shift);
-                let is_in = |key: u32| key >= within.0 && u64::from(key - within.0) < within.1;
-                let empty = (rings.nearest[bin], rings.farthest[bin]) == (u32::MAX, 0);
-                let ordered = rings.nearest[bin] <= rings.farthest[bin];
-                let inside = is_in(rings.nearest[bin]) && is_in(rings.farthest[bin]);
-                assert!(if empty { rings.sums[bin] == 0 } else { ordered && inside }, "{bin}: {}", case.name);
-            }
+            ends.assert_hold(&rings, &case.name);
+            // What is nearer can be left out.
+            let mut same = Rings::EMPTY;
+            let said = kernels.distance_histogram(view, &case.maxima, scale, masses, false, &distances, &mut same);
+            assert_eq!((said, same), (0, rings), "{distances:?}: {}", case.name);
         }
     }
 }
@@ -248,35 +251,81 @@ fn candidates(kernels: Kernels, case: &Case, scale: Scale) {
             assert_eq!(found, equal.get(n).copied(), "{n} of {cut:?}: {name}");
         }
         let low = ordered_key(cut.logit);
-        let bracket = Bracket { low, high: low + 200_000, shift: 10 };
-        for weighted in [None, Some(scale)] {
-            let mut expected = Rings { sums: [3; 256], ..Rings::EMPTY };
-            let (mut above, mut total) = (0, 0);
-            for &logit in logits.iter().filter(|&&logit| logit > MASKED) {
-                let key = ordered_key(logit);
-                let mass = weighted.map_or(1, |scale| mass_of(logit, scale));
-                if (bracket.low..bracket.high).contains(&key) {
-                    let bin = ((key - low) >> 10) as usize;
-                    expected.sums[bin] += mass;
+        // Narrow bins keep their ends, wide ones do not.
+        for (high, shift) in [(low + 200_000, 10), (low + 200_000, 13), (low + 50_000_000, 18)] {
+            brackets(kernels, case, scale, Bracket { low, high, shift });
+        }
+        // The token of the cut has the last key, or the one past it.
+        for high in [low, low + 1] {
+            let low = high.saturating_sub(200_000).max(ordered_key(f32::MIN));
+            if low < high {
+                brackets(kernels, case, scale, Bracket { low, high, shift: 10 });
+            }
+        }
+    }
+}
+
+/// The least and the greatest key of bins, over those tokens that must be looked at and over all that may be.
+#[derive(Clone, Copy)]
+struct Ends {
+    must: Rings,
+    may: Rings,
+}
+
+impl Ends {
+    const NONE: Ends = Ends { must: Rings::EMPTY, may: Rings::EMPTY };
+
+    fn add(&mut self, bin: usize, key: u32, must: bool) {
+        for rings in if must { vec![&mut self.must, &mut self.may] } else { vec![&mut self.may] } {
+            rings.nearest[bin] = rings.nearest[bin].min(key);
+            rings.farthest[bin] = rings.farthest[bin].max(key);
+        }
+    }
+
+    fn assert_hold(&self, rings: &Rings, name: &str) {
+        for bin in 0..256 {
+            let nearest = self.may.nearest[bin]..=self.must.nearest[bin];
+            let farthest = self.must.farthest[bin]..=self.may.farthest[bin];
+            assert!(nearest.contains(&rings.nearest[bin]), "{:#x} is not in {nearest:x?}: {name}", rings.nearest[bin]);
+            assert!(farthest.contains(&rings.farthest[bin]), "{:#x}, not {farthest:x?}: {name}", rings.farthest[bin]);
+        }
+    }
+}
+
+fn brackets(kernels: Kernels, case: &Case, scale: Scale, bracket: Bracket) {
+    // Keys past the largest finite logit are those of no number.
+    if !numeric::key_to_logit(bracket.high - 1).is_finite() {
+        return;
+    }
+    let (name, view) = (&case.name, case.view());
+    for weighted in [None, Some(scale)] {
+        let mut expected = Rings { sums: [3; 256], ..Rings::EMPTY };
+        let (mut above, mut total, mut ends) = (0, 0, Ends::NONE);
+        for &logit in case.logits[..case.valid].iter().filter(|&&logit| logit > MASKED) {
+            let key = ordered_key(logit);
+            let mass = weighted.map_or(1, |scale| mass_of(logit, scale));
+            if (bracket.low..bracket.high).contains(&key) {
+                let bin = ((key - bracket.low) >> bracket.shift) as usize;
+                expected.sums[bin] += mass;
+                ends.add(bin, key, mass > 0);
+                if bracket.shift <= 12 {
                     expected.nearest[bin] = expected.nearest[bin].min(key);
                     expected.farthest[bin] = expected.farthest[bin].max(key);
                 }
-                above += if key >= bracket.high { mass } else { 0 };
-                total += mass;
             }
-            // Keys past the largest finite logit are those of no number.
-            if numeric::key_to_logit(bracket.high - 1).is_finite() {
-                let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
-                kernels.bracket_histogram(&view, &case.maxima, weighted, bracket, &mut bins);
-                assert_eq!(bins, expected, "{cut:?}: {name}");
-                if let Some(scale) = weighted {
-                    let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
-                    let around = kernels.nucleus_histogram(&view, &case.maxima, scale, bracket, &mut bins);
-                    // Blocks that weigh nothing are not read.
-                    assert_eq!(bins.sums, expected.sums, "{cut:?}: {name}");
-                    assert_eq!(around, (above, total), "{cut:?}: {name}");
-                }
-            }
+            above += if key >= bracket.high { mass } else { 0 };
+            total += mass;
+        }
+        let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
+        kernels.bracket_histogram(&view, &case.maxima, weighted, bracket, &mut bins);
+        assert_eq!(bins, expected, "{bracket:?}: {name}");
+        if let Some(scale) = weighted {
+            let mut bins = Rings { sums: [3; 256], ..Rings::EMPTY };
+            let around = kernels.nucleus_histogram(&view, &case.maxima, scale, bracket, &mut bins);
+            assert_eq!(bins.sums, expected.sums, "{bracket:?}: {name}");
+            assert_eq!(around, (above, total), "{bracket:?}: {name}");
+            // Blocks that weigh nothing are not read.
+            ends.assert_hold(&bins, name);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! greedy, top-k, min-p and the envelope draw start from, so a step costs about this one pass. Sixteen blocks are folded
 //! at a time: a fold of sixteen registers by transposition costs less than sixteen horizontal maxima.
 
-use super::block::{Blocks, RowView, Source, block_bits, load_whole, mask_block};
+use super::block::{Blocks, Override, RowView, Source, block_bits, load_whole, mask_block};
 use super::columns::{COLUMN_TILE, ColumnSum};
 use crate::kernels::lanes::{Element, Lanes};
 use crate::numeric::{key_to_logit, ordered_key};
@@ -115,27 +115,36 @@ fn column_maxima(view: &RowView<'_>, columns: ColumnSum<'_>, maxima: &mut [f32])
     found
 }
 
-/// The maximum of one block after adjustments.
+/// The maximum of one block after the adjustments of `overrides`, which stand for those of the view.
 #[inline(always)]
-pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize) -> f32 {
+pub fn block_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, overrides: &[Override], block: usize) -> f32 {
     if let (Source::Row(Row::F32(row)), None) = (view.source, view.band)
         && let Some(rest) = row[..view.valid].get(block * BLOCK..)
         && let Some(whole) = rest.first_chunk::<BLOCK>()
     {
-        return adjusted_maximum(lanes, view, block, whole);
+        return adjusted_maximum(lanes, view.words, overrides, block, whole);
     }
-    let [a, b, c, d] = Blocks::new(view, block).load(lanes, block);
+    let view = RowView { overrides, ..*view };
+    let [a, b, c, d] = Blocks::new(&view, block).load(lanes, block);
     largest_lane(lanes, lanes.max(lanes.max(a, b), lanes.max(c, d)))
 }
 
 /// The same where the block lies in memory: adjusted tokens are masked in registers and their new logits looked at one by
 /// one, so nothing is written and read back.
 #[inline(always)]
-fn adjusted_maximum<L: Lanes>(lanes: L, view: &RowView<'_>, block: usize, logits: &[f32; BLOCK]) -> f32 {
-    let mut given = view.words.map_or(u64::MAX, |words| block_bits(words, block));
+fn adjusted_maximum<L: Lanes>(
+    lanes: L,
+    words: Option<&[u32]>,
+    overrides: &[Override],
+    block: usize,
+    logits: &[f32; BLOCK],
+) -> f32 {
+    let mut given = words.map_or(u64::MAX, |words| block_bits(words, block));
     let mut largest = f32::NEG_INFINITY;
-    let first = view.overrides.partition_point(|entry| (entry.token as usize) < block * BLOCK);
-    for entry in &view.overrides[first..] {
+    let is_before = |entry: &Override| (entry.token as usize) < block * BLOCK;
+    // Mostly none is before the block.
+    let first = if overrides.first().is_some_and(is_before) { overrides.partition_point(is_before) } else { 0 };
+    for entry in &overrides[first..] {
         let Some(place) = (entry.token as usize - block * BLOCK < BLOCK).then_some(entry.token as usize % BLOCK) else {
             break;
         };
