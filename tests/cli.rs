@@ -3,36 +3,19 @@
 #[allow(dead_code)]
 #[path = "support/npz.rs"]
 mod npz;
+#[path = "support/tool.rs"]
+mod tool;
 
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-
-fn argpick() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_argpick"));
-    command.env_remove("ARGPICK_KERNEL");
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    argpick().args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use std::process::Stdio;
+use tool::{argpick, run, stderr, stdout};
 
 /// A folder with a small model in it, `model.npz`.
 fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    let path = move |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let (folder, path) = tool::folder();
     fs::write(path("model.npz"), npz::npz(&npz::model(None))).unwrap();
     (folder, path)
 }

@@ -4,58 +4,21 @@
 #[allow(dead_code)]
 #[path = "support/npz.rs"]
 mod npz;
+#[path = "support/tool.rs"]
+mod tool;
 
 use argpick::sandbox::Model;
 use argpick::sandbox::features::shift;
 use argpick::{Acceptance, Config, Decoder, DraftModel, Drafts, Kernels, Metrics, Mode, Pick, Profile, Row, verify};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::{Command, Output};
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_argpick")).env_remove("ARGPICK_KERNEL").args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn json_of(arguments: &[&str], code: i32) -> Value {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
-}
+use tool::{folder, json_of, matrix, run, stderr, stdout};
 
 fn refused(arguments: &[&str], code: i32, what: &str) {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
     assert!(stderr(&output).contains(what), "{arguments:?}: {}", stderr(&output));
     assert!(code == 1 || output.stdout.is_empty(), "{arguments:?}");
-}
-
-/// A folder, and paths in it.
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    (folder, move |name: &str| root.join(name).to_str().unwrap().to_owned())
-}
-
-fn matrix(rows: &[Vec<f32>]) -> Vec<u8> {
-    let (count, length) = (rows.len(), rows[0].len());
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, {length}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(rows.iter().flatten().flat_map(|logit| logit.to_le_bytes()));
-    bytes
 }
 
 /// Numbers from -`size` to `size`.

@@ -1,54 +1,13 @@
 //! `argpick diagnose`, by running it, against naive computations in f64.
 #![cfg(feature = "cli")]
 
+#[path = "support/tool.rs"]
+mod tool;
+
 use half::{bf16, f16};
 use serde_json::Value;
 use std::fs;
-use std::process::{Command, Output};
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_argpick")).env_remove("ARGPICK_KERNEL").args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn json_of(arguments: &[&str], code: i32) -> Value {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
-}
-
-/// A folder, and paths in it.
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    (folder, move |name: &str| root.join(name).to_str().unwrap().to_owned())
-}
-
-/// A `.npy` of this type, shape and content.
-fn npy(descr: &str, shape: &str, fortran: &str, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
-}
-
-fn matrix(rows: &[Vec<f32>]) -> Vec<u8> {
-    let data: Vec<u8> = rows.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
-    npy("<f4", &format!("({}, {})", rows.len(), rows[0].len()), "False", &data)
-}
+use tool::{folder, json_of, matrix, npy, run, stderr, stdout};
 
 fn integers(values: &[i64]) -> Vec<u8> {
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -4,30 +4,15 @@
 #[allow(dead_code)]
 #[path = "support/npz.rs"]
 mod npz;
+#[path = "support/tool.rs"]
+mod tool;
 
 use argpick::lab::{RunRecord, Termination};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
-
-fn argpick() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_argpick"));
-    command.env_remove("ARGPICK_KERNEL");
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    argpick().args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use tool::{argpick, folder, run, stderr, stdout};
 
 fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
     let output = run(arguments);
@@ -37,13 +22,6 @@ fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
     for part in parts {
         assert!(told.contains(part), "{arguments:?}: {part:?} is not in {told}");
     }
-}
-
-/// A folder, and paths in it.
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    (folder, move |name: &str| root.join(name).to_str().unwrap().to_owned())
 }
 
 /// The whole lines of a file of results by run, without the time they took.

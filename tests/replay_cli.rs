@@ -4,55 +4,13 @@
 #[allow(dead_code)]
 #[path = "support/npz.rs"]
 mod npz;
+#[path = "support/tool.rs"]
+mod tool;
 
 use argpick::{Config, Decoder, Metrics, Profile, Recorder, Trace, TraceParts};
 use serde_json::Value;
 use std::fs;
-use std::process::{Command, Output};
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_argpick")).env_remove("ARGPICK_KERNEL").args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn json(arguments: &[&str], code: i32) -> Value {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
-}
-
-/// A folder, and paths in it.
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    (folder, move |name: &str| root.join(name).to_str().unwrap().to_owned())
-}
-
-/// A `.npy` file of a matrix.
-fn npy(dtype: &str, rows: usize, length: usize, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {length}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
-}
-
-fn matrix(rows: &[Vec<f32>]) -> Vec<u8> {
-    let data: Vec<u8> = rows.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
-    npy("<f4", rows.len(), rows[0].len(), &data)
-}
+use tool::{folder, json_of, matrix, npy, run, stderr, stdout};
 
 fn rows(count: usize, vocab: usize) -> Vec<Vec<f32>> {
     let mut state = 7;
@@ -73,7 +31,7 @@ fn a_recorded_session_replays_on_every_level_from_the_model() {
         let mut arguments = vec!["decode", "--record", &trace, "--json"];
         arguments.extend(options);
         arguments.extend(extra);
-        json(&arguments, 0)
+        json_of(&arguments, 0)
     };
     for weights in [Some(&model), None] {
         let extra: &[&str] = match weights {
@@ -92,7 +50,7 @@ fn a_recorded_session_replays_on_every_level_from_the_model() {
             if let Some(model) = weights {
                 arguments.extend(["--weights", model]);
             }
-            let replayed = json(&arguments, 0);
+            let replayed = json_of(&arguments, 0);
             assert_eq!(replayed["checked"], steps);
             assert_eq!(replayed["agrees"], true);
             assert_eq!(replayed["complete"], true);
@@ -114,11 +72,11 @@ fn a_text_that_ended_with_the_end_token_replays() {
     let (_folder, path) = folder();
     let trace = path("run.trace");
     let options = ["--mode", "sample", "--temp", "1.2", "--steps", "60", "--stop-punct", "0"];
-    let decoded = json(&[&["decode", "--record", &trace, "--json"], &options[..]].concat(), 0);
+    let decoded = json_of(&[&["decode", "--record", &trace, "--json"], &options[..]].concat(), 0);
     let stops: Vec<&str> =
         decoded["texts"].as_array().unwrap().iter().map(|text| text["stop"].as_str().unwrap()).collect();
     assert!(stops.contains(&"end token"), "{stops:?}");
-    assert_eq!(json(&["replay", &trace, "--json"], 0)["agrees"], true);
+    assert_eq!(json_of(&["replay", &trace, "--json"], 0)["agrees"], true);
 }
 
 /// A trace of steps on these rows.
@@ -154,7 +112,7 @@ fn one_ulp_is_named_with_its_step_and_as_a_changed_row() {
     assert!(text.contains("differs  step 5, position 5") && text.contains("row      another one"), "{text}");
     assert!(text.contains("within   the second text"), "{text}");
     assert!(stderr(&output).contains("step 5 does not come out as recorded"), "{}", stderr(&output));
-    let found = json(&["replay", &trace, "--rows", &file, "--json"], 1);
+    let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
     let difference = &found["difference"];
     assert_eq!((&difference["step"], &found["agrees"]), (&Value::from(5), &Value::from(false)));
     assert_ne!(difference["row"]["recorded"], difference["row"]["found"]);
@@ -163,7 +121,7 @@ fn one_ulp_is_named_with_its_step_and_as_a_changed_row() {
     // A row that is quite another one: the answer is, too, and the field is named.
     logits[2].iter_mut().for_each(|logit| *logit = -*logit);
     fs::write(&file, matrix(&logits)).unwrap();
-    let found = json(&["replay", &trace, "--rows", &file, "--json"], 1);
+    let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
     assert_eq!((&found["difference"]["step"], &found["difference"]["field"]["name"]), (&2.into(), &"token".into()));
     assert_eq!(found["difference"]["note"], "the first\ntext");
 }
@@ -178,17 +136,17 @@ fn masks_come_from_the_trace_or_from_a_file() {
     record(&bare, &logits, Some(&masks), TraceParts { masks: false, ..TraceParts::default() });
     fs::write(&file, matrix(&logits)).unwrap();
     let words: Vec<u8> = masks.iter().flatten().flat_map(|word| word.to_le_bytes()).collect();
-    fs::write(path("words.npy"), npy("<u4", 6, 3, &words)).unwrap();
+    fs::write(path("words.npy"), npy("<u4", "(6, 3)", "False", &words)).unwrap();
     let allowed = |mask: &Vec<u32>| (0..70).map(|i| (mask[i / 32] >> (i % 32) & 1) as u8).collect::<Vec<_>>();
     let bytes: Vec<u8> = masks.iter().flat_map(allowed).collect();
-    fs::write(path("bools.npy"), npy("|b1", 6, 70, &bytes)).unwrap();
+    fs::write(path("bools.npy"), npy("|b1", "(6, 70)", "False", &bytes)).unwrap();
     for (trace, masks) in [(&trace, None), (&bare, Some("words.npy")), (&bare, Some("bools.npy"))] {
         let masks = masks.map(&path);
         let mut arguments = vec!["replay", trace, "--rows", &file, "--json"];
         arguments.extend(masks.iter().flat_map(|masks| ["--masks", masks]));
-        assert_eq!(json(&arguments, 0)["checked"], 6);
+        assert_eq!(json_of(&arguments, 0)["checked"], 6);
     }
-    let found = json(&["replay", &bare, "--rows", &file, "--json"], 1);
+    let found = json_of(&["replay", &bare, "--rows", &file, "--json"], 1);
     assert_ne!(found["difference"]["mask"], Value::Null);
 }
 
@@ -262,7 +220,7 @@ fn explain_tells_where_two_profiles_part() {
     ];
     let output = run(&arguments);
     assert!(stderr(&output).contains("vllm has no xtc-probability: left out there"), "{}", stderr(&output));
-    let found = json(&arguments, 0);
+    let found = json_of(&arguments, 0);
     let sides = found["profiles"].as_array().unwrap();
     assert_eq!(sides[0]["left_out"], Value::from(Vec::<String>::new()));
     assert_eq!(sides[1]["left_out"], Value::from(vec!["xtc_probability"]));
@@ -309,9 +267,9 @@ fn explain_tells_where_two_profiles_part() {
     let text = stdout(&run(&arguments[..arguments.len() - 1]));
     assert!(text.contains("canon removes it at xtc-probability") && text.contains("total variation"), "{text}");
 
-    let same = json(&["explain", "--rows", &file, "--row", "1", "--versus", "huggingface", "--json"], 0);
+    let same = json_of(&["explain", "--rows", &file, "--row", "1", "--versus", "huggingface", "--json"], 0);
     assert_eq!((&same["parts_at"], &same["total_variation"]), (&Value::Null, &0.0.into()));
-    let one = json(&["explain", "--rows", &file, "--top_k", "3", "--json"], 0);
+    let one = json_of(&["explain", "--rows", &file, "--top_k", "3", "--json"], 0);
     assert_eq!(one["profiles"].as_array().unwrap().len(), 1);
     assert_eq!(one["total_variation"], Value::Null);
     assert_eq!(one["profiles"][0]["kept"], 3);

@@ -1,20 +1,15 @@
 //! `argpick report`, by running it: what is in its pages, and what it refuses. `tests/report/check.sh` opens them in a browser.
 #![cfg(feature = "cli")]
 
+#[path = "support/tool.rs"]
+mod tool;
+
 use argpick::numeric::NUMERICS_VERSION;
 use argpick::{Config, Decoder, Metrics, Recorder, TraceParts};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_argpick")).env_remove("ARGPICK_KERNEL").args(arguments).output().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use tool::{folder, matrix, npy, run, stderr};
 
 fn succeed(arguments: &[&str]) -> String {
     let output = run(arguments);
@@ -26,12 +21,6 @@ fn refuse(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
     stderr(&output)
-}
-
-fn folder() -> (tempfile::TempDir, impl Fn(&str) -> String) {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().to_owned();
-    (folder, move |name: &str| root.join(name).to_str().unwrap().to_owned())
 }
 
 /// The data of a page.
@@ -63,19 +52,6 @@ fn floats(text: &Value) -> Vec<f32> {
     bytes(text).as_chunks::<4>().0.iter().map(|&word| f32::from_le_bytes(word)).collect()
 }
 
-fn npy(dtype: &str, rows: usize, length: usize, data: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {length}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
-}
-
 const VOCAB: usize = 300;
 
 fn rows(count: usize) -> Vec<Vec<f32>> {
@@ -88,8 +64,7 @@ fn rows(count: usize) -> Vec<Vec<f32>> {
 }
 
 fn write_rows(path: &str, rows: &[Vec<f32>]) {
-    let data: Vec<u8> = rows.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
-    fs::write(path, npy("<f4", rows.len(), rows[0].len(), &data)).unwrap();
+    fs::write(path, matrix(rows)).unwrap();
 }
 
 /// A host's recording without columns: two sequences, lists, an evaluation, a token of the host's, an undo.
@@ -251,7 +226,7 @@ fn a_decoder_under_way_has_no_sliders_and_half_rows_stay_halves() {
     recorder.decode(&mut decoder, &halves[..], None).unwrap();
     fs::write(&trace, recorder.finish().unwrap()).unwrap();
     let data_bytes: Vec<u8> = halves.iter().flat_map(|value| value.to_le_bytes()).collect();
-    fs::write(&file, npy("<f2", 1, VOCAB, &data_bytes)).unwrap();
+    fs::write(&file, npy("<f2", &format!("(1, {VOCAB})"), "False", &data_bytes)).unwrap();
     succeed(&["report", &trace, "-o", &page, "--rows", &file]);
     let data = data(&page);
     let run = &data["runs"][0];

@@ -2,6 +2,7 @@
 #![cfg(feature = "std")]
 
 mod attacks;
+mod changes;
 mod files;
 #[path = "../support/laws.rs"]
 mod laws;
