@@ -19,10 +19,13 @@
  *   After an error the handle is as if the call had not been made, and outputs have not been written.
  * - NULL, a misaligned pointer or an impossible count is an error, not a crash. Only where it says so may a
  *   pointer be NULL. "Safety" lists what the library cannot check.
+ * - What a call writes overlaps nothing else that it is given; the rows of argpick_process, argpick_probabilities and
+ *   argpick_softmax are one array, read and written. Nobody else writes what it reads meanwhile.
  * - Pointers are borrowed for the call. Only what a function says it makes has to be freed, by its _free.
  * - A handle is for one thread at a time: a second one gets ARGPICK_ERR_BUSY. Weights may be read by many.
  * - Structs begin with struct_size, so that they can grow: set it to sizeof the struct. That of an older release
- *   works; that of a newer one is refused.
+ *   works: what it lacks is at its default, and nothing is written past it. That of a newer one, and any other size,
+ *   is refused, whatever is in it. Fields named reserved are 0, else refused.
  * - Text is UTF-8. Numbers of statuses, flags and choices are permanent.
  * - A step allocates nothing and makes no system call. The same row, configuration, seed, stream and position give
  *   the same token and the same bits on every processor.
@@ -1263,6 +1266,31 @@ argpick_status argpick_decoder_position(const struct argpick_decoder *decoder,
 // - decoder is a live decoder; vocab can be written.
 argpick_status argpick_decoder_vocab(const struct argpick_decoder *decoder, uint32_t *vocab);
 
+// Tells the configuration in force, after argpick_decoder_reset and argpick_decoder_load that one. A config of an older release
+// gets the fields it has.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; config->struct_size bytes can be written.
+argpick_status argpick_decoder_config(const struct argpick_decoder *decoder,
+                                      struct argpick_config *config);
+
+// Tells the tokens that the history holds, oldest first, those of the prompt among them, as far as there is room.
+//
+// held is how many it holds, which may be more than capacity; at most history_capacity: past that the oldest leave it. With a
+// capacity of 0 tokens may be NULL.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible capacity), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; capacity ids can be written at tokens; held can be written.
+argpick_status argpick_decoder_history(struct argpick_decoder *decoder,
+                                       uint32_t *tokens,
+                                       size_t capacity,
+                                       size_t *held);
+
 // Replaces the biases: biases[i] is added to the logit of tokens[i], before temperature. A bias of -inf bans.
 //
 // Each token stands once; the order does not matter. A count of 0 removes all biases, the arrays may be NULL then.
@@ -2078,7 +2106,7 @@ argpick_status argpick_logits(const struct argpick_weights *weights,
                               float *logits,
                               size_t vocab);
 
-// Head and pick in one: a step on the row that argpick_logits would compute, which is not written.
+// Head and pick in one: a step on the row that argpick_logits would compute, which is not written. values NULL: 1 for each.
 //
 // The pick is that of argpick_decode on the written row, bit for bit.
 //
@@ -2097,7 +2125,8 @@ argpick_status argpick_decode_sparse(struct argpick_decoder *decoder,
                                      size_t mask_words,
                                      struct argpick_pick *pick);
 
-// Picks a token as argpick_decode_sparse would and does not record it: the next call sees the same state.
+// Picks a token as argpick_decode_sparse would and does not record it: the next call sees the same state. values NULL: 1 for
+// each.
 //
 // Statuses: those of argpick_decode_sparse.
 //
@@ -2384,6 +2413,37 @@ argpick_status argpick_trace_decode_sparse(struct argpick_trace *trace,
                                            size_t mask_words,
                                            struct argpick_pick *pick);
 
+// argpick_evaluate_sparse, recorded. For its digest the row is computed once more.
+//
+// Statuses: those of argpick_evaluate_sparse; ARGPICK_ERR_FINISHED also if the trace has ended.
+//
+// Safety:
+// - trace is a live trace; the rest as for argpick_evaluate_sparse.
+argpick_status argpick_trace_evaluate_sparse(struct argpick_trace *trace,
+                                             struct argpick_decoder *decoder,
+                                             const struct argpick_weights *weights,
+                                             const uint32_t *columns,
+                                             const float *values,
+                                             size_t count,
+                                             const uint32_t *mask,
+                                             size_t mask_words,
+                                             struct argpick_pick *pick);
+
+// Says that the next step's row is the one that argpick_logits makes of these columns: for hosts that write the row, so that
+// a replay needs only the weights. Nothing is written where ARGPICK_TRACE_COLUMNS was not asked for.
+//
+// values may be NULL: all are 1 then.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible count), ARGPICK_ERR_BUSY,
+// ARGPICK_ERR_POISONED, ARGPICK_ERR_FINISHED (the trace has ended).
+//
+// Safety:
+// - trace is a live trace; columns and, unless NULL, values point to count elements.
+argpick_status argpick_trace_columns(struct argpick_trace *trace,
+                                     const uint32_t *columns,
+                                     const float *values,
+                                     size_t count);
+
 // The name of a field of argpick_difference; an empty text for 0 and for numbers that no field has.
 //
 // Never NULL; static text, nothing to free.
@@ -2413,6 +2473,24 @@ argpick_status argpick_replay_new(const void *bytes,
 // Safety:
 // - replay is NULL or a live replay; it is not used after this call.
 void argpick_replay_free(struct argpick_replay *replay);
+
+// Tells the length of the rows that the trace's steps take.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - replay is a live replay; vocab can be written.
+argpick_status argpick_replay_vocab(struct argpick_replay *replay, uint32_t *vocab);
+
+// Makes a copy of the decoder as the trace has left it so far: its configuration, position, history and lists can be asked of
+// that one, and it can go on alone from there. argpick_decoder_free frees it.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_OUT_OF_MEMORY.
+//
+// Safety:
+// - replay is a live replay; out can be written.
+argpick_status argpick_replay_decoder(struct argpick_replay *replay,
+                                      struct argpick_decoder **out);
 
 // Does what the host did before the next step and tells about that step. Until it is checked, it is the same one.
 //

@@ -4,6 +4,9 @@
 //! The libraries are built here, from `bindings/c`, with the function that panics on purpose. What this machine cannot try
 //! is printed as skipped.
 
+#[path = "support/every_function.rs"]
+mod every_function;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ const PROGRAMS: &[&str] = &[
     "weights",
     "trace",
     "null",
+    "every",
     "bad_input",
     "no_heap",
     "speculative",
@@ -114,6 +118,16 @@ fn released(file: &str) -> String {
 }
 
 fn source_of(name: &str) -> PathBuf {
+    if name == "every" {
+        // Made from the header.
+        static MADE: OnceLock<PathBuf> = OnceLock::new();
+        let make = || {
+            let path = folder("made").join("every.c");
+            fs::write(&path, every_function::program(root())).expect("a file below target");
+            path
+        };
+        return MADE.get_or_init(make).clone();
+    }
     root().join("tests/capi").join(name).with_extension("c")
 }
 

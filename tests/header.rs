@@ -31,6 +31,7 @@ const FILES: &[&str] = &[
     "logits",
     "score",
     "trace",
+    "trace_step",
     "replay",
     "cuda",
 ];

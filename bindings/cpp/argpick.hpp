@@ -202,6 +202,19 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
     const argpick_status status = argpick_decoder_vocab(get(), &vocab);
     return detail::answer(status, vocab);
   }
+  /// The configuration in force.
+  outcome<argpick_config> config() const {
+    argpick_config config{};
+    config.struct_size = sizeof config;
+    const argpick_status status = argpick_decoder_config(get(), &config);
+    return detail::answer(status, config);
+  }
+  /// Writes the tokens that the history holds, oldest first, as far as there is room; how many it holds.
+  outcome<std::size_t> history(view<std::uint32_t> room) const {
+    std::size_t held = 0;
+    const argpick_status status = argpick_decoder_history(get(), room.data(), room.size(), &held);
+    return detail::answer(status, held);
+  }
   outcome<void> set_bias(view<const std::uint32_t> tokens, view<const float> biases) {
     if (tokens.size() != biases.size()) {
       return detail::refuse<void>(detail::lengths(tokens.size(), biases.size()),

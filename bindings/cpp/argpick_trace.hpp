@@ -123,6 +123,21 @@ class trace : public detail::owner<argpick_trace, argpick_trace_free> {
                                     allowed.data(), allowed.size(), &pick);
     return detail::answer(status, pick);
   }
+  /// The same without recording in the decoder; the trace has it.
+  outcome<argpick_pick> evaluate(decoder& who, const weights& head, const activations& input,
+                                 const mask& allowed = {}) {
+    if (!input.matched()) return detail::refuse<argpick_pick>(input.mismatch(), activations::mismatch_text);
+    argpick_pick pick = detail::empty_pick();
+    const argpick_status status =
+        argpick_trace_evaluate_sparse(get(), who.get(), head.get(), input.columns(), input.values(), input.size(),
+                                      allowed.data(), allowed.size(), &pick);
+    return detail::answer(status, pick);
+  }
+  /// Says that the next step's row is the one that a head makes of these columns: for hosts that write the row.
+  outcome<void> columns(const activations& input) {
+    if (!input.matched()) return detail::refuse<void>(input.mismatch(), activations::mismatch_text);
+    return detail::answer(argpick_trace_columns(get(), input.columns(), input.values(), input.size()));
+  }
 
  private:
   // noexcept: nothing may be thrown through the library.
@@ -155,6 +170,18 @@ class replay : public detail::owner<argpick_replay, argpick_replay_free> {
   std::uint64_t steps() const noexcept { return steps_; }
   /// Whether the trace has its end; one that was cut off is executed up to there.
   bool is_complete() const noexcept { return is_complete_; }
+  /// The length of the rows.
+  outcome<std::uint32_t> vocab() const {
+    std::uint32_t vocab = 0;
+    const argpick_status status = argpick_replay_vocab(get(), &vocab);
+    return detail::answer(status, vocab);
+  }
+  /// A copy of the decoder as the trace has left it so far.
+  outcome<decoder> copy() const {
+    argpick_decoder* handle = nullptr;
+    const argpick_status status = argpick_replay_decoder(get(), &handle);
+    return detail::answer(status, decoder(handle));
+  }
 
   /// Does what the host did before the next step and tells about that step: the same one until it is checked. is_there is 0
   /// at the end of the trace.

@@ -362,6 +362,114 @@ pub(super) unsafe fn config_of(config: *const argpick_config) -> Result<Config, 
     })
 }
 
+impl From<&Config> for argpick_config {
+    fn from(config: &Config) -> Self {
+        // Without `..`: a new field of the core must get its place here.
+        let &Config {
+            profile,
+            seed,
+            stream,
+            mode,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            history_capacity,
+            no_repeat_window,
+            max_tokens,
+            min_keep,
+            valid_vocab,
+            adjustment_capacity,
+            typical_p,
+            epsilon_cutoff,
+            eta_cutoff,
+            top_n_sigma,
+            top_a,
+            tfs_z,
+            top_h,
+            xtc_probability,
+            xtc_threshold,
+            keep_ties,
+            dynatemp_range,
+            dynatemp_exponent,
+            mirostat,
+            mirostat_tau,
+            mirostat_eta,
+            adaptive_target,
+            adaptive_decay,
+            repetition_penalty,
+            frequency_penalty,
+            presence_penalty,
+            penalty_window,
+            penalty_scope,
+            dry_multiplier,
+            dry_base,
+            dry_allowed_length,
+            dry_window,
+            no_repeat_ngram,
+            min_tokens,
+            length_decay_start,
+            length_decay_factor,
+            loop_period,
+            loop_repeats,
+            sequence_capacity,
+            metrics,
+        } = config;
+        argpick_config {
+            struct_size: size_of::<Self>() as u32,
+            profile: profile as u32,
+            seed,
+            stream,
+            mode: mode as u32,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            history_capacity,
+            no_repeat_window,
+            max_tokens,
+            min_keep,
+            valid_vocab,
+            adjustment_capacity,
+            typical_p,
+            epsilon_cutoff,
+            eta_cutoff,
+            top_n_sigma,
+            top_a,
+            tfs_z,
+            top_h,
+            xtc_probability,
+            xtc_threshold,
+            keep_ties: keep_ties.into(),
+            dynatemp_range,
+            dynatemp_exponent,
+            mirostat: mirostat as u32,
+            mirostat_tau,
+            mirostat_eta,
+            adaptive_target,
+            adaptive_decay,
+            repetition_penalty,
+            frequency_penalty,
+            presence_penalty,
+            penalty_window,
+            penalty_scope: penalty_scope as u32,
+            dry_multiplier,
+            dry_base,
+            dry_allowed_length,
+            dry_window,
+            no_repeat_ngram,
+            min_tokens,
+            length_decay_start,
+            length_decay_factor,
+            loop_period,
+            loop_repeats,
+            sequence_capacity,
+            metrics: metrics.bits(),
+            reserved0: 0,
+        }
+    }
+}
+
 /// Fills a configuration with "off" everywhere: draw from the softmax of the row as it is.
 ///
 /// struct_size is sizeof(argpick_config) as the caller's header has it; a smaller size of an earlier release works.
@@ -390,5 +498,25 @@ mod tests {
         let config = argpick_config::DEFAULT;
         // SAFETY: `config` is one.
         assert_eq!(unsafe { config_of(&raw const config) }.ok(), Some(Config::default()));
+    }
+
+    #[test]
+    fn a_configuration_told_is_the_one_given() {
+        // No field at its default, and all different from each other as far as their types allow.
+        let mut config = Config { seed: 1 << 40, stream: 3 << 40, ..Config::default() };
+        for (i, (name, value)) in Config::default().parameters().enumerate() {
+            let told = match name {
+                "profile" | "mode" | "mirostat" | "penalty_scope" | "keep_ties" => 1.0,
+                "metrics" => f64::from(Metrics::FLIP.bits() | Metrics::RANK.bits()),
+                _ => value + 1.0 + i as f64,
+            };
+            assert_eq!(config.set_parameter(name, told), Ok(true), "{name}");
+        }
+        for ((name, value), (_, standard)) in config.parameters().zip(Config::default().parameters()) {
+            assert_ne!(value, standard, "{name}");
+        }
+        let told = argpick_config::from(&config);
+        // SAFETY: `told` is one.
+        assert_eq!(unsafe { config_of(&raw const told) }.ok(), Some(config));
     }
 }

@@ -1,8 +1,9 @@
 //! `argpick_decoder`: a sequence being decoded. Its life, its history and its lists; the steps are in `step`.
 
+use super::abi::{size_of_given, write};
 use super::config::{argpick_config, config_of};
 use super::fault::Fault;
-use super::guard::{Gate, Pass, call, readable, slice, writable};
+use super::guard::{Gate, Pass, call, readable, slice, slice_mut, writable};
 use super::memory::{Home, Words, check_memory, end};
 use super::status::argpick_status;
 use crate::decoder::Decoder;
@@ -263,13 +264,7 @@ pub unsafe extern "C" fn argpick_decoder_clone(
     call("argpick_decoder_clone", || {
         writable(out, "out")?;
         // SAFETY: the caller's part is the same.
-        let inner = unsafe {
-            enter(decoder, |decoder| {
-                let words = Decoder::<Words>::storage_words(decoder.config(), decoder.vocab())?;
-                Ok(decoder.copy_in(Words::allocate(words)?)?)
-            })
-        }?;
-        let handle = super::memory::place_on_heap(argpick_decoder::new(Home::Heap, inner))?;
+        let handle = unsafe { enter(decoder, |decoder| copy_on_heap(decoder)) }?;
         // SAFETY: not NULL and aligned; that it can be written is the caller's part.
         unsafe { out.write(handle) };
         Ok(())
@@ -301,6 +296,14 @@ pub unsafe extern "C" fn argpick_decoder_reset(
         // SAFETY: the caller's part is the same.
         unsafe { enter(decoder, |decoder| with_room(decoder, |decoder| decoder.reset(config.as_ref()))) }
     })
+}
+
+/// A handle on the heap with a copy of a decoder.
+#[cfg(feature = "alloc")]
+pub(super) fn copy_on_heap(decoder: &Decoder<Words>) -> Result<*mut argpick_decoder, Fault> {
+    let words = Decoder::<Words>::storage_words(decoder.config(), decoder.vocab())?;
+    let copy = decoder.copy_in(Words::allocate(words)?)?;
+    super::memory::place_on_heap(argpick_decoder::new(Home::Heap, copy))
 }
 
 /// Changes a decoder; if that needs more memory than it has, one on the heap gets it.
@@ -437,6 +440,58 @@ pub unsafe extern "C" fn argpick_decoder_vocab(decoder: *const argpick_decoder, 
         writable(vocab, "vocab")?;
         // SAFETY: the caller's part is the same; the output was checked above. A vocabulary is at most 2^22.
         unsafe { vocab.write(enter(decoder, |decoder| Ok(decoder.vocab() as u32))?) };
+        Ok(())
+    })
+}
+
+/// Tells the configuration in force, after argpick_decoder_reset and argpick_decoder_load that one. A config of an older release
+/// gets the fields it has.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_STRUCT_SIZE, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+///
+/// # Safety
+/// - decoder is a live decoder; config->struct_size bytes can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_decoder_config(
+    decoder: *const argpick_decoder,
+    config: *mut argpick_config,
+) -> argpick_status {
+    call("argpick_decoder_config", || {
+        // SAFETY: the caller's part is the same; so many bytes can be written as the size says, which was checked.
+        unsafe {
+            let size = size_of_given(config)?;
+            let told = enter(decoder, |decoder| Ok(argpick_config::from(decoder.config())))?;
+            write(config, size, &told);
+        }
+        Ok(())
+    })
+}
+
+/// Tells the tokens that the history holds, oldest first, those of the prompt among them, as far as there is room.
+///
+/// held is how many it holds, which may be more than capacity; at most history_capacity: past that the oldest leave it. With a
+/// capacity of 0 tokens may be NULL.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_WRONG_LENGTH (an impossible capacity), ARGPICK_ERR_BUSY,
+/// ARGPICK_ERR_POISONED.
+///
+/// # Safety
+/// - decoder is a live decoder; capacity ids can be written at tokens; held can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_decoder_history(
+    decoder: *mut argpick_decoder,
+    tokens: *mut u32,
+    capacity: usize,
+    held: *mut usize,
+) -> argpick_status {
+    call("argpick_decoder_history", || {
+        readable(decoder.cast_const(), "decoder")?;
+        writable(held, "held")?;
+        // SAFETY: the caller's part is the same; the output was checked above.
+        unsafe {
+            let tokens = slice_mut(tokens, capacity, "tokens")?;
+            held.write(enter(decoder, |decoder| Ok(decoder.history(tokens)))?);
+        }
         Ok(())
     })
 }

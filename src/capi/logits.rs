@@ -67,7 +67,7 @@ pub unsafe extern "C" fn argpick_logits(
     })
 }
 
-/// Head and pick in one: a step on the row that argpick_logits would compute, which is not written.
+/// Head and pick in one: a step on the row that argpick_logits would compute, which is not written. values NULL: 1 for each.
 ///
 /// The pick is that of argpick_decode on the written row, bit for bit.
 ///
@@ -97,7 +97,8 @@ pub unsafe extern "C" fn argpick_decode_sparse(
     }
 }
 
-/// Picks a token as argpick_decode_sparse would and does not record it: the next call sees the same state.
+/// Picks a token as argpick_decode_sparse would and does not record it: the next call sees the same state. values NULL: 1 for
+/// each.
 ///
 /// Statuses: those of argpick_decode_sparse.
 ///

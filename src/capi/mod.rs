@@ -48,4 +48,6 @@ pub mod step;
 mod sweep;
 #[cfg(feature = "alloc")]
 pub mod trace;
+#[cfg(feature = "alloc")]
+pub mod trace_step;
 pub mod weights;

@@ -1,6 +1,7 @@
 //! `argpick_replay`: a recorded run, executed again.
 
 use super::abi::{Growing, assert_layout, size_of_given, write};
+use super::decoder::{argpick_decoder, copy_on_heap};
 use super::fault::Fault;
 use super::guard::{Gate, call, readable, slice, writable};
 use super::memory::{Block, Home, Words, end, place_on_heap};
@@ -282,6 +283,44 @@ pub unsafe extern "C" fn argpick_replay_free(replay: *mut argpick_replay) {
         unsafe { end(replay, Home::Heap) };
         Ok(())
     });
+}
+
+/// Tells the length of the rows that the trace's steps take.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+///
+/// # Safety
+/// - replay is a live replay; vocab can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_replay_vocab(replay: *mut argpick_replay, vocab: *mut u32) -> argpick_status {
+    call("argpick_replay_vocab", || {
+        readable(replay.cast_const(), "replay")?;
+        writable(vocab, "vocab")?;
+        // SAFETY: the caller's part is the same; the output was checked above. A vocabulary is at most 2^22.
+        unsafe { vocab.write(enter_replay(replay, |replay| Ok(replay.decoder().vocab() as u32))?) };
+        Ok(())
+    })
+}
+
+/// Makes a copy of the decoder as the trace has left it so far: its configuration, position, history and lists can be asked of
+/// that one, and it can go on alone from there. argpick_decoder_free frees it.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED, ARGPICK_ERR_OUT_OF_MEMORY.
+///
+/// # Safety
+/// - replay is a live replay; out can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_replay_decoder(
+    replay: *mut argpick_replay,
+    out: *mut *mut argpick_decoder,
+) -> argpick_status {
+    call("argpick_replay_decoder", || {
+        readable(replay.cast_const(), "replay")?;
+        writable(out, "out")?;
+        // SAFETY: the caller's part is the same; the output was checked above.
+        unsafe { out.write(enter_replay(replay, |replay| copy_on_heap(replay.decoder()))?) };
+        Ok(())
+    })
 }
 
 /// Does what the host did before the next step and tells about that step. Until it is checked, it is the same one.

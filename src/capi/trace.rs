@@ -1,20 +1,16 @@
-//! `argpick_trace`: a recorded run. What a host does to a decoder through these functions is done and written down.
+//! `argpick_trace`: a recorded run. What a host does to a decoder through these functions is done and written down; the steps are
+//! in `trace_step`.
 
-use super::abi::{size_of_given, write};
 use super::config::{argpick_config, config_of};
 use super::decoder::{argpick_decoder, enter, with_room};
 use super::fault::Fault;
 use super::guard::{Gate, call, readable, slice, writable};
-use super::logits::values_of;
 use super::memory::{Block, Home, Words, end, place_on_heap};
-use super::pick::argpick_pick;
 use super::status::argpick_status;
-use super::step::{argpick_dtype, mask_of, row_of};
-use super::weights::{argpick_weights, enter_shared};
 use crate::decoder::Decoder;
 use crate::error::Error;
 use crate::replay::{Recorder, TraceParts};
-use crate::trace::{Pick, TraceSink};
+use crate::trace::TraceSink;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_void};
@@ -38,15 +34,15 @@ pub struct argpick_trace {
     inner: UnsafeCell<State>,
 }
 
-struct State {
+pub(super) struct State {
     /// Until the trace has ended.
-    recorder: Option<Recorder<Sink>>,
+    pub(super) recorder: Option<Recorder<Sink>>,
     /// The whole trace, after its end, where no sink took it.
     bytes: Vec<u8>,
 }
 
 /// Where the bytes go.
-enum Sink {
+pub(super) enum Sink {
     Memory(Vec<u8>),
     Host { sink: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> i32, context: *mut c_void },
 }
@@ -70,7 +66,7 @@ impl TraceSink for Sink {
 ///
 /// # Safety
 /// `trace`, unless NULL, is a live handle.
-unsafe fn enter_trace<R>(
+pub(super) unsafe fn enter_trace<R>(
     trace: *mut argpick_trace,
     body: impl FnOnce(&mut State) -> Result<R, Fault>,
 ) -> Result<R, Fault> {
@@ -88,7 +84,7 @@ unsafe fn enter_trace<R>(
 ///
 /// # Safety
 /// Both are live handles, unless NULL.
-unsafe fn enter_both<R>(
+pub(super) unsafe fn enter_both<R>(
     trace: *mut argpick_trace,
     decoder: *mut argpick_decoder,
     body: impl FnOnce(&mut Recorder<Sink>, &mut Decoder<Words>) -> Result<R, Fault>,
@@ -417,125 +413,5 @@ pub unsafe extern "C" fn argpick_trace_set_bans(
                 Ok(recorder.set_bans(decoder, slice(tokens, count, "tokens")?)?)
             })
         }
-    })
-}
-
-/// The arguments of a step on a row.
-struct RowStep {
-    trace: *mut argpick_trace,
-    decoder: *mut argpick_decoder,
-    logits: *const c_void,
-    dtype: argpick_dtype,
-    count: usize,
-    mask: *const u32,
-    mask_words: usize,
-    pick: *mut argpick_pick,
-}
-
-type OnRow = fn(&mut Recorder<Sink>, &mut Decoder<Words>, crate::Row<'_>, Option<&[u32]>) -> crate::Result<Pick>;
-
-impl RowStep {
-    /// # Safety
-    /// As for `argpick_trace_decode`.
-    unsafe fn run(self, function: &str, step: OnRow) -> argpick_status {
-        call(function, || {
-            // SAFETY: the caller's part is the same. The size is checked before anything is recorded.
-            unsafe {
-                readable(self.trace.cast_const(), "trace")?;
-                readable(self.decoder.cast_const(), "decoder")?;
-                let size = size_of_given(self.pick)?;
-                let picked = enter_both(self.trace, self.decoder, |recorder, decoder| {
-                    let vocab = decoder.vocab();
-                    let row = row_of(self.logits, self.dtype, self.count, vocab)?;
-                    Ok(step(recorder, decoder, row, mask_of(self.mask, self.mask_words, vocab)?)?)
-                })?;
-                write(self.pick, size, &picked.into());
-            }
-            Ok(())
-        })
-    }
-}
-
-/// argpick_decode, recorded: the pick, and digests of the row and the mask.
-///
-/// Statuses: those of argpick_decode; ARGPICK_ERR_FINISHED also if the trace has ended. A row that is refused is recorded,
-/// too.
-///
-/// # Safety
-/// - trace is a live trace; the rest as for argpick_decode.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_trace_decode(
-    trace: *mut argpick_trace,
-    decoder: *mut argpick_decoder,
-    logits: *const c_void,
-    dtype: argpick_dtype,
-    count: usize,
-    mask: *const u32,
-    mask_words: usize,
-    pick: *mut argpick_pick,
-) -> argpick_status {
-    let step = RowStep { trace, decoder, logits, dtype, count, mask, mask_words, pick };
-    // SAFETY: the caller's part is the same.
-    unsafe { step.run("argpick_trace_decode", |recorder, decoder, row, mask| recorder.decode(decoder, row, mask)) }
-}
-
-/// argpick_evaluate, recorded.
-///
-/// Statuses: those of argpick_evaluate; ARGPICK_ERR_FINISHED also if the trace has ended.
-///
-/// # Safety
-/// - trace is a live trace; the rest as for argpick_evaluate.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_trace_evaluate(
-    trace: *mut argpick_trace,
-    decoder: *mut argpick_decoder,
-    logits: *const c_void,
-    dtype: argpick_dtype,
-    count: usize,
-    mask: *const u32,
-    mask_words: usize,
-    pick: *mut argpick_pick,
-) -> argpick_status {
-    let step = RowStep { trace, decoder, logits, dtype, count, mask, mask_words, pick };
-    // SAFETY: the caller's part is the same.
-    unsafe { step.run("argpick_trace_evaluate", |recorder, decoder, row, mask| recorder.evaluate(decoder, row, mask)) }
-}
-
-/// argpick_decode_sparse, recorded. For its digest the row is computed once more.
-///
-/// Statuses: those of argpick_decode_sparse; ARGPICK_ERR_FINISHED also if the trace has ended.
-///
-/// # Safety
-/// - trace is a live trace; the rest as for argpick_decode_sparse.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn argpick_trace_decode_sparse(
-    trace: *mut argpick_trace,
-    decoder: *mut argpick_decoder,
-    weights: *const argpick_weights,
-    columns: *const u32,
-    values: *const f32,
-    count: usize,
-    mask: *const u32,
-    mask_words: usize,
-    pick: *mut argpick_pick,
-) -> argpick_status {
-    call("argpick_trace_decode_sparse", || {
-        // SAFETY: the caller's part is the same. The size is checked before anything is recorded.
-        unsafe {
-            readable(trace.cast_const(), "trace")?;
-            readable(decoder.cast_const(), "decoder")?;
-            readable(weights, "weights")?;
-            let size = size_of_given(pick)?;
-            let picked = enter_both(trace, decoder, |recorder, decoder| {
-                enter_shared(weights, |store| {
-                    let head = store.head()?;
-                    let columns = slice(columns, count, "columns")?;
-                    let (values, mask) = (values_of(values, count)?, mask_of(mask, mask_words, decoder.vocab())?);
-                    Ok(recorder.decode_sparse(decoder, &head, columns, values, mask)?)
-                })
-            })?;
-            write(pick, size, &picked.into());
-        }
-        Ok(())
     })
 }

@@ -178,6 +178,32 @@ static void clone_and_save(void) {
   ANSWERS(ARGPICK_ERR_BAD_STATE, argpick_decoder_load(loaded, bytes, size));
   bytes[0] ^= 1;
   OK(argpick_decoder_load(loaded, bytes, size));
+
+  /* What was loaded can be asked for: the configuration, and the history as far as there is room. */
+  argpick_config told;
+  told.struct_size = sizeof told;
+  OK(argpick_decoder_config(loaded, &told));
+  CHECK(told.struct_size == sizeof told && told.seed == 11 && told.top_p == 0.9f && told.no_repeat_window == 8);
+  CHECK(told.typical_p == 1.0f && told.reserved0 == 0 && told.history_capacity == 0 && told.dry_base == 1.75f);
+  struct {
+    argpick_config config;
+    uint32_t past;
+  } older;
+  memset(&older, 0x5a, sizeof older);
+  older.config.struct_size = 72; /* the first release's */
+  OK(argpick_decoder_config(loaded, &older.config));
+  CHECK(older.config.struct_size == 72 && older.config.seed == 11 && older.config.typical_p != 1.0f);
+  older.config.struct_size = sizeof older;
+  ANSWERS(ARGPICK_ERR_STRUCT_SIZE, argpick_decoder_config(loaded, &older.config));
+  uint32_t all[16], some[3] = {77, 77, 77};
+  size_t held = 0;
+  OK(argpick_decoder_history(loaded, all, 16, &held));
+  CHECK(held == 10);
+  for (int i = 0; i < 10; i++) CHECK(all[i] < VOCAB && all[i] != ban);
+  OK(argpick_decoder_history(loaded, some, 2, &held));
+  CHECK(held == 10 && some[0] == all[0] && some[1] == all[1] && some[2] == 77);
+  OK(argpick_decoder_history(loaded, NULL, 0, &held));
+  CHECK(held == 10);
   for (int i = 0; i < 20; i++) {
     uint32_t token = decoded(decoder, row, VOCAB);
     CHECK(decoded(clone, row, VOCAB) == token && decoded(loaded, row, VOCAB) == token);

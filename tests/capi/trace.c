@@ -100,6 +100,9 @@ static void replays(const void *bytes, size_t size, const uint32_t *tokens) {
   float bad[VOCAB];
   OK(argpick_replay_new(bytes, size, &steps, &complete, &replay));
   CHECK(steps == STEPS + 1 && complete == 1);
+  uint32_t vocab = 0;
+  OK(argpick_replay_vocab(replay, &vocab));
+  CHECK(vocab == VOCAB);
   for (;;) {
     argpick_step_record step = fresh_step(), again = fresh_step();
     argpick_difference difference = fresh_difference();
@@ -107,6 +110,27 @@ static void replays(const void *bytes, size_t size, const uint32_t *tokens) {
     OK(argpick_replay_next(replay, &again));
     CHECK(memcmp(&step, &again, sizeof step) == 0);
     if (!step.is_there) break;
+    if (step.step == 4) {
+      /* The decoder as it was before this step: the prompt, three tokens picked, one accepted, two taken back again. */
+      argpick_decoder *copy = NULL;
+      argpick_config config;
+      const uint32_t expected[] = {1, 2, 3, tokens[0], tokens[2]};
+      uint32_t history[8];
+      size_t held = 0;
+      uint64_t position = 0;
+      argpick_pick pick = fresh_pick();
+      OK(argpick_replay_decoder(replay, &copy));
+      config.struct_size = sizeof config;
+      OK(argpick_decoder_config(copy, &config));
+      CHECK(config.seed == 9 && config.top_p == 0.9f && config.metrics == ARGPICK_METRIC_ALL && config.top_k == 0);
+      OK(argpick_decoder_history(copy, history, 8, &held));
+      CHECK(held == 5 && memcmp(history, expected, sizeof expected) == 0);
+      OK(argpick_decoder_position(copy, &position));
+      CHECK(position == step.position);
+      OK(argpick_decode(copy, rows[4], ARGPICK_F32, VOCAB, NULL, 0, &pick));
+      CHECK(pick.token == step.token);
+      argpick_decoder_free(copy);
+    }
     if (step.step == 9) {
       CHECK(step.status == ARGPICK_ERR_INVALID_LOGIT && step.token == UINT32_MAX);
     } else {
@@ -277,7 +301,21 @@ static void sparse(void) {
     const uint32_t columns[] = {i % FEATURES, (i + 2) % FEATURES};
     const float values[] = {0.5f, 2.0f};
     argpick_pick pick = fresh_pick();
-    OK(argpick_trace_decode_sparse(trace, decoder, weights, columns, i % 2 ? values : NULL, 2, NULL, 0, &pick));
+    uint64_t before = 0, after = 0;
+    OK(argpick_decoder_position(decoder, &before));
+    if (i % 3 == 1) {
+      OK(argpick_trace_evaluate_sparse(trace, decoder, weights, columns, i % 2 ? values : NULL, 2, NULL, 0, &pick));
+    } else if (i % 3 == 2) {
+      /* A host that writes the row itself, and says what made it. */
+      float row[VOCAB];
+      OK(argpick_logits(weights, columns, i % 2 ? values : NULL, 2, row, VOCAB));
+      OK(argpick_trace_columns(trace, columns, i % 2 ? values : NULL, 2));
+      OK(argpick_trace_decode(trace, decoder, row, ARGPICK_F32, VOCAB, NULL, 0, &pick));
+    } else {
+      OK(argpick_trace_decode_sparse(trace, decoder, weights, columns, i % 2 ? values : NULL, 2, NULL, 0, &pick));
+    }
+    OK(argpick_decoder_position(decoder, &after));
+    CHECK(after - before == (i % 3 != 1) && pick.token < VOCAB);
   }
   const void *bytes = NULL;
   size_t size = 0;
@@ -291,6 +329,7 @@ static void sparse(void) {
       argpick_difference found = fresh_difference();
       OK(argpick_replay_next(replay, &step));
       CHECK(step.is_there && (step.flags & ARGPICK_STEP_COLUMNS));
+      CHECK(!(step.flags & ARGPICK_STEP_RECORDED) == (i % 3 == 1));
       OK(argpick_replay_check_sparse(replay, weights, NULL, 0, &found));
       differing += (found.differs & ARGPICK_DIFFERS_ROW) != 0;
     }

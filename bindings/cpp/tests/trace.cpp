@@ -201,16 +201,36 @@ void heads() {
   CHECK(thrown([&] {
           trace.decode(decoder, head, argpick::activations(columns, argpick::view<const float>(values, 1)));
         }) == ARGPICK_ERR_WRONG_LENGTH);
+  // Without recording in the decoder; and a row that the host writes itself.
+  CHECK(trace.evaluate(decoder, head, columns).entropy == first.entropy && decoder.position() == 2);
+  CHECK(thrown([&] {
+          trace.evaluate(decoder, head, argpick::activations(columns, argpick::view<const float>(values, 1)));
+        }) == ARGPICK_ERR_WRONG_LENGTH);
+  CHECK(thrown([&] { trace.columns(argpick::activations(columns, argpick::view<const float>(values, 1))); }) ==
+        ARGPICK_ERR_WRONG_LENGTH);
+  std::vector<float> row(vocab);
+  head.logits(weighted, row);
+  trace.columns(weighted);
+  trace.decode(decoder, row, allowed);
+  CHECK(decoder.position() == 3);
   const argpick::view<const std::byte> bytes = trace.finish();
   for (const bool changed : {false, true}) {
     if (changed) head.data().bias[0] += 1.0f;
     auto replay = argpick::replay::create(bytes);
-    CHECK(replay.steps() == 2);
-    for (int i = 0; i < 2; i++) {
+    CHECK(replay.steps() == 4 && replay.vocab() == vocab);
+    for (int i = 0; i < 4; i++) {
       CHECK(replay.next().flags & ARGPICK_STEP_COLUMNS);
       const argpick_difference found = replay.check(head);
       CHECK(((found.differs & ARGPICK_DIFFERS_ROW) != 0) == changed && (changed || found.differs == 0));
     }
+    // The decoder as the trace leaves it can be asked, and goes on alone.
+    auto copy = replay.copy();
+    CHECK(copy.position() == 3 && copy.config().seed == 9 && copy.config().repetition_penalty == 1.1f);
+    std::vector<std::uint32_t> held(8), known(8);
+    CHECK(copy.history(held) == 3 && decoder.history(known) == 3 && copy.history({}) == 3);
+    CHECK(changed || held == known);
+    copy.decode(row);
+    CHECK(copy.position() == 4 && replay.copy().position() == 3);
   }
 }
 
