@@ -7,7 +7,7 @@ mod npz;
 #[path = "support/tool.rs"]
 mod tool;
 
-use argpick::{Config, Decoder, Metrics, Profile, Recorder, Trace, TraceParts};
+use argpick::{Config, Decoder, Metrics, Mode, Profile, Recorder, Trace, TraceParts};
 use serde_json::Value;
 use std::fs;
 use tool::{folder, json_of, matrix, npy, run, stderr, stdout};
@@ -127,6 +127,100 @@ fn one_ulp_is_named_with_its_step_and_as_a_changed_row() {
 }
 
 #[test]
+fn rows_in_another_order_are_told_with_the_step_they_belong_to() {
+    let (_folder, path) = folder();
+    let (mut logits, trace, file) = (rows(8, 300), path("run.trace"), path("rows.npy"));
+    record(&trace, &logits, None, TraceParts::default());
+    logits.swap(2, 6);
+    fs::write(&file, matrix(&logits)).unwrap();
+    let text = stdout(&run(&["replay", &trace, "--rows", &file]));
+    assert!(text.contains("differs  step 2,") && text.contains("the trace has it at step 6"), "{text}");
+    let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
+    assert_eq!((&found["difference"]["step"], &found["difference"]["row_of_step"]), (&2.into(), &6.into()));
+    // A row that is missing moves those after it.
+    logits.swap(2, 6);
+    logits.remove(3);
+    logits.push(logits[0].clone());
+    fs::write(&file, matrix(&logits)).unwrap();
+    let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
+    assert_eq!((&found["difference"]["step"], &found["difference"]["row_of_step"]), (&3.into(), &4.into()));
+    // One that the trace does not have.
+    logits[1][0] = 3.25;
+    fs::write(&file, matrix(&logits)).unwrap();
+    let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
+    assert_eq!((&found["difference"]["step"], &found["difference"]["row_of_step"]), (&1.into(), &Value::Null));
+}
+
+#[test]
+fn another_token_is_told_with_the_least_change_that_could_give_it() {
+    let (_folder, path) = folder();
+    let (trace, file) = (path("run.trace"), path("rows.npy"));
+    // Greedy: the certificate of the token is half the margin, 0.5 and 0.25 here.
+    let mut logits = vec![vec![1.0, 3.0, 2.0, 0.0], vec![0.5, 0.25, 1.0, 0.0]];
+    let config = Config { mode: Mode::Greedy, metrics: Metrics::FLIP, ..Config::default() };
+    for (metrics, parts, known) in [
+        (Metrics::FLIP, TraceParts::default(), true),
+        (Metrics::RANK, TraceParts::default(), false),
+        (Metrics::FLIP, TraceParts { numbers: false, ..TraceParts::default() }, false),
+    ] {
+        let mut decoder = Decoder::new(&Config { metrics, ..config.clone() }, 4).unwrap();
+        let mut recorder = Recorder::new(Vec::new(), &decoder, parts);
+        for row in &logits {
+            recorder.decode(&mut decoder, row, None).unwrap();
+        }
+        fs::write(&trace, recorder.finish().unwrap()).unwrap();
+        let kept = logits[1].clone();
+        logits[1][0] = 1.5;
+        fs::write(&file, matrix(&logits)).unwrap();
+        let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
+        let difference = &found["difference"];
+        assert_eq!((&difference["step"], &difference["field"]["name"]), (&1.into(), &"token".into()));
+        assert_eq!(difference["least_change"], if known { Value::from(0.25) } else { Value::Null });
+        let text = stdout(&run(&["replay", &trace, "--rows", &file]));
+        assert_eq!(text.contains("some logit is off by 0.25 or more"), known, "{text}");
+        // The same token: nothing is claimed.
+        logits[1] = kept;
+        logits[1][0] = 0.75;
+        fs::write(&file, matrix(&logits)).unwrap();
+        let found = json_of(&["replay", &trace, "--rows", &file, "--json"], 1);
+        assert_eq!(found["difference"]["least_change"], Value::Null);
+        logits[1][0] = 0.5;
+    }
+    // What the tool records has the certificate.
+    let (_folder, path) = folder();
+    let recorded = path("run.trace");
+    assert_eq!(run(&["decode", "--record", &recorded, "--context", "It is", "-q"]).status.code(), Some(0));
+    let bytes = fs::read(&recorded).unwrap();
+    assert!(Trace::open(&bytes).unwrap().config().metrics.contains(Metrics::FLIP));
+    // A search is no run of one decoder.
+    let output = run(&["decode", "--beams", "2", "--record", &recorded, "--context", "It is"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot be used with '--record"), "{}", stderr(&output));
+}
+
+#[test]
+fn choices_and_statuses_are_told_by_name() {
+    let (_folder, path) = folder();
+    let (trace, file) = (path("run.trace"), path("rows.npy"));
+    let config = Config { mode: Mode::Greedy, ..Config::default() };
+    let mut decoder = Decoder::new(&config, 4).unwrap();
+    let mut recorder = Recorder::new(Vec::new(), &decoder, TraceParts::default());
+    let row = vec![1.0, 3.0, 2.0, 0.0];
+    recorder.decode(&mut decoder, &row, None).unwrap();
+    decoder.set_end_tokens(&[1]).unwrap();
+    // The state with the end token is not in the trace, so a replay goes on where the run ended.
+    recorder.decode(&mut decoder, &row, None).unwrap();
+    fs::write(&trace, recorder.finish().unwrap()).unwrap();
+    fs::write(&file, matrix(&[row.clone(), row.clone()])).unwrap();
+    let text = stdout(&run(&["replay", &trace, "--rows", &file]));
+    assert!(text.contains("answer   finish is 0 (none), 2 (end token) was recorded"), "{text}");
+    assert!(text.contains("row      the same"), "{text}");
+    fs::write(&file, matrix(&[vec![1.0, f32::NAN, 2.0, 0.0], row])).unwrap();
+    let text = stdout(&run(&["replay", &trace, "--rows", &file]));
+    assert!(text.contains("status is 1 (a logit that is NaN or +inf), 0 (a pick) was recorded"), "{text}");
+}
+
+#[test]
 fn masks_come_from_the_trace_or_from_a_file() {
     let (_folder, path) = folder();
     let logits = rows(6, 70);
@@ -177,7 +271,9 @@ fn traces_and_rows_that_do_not_serve_are_refused() {
     let output = run(&["replay", &path("cut.trace"), "--rows", &file]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("agrees   4 of 4 steps"), "{}", stdout(&output));
-    assert!(stderr(&output).contains("the trace is cut off; the 4 steps before that agree"), "{}", stderr(&output));
+    let (cut, whole) = (bytes.len() - 3, bytes.len() - 10);
+    let told = format!("cut off or damaged after byte {whole} of {cut}; the 4 steps before that agree");
+    assert!(stderr(&output).contains(&told), "{}", stderr(&output));
     let mut damaged = bytes.clone();
     let last = damaged.len() - 1;
     damaged[last] ^= 1;

@@ -170,6 +170,11 @@ impl<'t> Trace<'t> {
         self.is_complete
     }
 
+    /// Where its last whole record ends, in bytes from its beginning: what follows in a trace without its end cannot be read.
+    pub fn whole_bytes(&self) -> usize {
+        if self.is_complete { self.bytes.len() } else { self.end }
+    }
+
     /// The longest list of tokens or columns in it.
     pub fn longest_list(&self) -> usize {
         self.longest_list

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a text is drawn, what its history does, and what is told of its steps.
-const NOT_OF_BEAMS: [&str; 41] = [
+const NOT_OF_BEAMS: [&str; 47] = [
     "mode",
     "seed",
     "stream",
@@ -45,6 +45,12 @@ const NOT_OF_BEAMS: [&str; 41] = [
     "no_repeat_ngram",
     "loop_repeats",
     "min_tokens",
+    "penalty_scope",
+    "dry_window",
+    "loop_period",
+    "length_decay_start",
+    "length_decay_factor",
+    "history_capacity",
     "top",
     "trace_out",
     "csv_out",

@@ -9,7 +9,7 @@ use argpick::sandbox::default::CONTEXTS;
 use argpick::sandbox::rules::{Rules, TOPIC_KEEP};
 use argpick::sandbox::session::{Options, Session, Stop, Transcript};
 use argpick::sandbox::{Model, contexts, default_model, trace};
-use argpick::{Config, Level, Mode, TraceParts};
+use argpick::{Config, Level, Metrics, Mode, TraceParts};
 use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
@@ -157,7 +157,12 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         let options = BeamOptions { config, rules: options.rules };
         return beams::run(out, &model, kernels, &options, &prompts, args.json);
     }
-    let mut session = Session::new(&model, options.clone(), kernels)?;
+    // A replay that meets another row can say then by how much it must be off.
+    let mut recorded = options.clone();
+    if args.record.is_some() {
+        recorded.base.metrics |= Metrics::FLIP;
+    }
+    let mut session = Session::new(&model, recorded, kernels)?;
     if args.record.is_some() {
         session.start_recording(TraceParts::default())?;
     }

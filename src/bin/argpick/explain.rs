@@ -3,6 +3,7 @@
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
 use crate::sampling_args::{SamplingArgs, in_force, in_force_text, profile};
+use crate::sequence_args::{LimitArgs, SequenceArgs};
 use crate::{Failure, args, remark};
 use argpick::{Candidate, Config, Decoder, Error, Kernels, Level, Metrics, Mode, Pick, Profile, StageReport};
 use clap::ValueEnum;
@@ -36,12 +37,6 @@ pub struct Args {
     /// Masks, one in each row (32 tokens a word, or one byte or bool a token)
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     masks: Option<PathBuf>,
-    /// Tokens of the prompt, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
-    prompt: Vec<u32>,
-    /// Tokens generated before, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
-    generated: Vec<u32>,
     /// The other profile
     #[arg(long, value_name = "NAME", value_parser = profile, help_heading = "Filters")]
     versus: Option<Profile>,
@@ -49,6 +44,10 @@ pub struct Args {
     sampling: SamplingArgs,
     #[command(flatten)]
     repetition: RepetitionArgs,
+    #[command(flatten)]
+    sequence: SequenceArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// How to pick
     #[arg(long, value_enum, default_value = "sample", help_heading = "Decoding")]
     mode: ModeName,
@@ -62,9 +61,6 @@ pub struct Args {
     /// Stream of the draw
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Decoding")]
     stream: u64,
-    /// Position of the draw [default: the number of generated tokens]
-    #[arg(long, value_name = "N", help_heading = "Decoding")]
-    position: Option<u64>,
     /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
     #[arg(long, value_name = "LEVEL", value_parser = args::level, help_heading = "Decoding")]
     kernel: Option<Level>,
@@ -108,6 +104,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         Some(path) => Some(Rows::masks(path, rows.length)?.mask(args.row)?),
         None => None,
     };
+    let standard = args.sequence.with_room(args.limits.config(Config::default()));
     let config = args.sampling.config(args.repetition.config(Config {
         seed: args.seed,
         stream: args.stream,
@@ -117,14 +114,19 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             ModeName::Sample => Mode::Sample,
         },
         metrics: Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS | Metrics::FLIP,
-        ..Config::default()
+        ..standard
     }));
     let profiles = [Some(config.profile), args.versus];
     let sides: Vec<Side> = profiles
         .into_iter()
         .flatten()
-        .map(|profile| side(&args, &config, profile, kernels, &row, mask.as_deref()))
-        .collect::<Result<_, _>>()?;
+        .map(|profile| {
+            let (mut decoder, left_out) = decoder(&args, &config, profile, kernels, rows.length)?;
+            let found = side(&args, &mut decoder, &row, mask.as_deref());
+            let found = found.map_err(|error| format!("{}: {error}", rows.place(args.row)))?;
+            Ok(Side { left_out, ..found })
+        })
+        .collect::<Result<_, Failure>>()?;
     for side in &sides {
         for name in &side.left_out {
             let option = name.replace('_', "-");
@@ -144,17 +146,16 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn side(
+/// The decoder of a profile where the sequence stands, and the parameters that the profile does not have.
+fn decoder(
     args: &Args,
     config: &Config,
     profile: Profile,
     kernels: Kernels,
-    row: &OwnedRow,
-    mask: Option<&[u32]>,
-) -> Result<Side, Failure> {
+    vocab: usize,
+) -> Result<(Decoder, Vec<&'static str>), Failure> {
     let mut config = Config { profile, ..config.clone() };
     let mut left_out = Vec::new();
-    let vocab = row.row().len();
     let mut decoder = loop {
         match Decoder::new_with_kernels(&config, vocab, kernels) {
             Err(Error::NotInProfile { name, .. }) if !left_out.contains(&name) && config.set_default(name) => {
@@ -163,11 +164,11 @@ fn side(
             made => break made?,
         }
     };
-    decoder.prompt(&args.prompt)?;
-    decoder.accept(&args.generated)?;
-    if let Some(position) = args.position {
-        decoder.seek(position);
-    }
+    args.sequence.begin(&mut decoder)?;
+    Ok((decoder, left_out))
+}
+
+fn side(args: &Args, decoder: &mut Decoder, row: &OwnedRow, mask: Option<&[u32]>) -> argpick::Result<Side> {
     let pick = decoder.evaluate(row.row(), mask)?;
     let mut stages = vec![StageReport::EMPTY; StageReport::MOST];
     let count = decoder.explain(row.row(), mask, &mut stages)?;
@@ -181,7 +182,8 @@ fn side(
     best.truncate(count);
     let mut probabilities = row.to_f32();
     decoder.probabilities(&mut probabilities, mask)?;
-    Ok(Side { profile, left_out, stages, kept, probabilities, best, pick })
+    let profile = decoder.config().profile;
+    Ok(Side { profile, left_out: Vec::new(), stages, kept, probabilities, best, pick })
 }
 
 /// Where two kept sets part: both are in the total order, which is the same for both.
@@ -241,7 +243,7 @@ fn print(
     sides: &[Side],
     parting: Option<&Parting>,
 ) -> Result<(), Failure> {
-    let position = args.position.unwrap_or(args.generated.len() as u64);
+    let position = args.sequence.position();
     writeln!(out, "row      {}:{}, {vocab} logits", args.rows.display(), args.row)?;
     let set = in_force_text(&Config { profile: Profile::Canon, ..config.clone() });
     let set = if set.is_empty() { "defaults".to_owned() } else { set.join(", ") };
@@ -358,7 +360,7 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
         "vocab": vocab,
         "seed": config.seed,
         "stream": config.stream,
-        "position": args.position.unwrap_or(args.generated.len() as u64),
+        "position": args.sequence.position(),
         "parameters": parameters,
         "profiles": profiles,
         "parts_at": parting.map(|parting| json!({

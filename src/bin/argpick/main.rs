@@ -21,6 +21,7 @@ mod report;
 mod report_page;
 mod rows;
 mod sampling_args;
+mod sequence_args;
 mod sweep;
 mod train;
 mod verify;

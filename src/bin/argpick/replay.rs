@@ -6,7 +6,7 @@ use crate::{Failure, args, remark};
 use argpick::sandbox::default::MODEL;
 use argpick::weights::map::Bytes;
 use argpick::weights::{Open, Weights};
-use argpick::{Difference, Kernels, Level, Record, Replay, Trace};
+use argpick::{Difference, Error, FieldValue, Finish, Kernels, Level, Metrics, Record, Replay, StepRecord, Trace};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,7 +15,9 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit code 0: every step came out as recorded, bit for bit. 1: one did not, or the trace is damaged \
-    or cut off. A row is compared by the digest in the trace, so a difference says whether the input was another one."
+    or cut off. 2: bad usage. A row is compared by the digest in the trace, so a difference says whether the input was \
+    another one. Of a row that is another one it says whether the trace has it at another step, and, where the trace has the \
+    flip certificate and the token is another one, by how much some logit must have moved at least."
 )]
 pub struct Args {
     /// A trace, as `argpick decode --record` or a host writes it
@@ -50,6 +52,10 @@ enum Source {
 struct Outcome {
     checked: u64,
     difference: Option<Difference>,
+    /// The step that differs, as recorded.
+    recorded: Option<StepRecord>,
+    /// The step that was recorded on the row given, where that is another one than the first that differs.
+    elsewhere: Option<u64>,
     /// The last remark in the trace before the difference.
     note: Option<String>,
 }
@@ -83,7 +89,9 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             Err(Failure::Message(format!("{name}: step {} does not come out as recorded", difference.step)))
         }
         None if !trace.is_complete() => Err(Failure::Message(format!(
-            "{name}: the trace is cut off; the {} steps before that agree",
+            "{name}: the trace is cut off or damaged after byte {} of {}; the {} steps before that agree",
+            trace.whole_bytes(),
+            bytes.len(),
             trace.steps()
         ))),
         None => Ok(()),
@@ -138,10 +146,11 @@ fn enough(what: &str, count: usize, trace: &Trace<'_>) -> Result<(), Failure> {
 
 fn execute(trace: &Trace<'_>, source: &Source, masks: Option<&Rows>, kernels: Kernels) -> Result<Outcome, Failure> {
     let mut replay = Replay::new_with_kernels(trace.clone(), kernels)?;
-    let mut difference = None;
+    let (mut difference, mut recorded) = (None, None);
     while difference.is_none()
-        && let Some(step) = replay.next_step()?
+        && let Some(step) = replay.next_step().map_err(|error| before(replay.steps(), error))?
     {
+        recorded = Some(step);
         let index = replay.steps() as usize;
         // A step that had no mask needs none, whatever the file has in its row.
         let given = masks.filter(|_| step.mask.is_some()).map(|masks| masks.mask(index)).transpose()?;
@@ -152,8 +161,60 @@ fn execute(trace: &Trace<'_>, source: &Source, masks: Option<&Rows>, kernels: Ke
         };
     }
     let note = difference.as_ref().and_then(|found| note_before(trace, found.step));
-    Ok(Outcome { checked: replay.steps(), difference, note })
+    let recorded = recorded.filter(|_| difference.is_some());
+    let elsewhere = difference.as_ref().and_then(|found| step_with_row(trace, found));
+    Ok(Outcome { checked: replay.steps(), difference, recorded, elsewhere, note })
 }
+
+/// What stands before a step and that no decoder could have done.
+fn before(step: u64, error: argpick::Error) -> Failure {
+    Failure::Message(format!("before step {step}: {error}"))
+}
+
+/// Another step that was recorded on the row that was found.
+fn step_with_row(trace: &Trace<'_>, difference: &Difference) -> Option<u64> {
+    let found = difference.row?.found;
+    let steps = trace.records().filter_map(|record| match record {
+        Record::Step(step) => Some(step),
+        _ => None,
+    });
+    (0..).zip(steps).find(|(_, step)| step.row == found).map(|(index, _)| index)
+}
+
+/// What the flip certificate says of a row that is another one and gives another token: some logit is that much off, or more.
+fn least_change(outcome: &Outcome) -> Option<f32> {
+    let (found, recorded) = (outcome.difference.as_ref()?, outcome.recorded.as_ref()?);
+    let pick = recorded.outcome.ok().filter(|_| recorded.has_numbers && recorded.metrics.contains(Metrics::FLIP))?;
+    let is_another_token = found.field.as_ref().is_some_and(|field| field.name == "token");
+    // 0 claims nothing.
+    (found.row.is_some() && found.mask.is_none() && is_another_token && pick.flip_token > 0.0)
+        .then_some(pick.flip_token)
+}
+
+/// A field's value for people: choices and statuses by their names.
+fn told(name: &str, value: FieldValue) -> String {
+    let known = match (name, value) {
+        ("finish", FieldValue::Count(number)) => FINISHES.get(number as usize).copied(),
+        ("status", FieldValue::Count(0)) => Some("a pick"),
+        ("status", FieldValue::Count(number)) => {
+            STATUSES.iter().find(|(error, _)| error.status() as u64 == number).map(|(_, text)| *text)
+        }
+        _ => None,
+    };
+    known.map_or_else(|| value.to_string(), |text| format!("{value} ({text})"))
+}
+
+/// The reasons to finish, by their numbers.
+const FINISHES: [&str; 5] = ["none", "length", "end token", "stop", "loop"];
+const _: () = assert!(Finish::Length as u32 == 1 && Finish::EndToken as u32 == 2 && Finish::Stop as u32 == 3);
+const _: () = assert!(Finish::None as u32 == 0 && Finish::Loop as u32 == 4);
+
+/// The statuses that a step may have been refused with.
+const STATUSES: [(Error, &str); 3] = [
+    (Error::InvalidLogit { index: 0, value: 0.0 }, "a logit that is NaN or +inf"),
+    (Error::EverythingMasked, "everything masked"),
+    (Error::Finished, "the sequence had ended"),
+];
 
 /// The last remark before a step.
 fn note_before(trace: &Trace<'_>, step: u64) -> Option<String> {
@@ -193,7 +254,17 @@ fn print(
     }
     match found.row {
         Some(row) => {
-            writeln!(out, "row      another one: its digest is {:016x}, {:016x} was recorded", row.found, row.recorded)?
+            writeln!(
+                out,
+                "row      another one: its digest is {:016x}, {:016x} was recorded",
+                row.found, row.recorded
+            )?;
+            if let Some(step) = outcome.elsewhere {
+                writeln!(out, "         the trace has it at step {step}")?;
+            }
+            if let Some(change) = least_change(outcome) {
+                writeln!(out, "         some logit is off by {change} or more: less would not have changed the token")?;
+            }
         }
         None => writeln!(out, "row      the same")?,
     }
@@ -207,7 +278,8 @@ fn print(
     }
     match &found.field {
         Some(field) => {
-            writeln!(out, "answer   {} is {}, {} was recorded", field.name, field.found, field.recorded)?;
+            let (found, recorded) = (told(field.name, field.found), told(field.name, field.recorded));
+            writeln!(out, "answer   {} is {found}, {recorded} was recorded", field.name)?;
         }
         None => writeln!(out, "answer   the same")?,
     }
@@ -239,6 +311,8 @@ fn document(name: &str, trace: &Trace<'_>, kernels: Kernels, outcome: &Outcome) 
             "position": found.position,
             "note": outcome.note,
             "row": digests(found.row),
+            "row_of_step": outcome.elsewhere,
+            "least_change": least_change(outcome),
             "mask": digests(found.mask),
             "field": found.field.as_ref().map(|field| json!({
                 "name": field.name,

@@ -56,6 +56,9 @@ impl Rows {
         let name = path.display().to_string();
         let refuse = |reason: String| format!("{name}: {reason}");
         let (bytes, _) = Bytes::map(path).map_err(|error| refuse(error.to_string()))?;
+        if bytes.is_empty() {
+            return Err(refuse("the file is empty".to_owned()));
+        }
         let (element, shape, place) = {
             let archive = Archive::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
             let mut entries = archive.entries();
@@ -104,6 +107,11 @@ impl Rows {
             return Err(format!("{}: a mask has {} elements, {wanted} are needed", rows.name, rows.length));
         }
         Ok(rows)
+    }
+
+    /// The place of a row, to be put before what is wrong with it.
+    pub fn place(&self, index: usize) -> String {
+        format!("{}: row {index}", self.name)
     }
 
     /// Tells the system that the rows are read one after the other.

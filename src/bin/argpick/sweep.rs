@@ -3,6 +3,7 @@
 use crate::lab::{self, LabArgs};
 use crate::rows::Rows;
 use crate::sampling_args::{in_force, in_force_text, profile};
+use crate::sequence_args::SequenceArgs;
 use crate::{Failure, args};
 use argpick::{Config, Decoder, Error, Kernels, Level, Metrics, Pick, Row, sweep_words};
 use serde_json::{Map, Value, json};
@@ -42,15 +43,8 @@ pub struct Args {
     /// Masks, one in each row (32 tokens a word, or one byte or bool a token)
     #[arg(long, value_name = "FILE.npy", requires = "rows", help_heading = "One row")]
     masks: Option<PathBuf>,
-    /// Tokens of the prompt, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "rows", help_heading = "One row")]
-    prompt: Vec<u32>,
-    /// Tokens generated before, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', requires = "rows", help_heading = "One row")]
-    generated: Vec<u32>,
-    /// Position of the draws [default: the number of generated tokens]
-    #[arg(long, value_name = "N", requires = "rows", help_heading = "One row")]
-    position: Option<u64>,
+    #[command(flatten)]
+    sequence: SequenceArgs,
     /// Force a kernel level: scalar, portable, avx2 or avx512 (else ARGPICK_KERNEL, else the best)
     #[arg(long, value_name = "LEVEL", value_parser = args::level)]
     kernel: Option<Level>,
@@ -62,6 +56,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     match (&args.sweep, &args.rows, &args.configs) {
+        (Some(_), _, _) if args.sequence.is_given() => {
+            Err(Failure::Usage("a sequence is of use to --rows only; a sweep file has its own".to_owned()))
+        }
         (Some(file), _, _) => lab::run(file, &args.lab, (args.kernel, args.json), out),
         (None, Some(rows), Some(configs)) => over_a_row(&args, (rows, configs), out),
         // The options are declared so that this does not come.
@@ -77,8 +74,9 @@ fn over_a_row(args: &Args, (path, configs): (&Path, &Path), out: &mut dyn Write)
         Some(path) => Some(Rows::masks(path, rows.length)?.mask(args.row)?),
         None => None,
     };
-    let configs = read(configs)?;
-    let results = sweep(args, row.row(), mask.as_deref(), &configs, kernels)?;
+    let configs: Vec<Config> = read(configs)?.into_iter().map(|config| args.sequence.with_room(config)).collect();
+    let place = rows.place(args.row);
+    let results = sweep(args, (row.row(), &place), mask.as_deref(), &configs, kernels)?;
     if args.json {
         writeln!(out, "{:#}", document(args, (path, rows.length), &configs, &results))?;
     } else {
@@ -95,7 +93,7 @@ fn over_a_row(args: &Args, (path, configs): (&Path, &Path), out: &mut dyn Write)
 /// A result for each configuration. Those that treat the row alike before they filter it share a pass over it.
 fn sweep(
     args: &Args,
-    row: Row<'_>,
+    (row, place): (Row<'_>, &str),
     mask: Option<&[u32]>,
     configs: &[Config],
     kernels: Kernels,
@@ -113,17 +111,14 @@ fn sweep(
             }
             Err(error) => return Err(error.into()),
         };
-        decoder.prompt(&args.prompt)?;
-        decoder.accept(&args.generated)?;
-        if let Some(position) = args.position {
-            decoder.seek(position);
-        }
+        args.sequence.begin(&mut decoder)?;
         let together: Vec<Config> = left.iter().map(|&index| configs[index].clone()).collect();
         // An invalid configuration needs no memory: it is refused before.
         let needed = |config| sweep_words(std::slice::from_ref(config), vocab).unwrap_or(0);
         let mut memory = vec![0; together.iter().map(needed).max().unwrap_or(0)];
         let mut found = vec![Ok(Pick::default()); together.len()];
-        decoder.sweep(row, mask, &together, &mut memory, &mut found, &mut [])?;
+        let swept = decoder.sweep(row, mask, &together, &mut memory, &mut found, &mut []);
+        swept.map_err(|error| format!("{place}: {error}"))?;
         // What was refused may differ from the first one only, which has its answer now.
         let mut later = Vec::new();
         for (index, result) in left.into_iter().zip(found) {
@@ -271,7 +266,7 @@ fn document(
         "rows": path.to_string_lossy(),
         "row": args.row,
         "vocab": vocab,
-        "position": args.position.unwrap_or(args.generated.len() as u64),
+        "position": args.sequence.position(),
         "configs": pairs.collect::<Vec<_>>(),
     })
 }

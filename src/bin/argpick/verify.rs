@@ -3,14 +3,16 @@
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
 use crate::sampling_args::SamplingArgs;
+use crate::sequence_args::{LimitArgs, SequenceArgs};
 use crate::{Failure, args};
 use argpick::{
-    Acceptance, Config, Decoder, DraftModel, Drafts, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified, verify,
+    Acceptance, Config, Decoder, DraftModel, Drafts, Error, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified,
+    verify,
 };
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeName {
@@ -51,19 +53,17 @@ pub struct Args {
     /// Masks of the target's rows (32 tokens a word, or one byte or bool a token)
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     masks: Option<PathBuf>,
-    /// Tokens of the prompt, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
-    prompt: Vec<u32>,
-    /// Tokens generated before, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
-    generated: Vec<u32>,
-    /// Tokens that end the sequence, with commas between
-    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = "Input")]
-    end_tokens: Vec<u32>,
+    /// Masks of the draft model's rows, as --masks
+    #[arg(long, value_name = "FILE.npy", requires = "draft_rows", help_heading = "Input")]
+    draft_masks: Option<PathBuf>,
     #[command(flatten)]
     sampling: SamplingArgs,
     #[command(flatten)]
     repetition: RepetitionArgs,
+    #[command(flatten)]
+    sequence: SequenceArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// How drafts are judged; drawn and without-replacement need --draft-rows
     #[arg(long, value_enum, default_value = "match", help_heading = "Decoding")]
     acceptance: AcceptanceName,
@@ -105,9 +105,55 @@ fn finish_name(finish: Finish) -> Option<&'static str> {
     }
 }
 
-/// All rows of a file.
-fn all(rows: &Rows) -> Result<Vec<OwnedRow>, String> {
-    (0..rows.count).map(|index| rows.row(index)).collect()
+/// The rows of a file, and their masks.
+struct Given {
+    file: Rows,
+    rows: Vec<OwnedRow>,
+    masks: Vec<Vec<u32>>,
+}
+
+impl Given {
+    fn read(path: &Path, masks: Option<&Path>) -> Result<Given, String> {
+        let file = Rows::logits(path)?;
+        let rows = (0..file.count).map(|index| file.row(index)).collect::<Result<Vec<_>, _>>()?;
+        let masks = match masks {
+            Some(path) => {
+                let masks = Rows::masks(path, file.length)?;
+                if masks.count != 1 && masks.count != file.count {
+                    let (ours, theirs) = (masks.count, file.count);
+                    return Err(format!("{}: {ours} masks for {theirs} rows", path.display()));
+                }
+                (0..file.count).map(|index| masks.mask(index)).collect::<Result<Vec<_>, _>>()?
+            }
+            None => Vec::new(),
+        };
+        Ok(Given { file, rows, masks })
+    }
+
+    fn slices(&self) -> (Vec<Row<'_>>, Vec<Option<&[u32]>>) {
+        (self.rows.iter().map(OwnedRow::row).collect(), self.masks.iter().map(|mask| Some(&mask[..])).collect())
+    }
+
+    /// The place of the first row that is refused with this error.
+    fn first_with(&self, error: Error) -> Option<String> {
+        let allows = |index: usize, token: usize| match self.masks.get(index) {
+            Some(mask) => mask.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 != 0),
+            None => true,
+        };
+        let index = (0..self.rows.len()).find(|&index| {
+            let row = self.rows[index].row();
+            let mut taking_part = (0..row.len()).filter(|&token| allows(index, token)).map(|token| row.get(token));
+            match error {
+                Error::InvalidLogit { index: token, .. } => {
+                    let logit = row.get(token as usize);
+                    allows(index, token as usize) && (logit.is_nan() || logit == f32::INFINITY)
+                }
+                Error::EverythingMasked => taking_part.all(|logit| logit == f32::NEG_INFINITY),
+                _ => false,
+            }
+        })?;
+        Some(self.file.place(index))
+    }
 }
 
 /// Runs the command.
@@ -128,24 +174,23 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         };
         return Err(Failure::Usage(error.to_owned()));
     }
-    let target = Rows::logits(&args.rows)?;
-    let vocab = target.length;
-    let owned = all(&target)?;
-    let rows: Vec<Row<'_>> = owned.iter().map(OwnedRow::row).collect();
-    let masks = match &args.masks {
-        Some(path) => {
-            let masks = Rows::masks(path, vocab)?;
-            (0..rows.len()).map(|index| masks.mask(index)).collect::<Result<Vec<_>, _>>()?
-        }
-        None => Vec::new(),
-    };
-    let masks: Vec<Option<&[u32]>> = masks.iter().map(|mask| Some(&mask[..])).collect();
-    let owned = match &args.draft_rows {
-        Some(path) => all(&Rows::logits(path)?)?,
-        None => Vec::new(),
-    };
-    let draft_rows: Vec<Row<'_>> = owned.iter().map(OwnedRow::row).collect();
-
+    let target = Given::read(&args.rows, args.masks.as_deref())?;
+    let (needed, vocab) = (args.draft.len() + 1, target.file.length);
+    if target.rows.len() != needed {
+        let (rows, drafts) = (target.rows.len(), args.draft.len());
+        return Err(format!("{}: {rows} rows for {drafts} drafts; {needed} are needed", args.rows.display()).into());
+    }
+    if let Some(node) = args.draft.iter().position(|&draft| draft as usize >= vocab) {
+        let draft = args.draft[node];
+        return Err(format!("--draft: draft {node} is token {draft}; the rows have {vocab} logits").into());
+    }
+    let drafted = args.draft_rows.as_deref().map(|path| Given::read(path, args.draft_masks.as_deref())).transpose()?;
+    if let Some(drafted) = &drafted
+        && drafted.file.length != vocab
+    {
+        let (path, length) = (args.draft_rows.as_deref().unwrap_or(&args.rows), drafted.file.length);
+        return Err(format!("{}: rows of {length} logits, the target's have {vocab}", path.display()).into());
+    }
     let config = args.sampling.config(args.repetition.config(Config {
         seed: args.seed,
         stream: args.stream,
@@ -155,20 +200,32 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             ModeName::Sample => Mode::Sample,
         },
         metrics: Metrics::LOGPROB | Metrics::RANK,
-        ..Config::default()
+        ..args.sequence.with_room(args.limits.config(Config::default()))
     }));
-    let decoder = || -> argpick::Result<Decoder> {
+    let decoder = || -> Result<Decoder, Failure> {
         let mut decoder = Decoder::new_with_kernels(&config, vocab, kernels)?;
-        decoder.set_end_tokens(&args.end_tokens)?;
-        decoder.prompt(&args.prompt)?;
-        decoder.accept(&args.generated)?;
+        args.sequence.begin(&mut decoder)?;
         Ok(decoder)
     };
     let (mut decoder, mut drafter) = (decoder()?, decoder()?);
+    let (rows, masks) = target.slices();
+    let (draft_rows, draft_masks) = drafted.as_ref().map(Given::slices).unwrap_or_default();
     let drafts = Drafts { tokens: &args.draft, parents: &args.parents, rows: &rows, masks: &masks, acceptance };
-    let model = args.draft_rows.is_some().then(|| DraftModel { decoder: &mut drafter, rows: &draft_rows, masks: &[] });
+    let model = drafted.as_ref().map(|_| DraftModel { decoder: &mut drafter, rows: &draft_rows, masks: &draft_masks });
     let mut picks = vec![Pick::default(); args.draft.len() + 1];
-    let verified = verify(&mut decoder, &drafts, model, &mut picks)?;
+    let verified = verify(&mut decoder, &drafts, model, &mut picks).map_err(|error| {
+        // The error does not say at which row it was, or of which file.
+        let files = [drafted.as_ref(), Some(&target)];
+        let bad = files.into_iter().flatten().find_map(|file| file.first_with(error));
+        match (bad, error, &args.draft_rows) {
+            (Some(place), ..) => format!("{place}: {error}"),
+            (None, Error::WrongLength { what: "draft rows", .. }, Some(path)) => format!("{}: {error}", path.display()),
+            (None, Error::WrongLength { what: "parents", .. } | Error::InvalidParameter { name: "parent", .. }, _) => {
+                format!("--parents: {error}")
+            }
+            _ => error.to_string(),
+        }
+    })?;
     picks.truncate(verified.emitted);
     if args.json {
         writeln!(out, "{:#}", document(&args, vocab, &verified, &picks))?;
