@@ -221,8 +221,11 @@ fn what_is_refused_is_refused_with_its_place() {
     verify(&masked, "1", &[], &["masked.npy: row 0:", "every token is masked"]);
     let drawn = ["--acceptance", "drawn", "--draft-rows", &masked];
     verify(&file, "1,2,3", &drawn, &["masked.npy: draft rows has 2 elements, 3 are needed"]);
-    let drawn = ["--acceptance", "drawn", "--draft-rows", &bad];
-    verify(&file, &standing, &[&drawn[..], &greedy].concat(), &["bad.npy: row 2:"]);
+    let mut first = logits.clone();
+    first[0][7] = f32::INFINITY;
+    fs::write(path("first.npy"), matrix(&first)).unwrap();
+    let drawn = ["--acceptance", "drawn", "--draft-rows", &path("first.npy")];
+    verify(&file, "1,2,3", &drawn, &["first.npy: row 0:", "token 7 is inf"]);
     verify(&file, "1,2,3", &["--parents", "0,1"], &["--parents: parents has 2 elements"]);
     verify(&file, "1,2,3", &["--parents", "root,0,7"], &["--parents: parameter parent is 7"]);
     // What does not fit.
