@@ -218,8 +218,12 @@ impl Plan {
         }
     }
 
-    /// Entries that a step can report: each beam goes on, and each ends with each of the end tokens.
+    /// Entries that a step can report. Each beam goes on, and each ends with each of the end tokens; with the rules of Hugging
+    /// Face, decoders beside the beams may end as many as go on although the search has no end token.
     pub fn outputs(&self) -> usize {
-        self.beams * (1 + self.end_tokens)
+        match self.profile {
+            Profile::HuggingFace => self.beams * (1 + self.end_tokens).max(2),
+            _ => self.beams * (1 + self.end_tokens),
+        }
     }
 }

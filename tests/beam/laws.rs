@@ -403,3 +403,37 @@ fn beams_end_where_their_decoders_end() {
     }
     assert!(stops > 50 && loops > 0, "{stops} stops, {loops} loops");
 }
+
+/// A step reports all that go on and all that end, whoever ends them: with the rules of Hugging Face it looks at twice the beams
+/// even if the search has no end token, so decoders may end as many as go on.
+#[test]
+fn what_a_step_reports_has_room() {
+    for (profile, end_tokens, live, ended) in [
+        (Profile::Canon, &[][..], 0, 3),
+        (Profile::Canon, &[8][..], 3, 3),
+        (Profile::HuggingFace, &[][..], 3, 3),
+        (Profile::HuggingFace, &[8][..], 3, 3),
+        (Profile::Vllm, &[][..], 0, 3),
+        (Profile::Vllm, &[3, 4][..], 0, 5),
+    ] {
+        // Long texts are worth waiting for.
+        let config =
+            BeamConfig { profile, beams: 3, max_tokens: 4, length_penalty: 2.0, end_tokens, ..BeamConfig::default() };
+        let mut decoders: Vec<Decoder> = (0..3).map(|_| Decoder::new(&Config::default(), 9).unwrap()).collect();
+        decoders[0].set_stops(&[&[0], &[1], &[2]]).unwrap();
+        let mut host = Host::new(&config, 9, levels()[0]);
+        let row: Vec<f32> = (0..9).map(|token| -0.5 * token as f32).collect();
+        let step =
+            host.search.step_with_decoders(&mut decoders, &[Row::from(&row)], &[], &mut host.next).expect("a step");
+        let context = format!("{profile:?}, end tokens {end_tokens:?}");
+        assert_eq!((step.live, step.ended), (live, ended), "{context}");
+        assert!(live + ended <= host.search.outputs(), "{context}: {} outputs", host.search.outputs());
+        let tokens = |from: &[Continuation]| from.iter().map(|out| out.token).collect::<Vec<_>>();
+        if live > 0 {
+            assert_eq!(tokens(&host.next[..live]), [3, 4, 5], "{context}");
+        }
+        let mut told = tokens(&host.next[live..live + ended]);
+        told.sort_unstable();
+        assert_eq!(told, (0..ended as u32).collect::<Vec<_>>(), "{context}");
+    }
+}

@@ -3,14 +3,16 @@
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
 use crate::sampling_args::SamplingArgs;
+use crate::sweep::set;
 use crate::{Failure, args};
 use argpick::{
-    Acceptance, Config, Decoder, DraftModel, Drafts, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified, verify,
+    Acceptance, Config, Decoder, DraftModel, Drafts, Error, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified,
+    verify,
 };
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeName {
@@ -34,7 +36,9 @@ enum AcceptanceName {
 
 /// The options of `argpick verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The drafts of a draft model were drawn with the same options as hold for the target.")]
+#[command(
+    after_help = "The drafts of a draft model were drawn with the options of the target, but for --draft-config."
+)]
 pub struct Args {
     /// The target's rows, one more than drafts: a .npy with a row of logits in each row
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
@@ -48,6 +52,12 @@ pub struct Args {
     /// The draft model's rows, numbered as the target's
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     draft_rows: Option<PathBuf>,
+    /// Masks of the draft model's rows, as --masks
+    #[arg(long, value_name = "FILE.npy", requires = "draft_rows", help_heading = "Input")]
+    draft_masks: Option<PathBuf>,
+    /// The parameters in which the draft model's decoder differs from the target's: a JSON object, {\"temperature\": 0.5}
+    #[arg(long, value_name = "FILE.json", requires = "draft_rows", help_heading = "Input")]
+    draft_config: Option<PathBuf>,
     /// Masks of the target's rows (32 tokens a word, or one byte or bool a token)
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     masks: Option<PathBuf>,
@@ -110,6 +120,23 @@ fn all(rows: &Rows) -> Result<Vec<OwnedRow>, String> {
     (0..rows.count).map(|index| rows.row(index)).collect()
 }
 
+/// The masks of so many rows, if there is a file of them.
+fn all_masks(path: Option<&Path>, vocab: usize, rows: usize) -> Result<Vec<Vec<u32>>, String> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let masks = Rows::masks(path, vocab)?;
+    (0..rows).map(|index| masks.mask(index)).collect()
+}
+
+/// The configuration with the parameters that a file sets.
+fn with_file(mut config: Config, path: &Path) -> Result<Config, String> {
+    let refuse = |reason: String| format!("{}: {reason}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let object: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| refuse(format!("it must be a JSON object with parameters: {error}")))?;
+    object.iter().try_for_each(|(name, value)| set(&mut config, name, value)).map_err(refuse)?;
+    Ok(config)
+}
+
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
@@ -132,19 +159,14 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let vocab = target.length;
     let owned = all(&target)?;
     let rows: Vec<Row<'_>> = owned.iter().map(OwnedRow::row).collect();
-    let masks = match &args.masks {
-        Some(path) => {
-            let masks = Rows::masks(path, vocab)?;
-            (0..rows.len()).map(|index| masks.mask(index)).collect::<Result<Vec<_>, _>>()?
-        }
-        None => Vec::new(),
-    };
+    let masks = all_masks(args.masks.as_deref(), vocab, rows.len())?;
     let masks: Vec<Option<&[u32]>> = masks.iter().map(|mask| Some(&mask[..])).collect();
-    let owned = match &args.draft_rows {
-        Some(path) => all(&Rows::logits(path)?)?,
-        None => Vec::new(),
-    };
+    let drafted = args.draft_rows.as_deref().map(Rows::logits).transpose()?;
+    let draft_vocab = drafted.as_ref().map_or(vocab, |rows| rows.length);
+    let owned = drafted.as_ref().map(all).transpose()?.unwrap_or_default();
     let draft_rows: Vec<Row<'_>> = owned.iter().map(OwnedRow::row).collect();
+    let draft_masks = all_masks(args.draft_masks.as_deref(), draft_vocab, draft_rows.len())?;
+    let draft_masks: Vec<Option<&[u32]>> = draft_masks.iter().map(|mask| Some(&mask[..])).collect();
 
     let config = args.sampling.config(args.repetition.config(Config {
         seed: args.seed,
@@ -157,18 +179,31 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         metrics: Metrics::LOGPROB | Metrics::RANK,
         ..Config::default()
     }));
-    let decoder = || -> argpick::Result<Decoder> {
-        let mut decoder = Decoder::new_with_kernels(&config, vocab, kernels)?;
+    let draft_config = match &args.draft_config {
+        Some(path) => with_file(config.clone(), path)?,
+        None => config.clone(),
+    };
+    let made = |config: &Config, vocab: usize| -> argpick::Result<Decoder> {
+        let mut decoder = Decoder::new_with_kernels(config, vocab, kernels)?;
         decoder.set_end_tokens(&args.end_tokens)?;
         decoder.prompt(&args.prompt)?;
         decoder.accept(&args.generated)?;
         Ok(decoder)
     };
-    let (mut decoder, mut drafter) = (decoder()?, decoder()?);
+    let mut decoder = made(&config, vocab)?;
     let drafts = Drafts { tokens: &args.draft, parents: &args.parents, rows: &rows, masks: &masks, acceptance };
-    let model = args.draft_rows.is_some().then(|| DraftModel { decoder: &mut drafter, rows: &draft_rows, masks: &[] });
+    let mut drafter = match &drafted {
+        Some(_) => Some(made(&draft_config, draft_vocab)?),
+        None => None,
+    };
+    let model = drafter.as_mut().map(|decoder| DraftModel { decoder, rows: &draft_rows, masks: &draft_masks });
     let mut picks = vec![Pick::default(); args.draft.len() + 1];
-    let verified = verify(&mut decoder, &drafts, model, &mut picks)?;
+    let verified = verify(&mut decoder, &drafts, model, &mut picks).map_err(|error| match error {
+        Error::InvalidParameter { name: "draft token", value } => {
+            Failure::Message(format!("draft token {value}: the draft model cannot have drawn it"))
+        }
+        other => Failure::from(other),
+    })?;
     picks.truncate(verified.emitted);
     if args.json {
         writeln!(out, "{:#}", document(&args, vocab, &verified, &picks))?;
