@@ -24,7 +24,7 @@ use crate::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Finish, Kerne
 /// What is asked of a search.
 #[derive(Clone, Debug, Default)]
 pub struct BeamOptions {
-    /// The search. `end_tokens` and `prompt_length` come from the model and the prompt.
+    /// The search. `end_tokens` come from the model and the lists.
     pub config: BeamConfig<'static>,
     /// The rules of the text game.
     pub rules: Rules,
@@ -119,7 +119,7 @@ pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &
             ends.push(class);
         }
     }
-    let config = BeamConfig { end_tokens: &ends, prompt_length: prompt.len() as u32, ..options.config };
+    let config = BeamConfig { end_tokens: &ends, ..options.config };
     let mut search = BeamSearch::new_with_kernels(&config, vocab, kernels)?;
     let mut decoders = decoders(model, options, kernels, &prompt)?;
     let mut rules = RuleSets::new(options.rules.clone(), model);

@@ -245,41 +245,39 @@ fn trees_of_certain_drafts_emit_the_targets_tokens() {
 fn drafts_may_be_drawn_with_the_targets_seed() {
     for (i, (name, world)) in worlds().into_iter().enumerate() {
         let pairs = world.pairs();
-        for (round, trials) in [draws(15_000), draws(60_000)].into_iter().enumerate() {
-            let seed = 500 + 10 * i as u64 + round as u64;
-            let (mut target, mut draft) = (World::decoder(&world.target, seed), World::decoder(&world.draft, seed));
-            let mut counts = vec![0; VOCAB * VOCAB];
-            for trial in 0..trials {
-                for decoder in [&mut target, &mut draft] {
-                    decoder.reset(None).expect("a reset");
-                    decoder.seek(16 * trial as u64);
-                }
-                let mut emitted: Vec<u32> = Vec::new();
-                while emitted.len() < 2 {
-                    let mut nodes = vec![emitted.last().map_or(VOCAB, |&token| token as usize)];
-                    for _ in 0..2 {
-                        let row = &world.draft.1[nodes[nodes.len() - 1]];
-                        nodes.push(draft.decode(row, None).expect("a draft").token as usize);
-                    }
-                    draft.undo(2).expect("two drafts back");
-                    let tokens: Vec<u32> = nodes[1..].iter().map(|&node| node as u32).collect();
-                    let rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.target.1[node])).collect();
-                    let draft_rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.draft.1[node])).collect();
-                    let acceptance = Acceptance::Drawn;
-                    let given = Drafts { tokens: &tokens, parents: &[], rows: &rows, masks: &[], acceptance };
-                    let model = DraftModel { decoder: &mut draft, rows: &draft_rows, masks: &[] };
-                    let mut picks = [Pick::default(); 3];
-                    let verified = verify(&mut target, &given, Some(model), &mut picks).expect("a verification");
-                    emitted.extend(picks[..verified.emitted].iter().map(|pick| pick.token));
-                }
-                counts[emitted[0] as usize * VOCAB + emitted[1] as usize] += 1;
+        let (seed, trials) = (500 + i as u64, draws(40_000));
+        let (mut target, mut draft) = (World::decoder(&world.target, seed), World::decoder(&world.draft, seed));
+        let mut counts = vec![0; VOCAB * VOCAB];
+        for trial in 0..trials {
+            for decoder in [&mut target, &mut draft] {
+                decoder.reset(None).expect("a reset");
+                decoder.seek(16 * trial as u64);
             }
-            let (statistic, degrees) = report::chi_square(&counts, &pairs);
-            let limit = report::chi_square_limit(degrees);
-            let label = format!("one seed, {name}, {trials} pairs");
-            println!("{label}: chi-square {statistic:.1} on {degrees} degrees, limit {limit:.1}");
-            assert!(statistic < limit, "{label}: chi-square {statistic:.1} on {degrees} degrees exceeds {limit:.1}");
+            let mut emitted: Vec<u32> = Vec::new();
+            while emitted.len() < 2 {
+                let mut nodes = vec![emitted.last().map_or(VOCAB, |&token| token as usize)];
+                for _ in 0..2 {
+                    let row = &world.draft.1[nodes[nodes.len() - 1]];
+                    nodes.push(draft.decode(row, None).expect("a draft").token as usize);
+                }
+                draft.undo(2).expect("two drafts back");
+                let tokens: Vec<u32> = nodes[1..].iter().map(|&node| node as u32).collect();
+                let rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.target.1[node])).collect();
+                let draft_rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.draft.1[node])).collect();
+                let acceptance = Acceptance::Drawn;
+                let given = Drafts { tokens: &tokens, parents: &[], rows: &rows, masks: &[], acceptance };
+                let model = DraftModel { decoder: &mut draft, rows: &draft_rows, masks: &[] };
+                let mut picks = [Pick::default(); 3];
+                let verified = verify(&mut target, &given, Some(model), &mut picks).expect("a verification");
+                emitted.extend(picks[..verified.emitted].iter().map(|pick| pick.token));
+            }
+            counts[emitted[0] as usize * VOCAB + emitted[1] as usize] += 1;
         }
+        let (statistic, degrees) = report::chi_square(&counts, &pairs);
+        let limit = report::chi_square_limit(degrees);
+        let label = format!("one seed, {name}, {trials} pairs");
+        println!("{label}: chi-square {statistic:.1} on {degrees} degrees, limit {limit:.1}");
+        assert!(statistic < limit, "{label}: chi-square {statistic:.1} on {degrees} degrees exceeds {limit:.1}");
     }
 }
 
