@@ -178,6 +178,10 @@ fn verify_emits_what_plain_decoding_does() {
     refused(&["verify", "--rows", &file], 2, "--draft");
     refused(&["verify", "--rows", &file, "--draft", "1"], 1, "rows");
     refused(&["verify", "--rows", &file, "--draft", "1,2,40"], 1, "40");
+    let tree = ["verify", "--rows", &file, "--draft", "1,2,3", "--parents"];
+    refused(&tree.into_iter().chain(["root,2,0"]).collect::<Vec<_>>(), 1, "draft 1 cannot follow draft 2");
+    refused(&tree.into_iter().chain(["0,root,1"]).collect::<Vec<_>>(), 1, "draft 0 cannot follow draft 0");
+    refused(&tree.into_iter().chain(["root,0"]).collect::<Vec<_>>(), 1, "parents has 2 elements, 3 are needed");
 }
 
 #[test]

@@ -202,6 +202,11 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         Error::InvalidParameter { name: "draft token", value } => {
             Failure::Message(format!("draft token {value}: the draft model cannot have drawn it"))
         }
+        Error::InvalidParameter { name: "parent", .. } => {
+            let late = |&(draft, &parent): &(usize, &u32)| parent != ROOT && parent as usize >= draft;
+            let (draft, parent) = args.parents.iter().enumerate().find(late).unwrap_or((0, &0));
+            Failure::Message(format!("--parents: draft {draft} cannot follow draft {parent}, which is not before it"))
+        }
         other => Failure::from(other),
     })?;
     picks.truncate(verified.emitted);
