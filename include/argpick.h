@@ -561,7 +561,7 @@ typedef struct argpick_beam_config {
   uint32_t max_tokens;
   // Hypotheses that are told about, up to beams. 0: beams.
   uint32_t n_best;
-  // Tokens of the prompt: vLLM counts them in the length.
+  // Tokens of the prompt. Without effect: no profile counts them in the length any more.
   uint32_t prompt_length;
   // Only ids below this take part, up to the vocabulary. 0: all.
   uint32_t valid_vocab;

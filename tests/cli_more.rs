@@ -1,25 +1,13 @@
-//! `argpick decode --beams`, `argpick sweep`, `argpick verify` and the radii of `argpick explain`, by running them.
+//! `argpick sweep`, `argpick verify` and the radii of `argpick explain`, by running them.
 #![cfg(feature = "cli")]
 
-#[allow(dead_code)]
-#[path = "support/npz.rs"]
-mod npz;
 #[path = "support/tool.rs"]
 mod tool;
 
-use argpick::sandbox::Model;
-use argpick::sandbox::features::shift;
-use argpick::{Acceptance, Config, Decoder, DraftModel, Drafts, Kernels, Metrics, Mode, Pick, Profile, Row, verify};
+use argpick::{Acceptance, Config, Decoder, DraftModel, Drafts, Metrics, Mode, Pick, Profile, Row, verify};
 use serde_json::{Value, json};
 use std::fs;
-use tool::{folder, json_of, matrix, run, stderr, stdout};
-
-fn refused(arguments: &[&str], code: i32, what: &str) {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
-    assert!(stderr(&output).contains(what), "{arguments:?}: {}", stderr(&output));
-    assert!(code == 1 || output.stdout.is_empty(), "{arguments:?}");
-}
+use tool::{folder, json_of, matrix, refused, run, stderr, stdout};
 
 /// Numbers from -`size` to `size`.
 fn numbers(seed: u64, count: usize, size: f32) -> Vec<f32> {
@@ -33,204 +21,6 @@ fn numbers(seed: u64, count: usize, size: f32) -> Vec<f32> {
 
 fn rows(seed: u64, count: usize, vocab: usize) -> Vec<Vec<f32>> {
     numbers(seed, count * vocab, 4.0).chunks(vocab).map(<[f32]>::to_vec).collect()
-}
-
-const SMALL: [&str; 5] = ["the", "cat", "sat", ".", "<EOS>"];
-
-/// A model of five words whose rows depend on all that it sees.
-fn small_model() -> Vec<u8> {
-    let inputs: Vec<&str> = ["<BOS>", "<UNK>"].into_iter().chain(SMALL).collect();
-    let features = inputs.len() + 11 + 13;
-    npz::npz(&[
-        npz::floats("W", &format!("(5, {features})"), &numbers(3, 5 * features, 1.5)),
-        npz::floats("b", "(5,)", &numbers(4, 5, 0.5)),
-        npz::integers("classes", "(5,)", &[0, 1, 2, 3, 4]),
-        npz::strings("in_vocab", &inputs),
-        npz::strings("out_vocab", &SMALL),
-        npz::integers("d2", "()", &[11]),
-        npz::integers("d3", "()", &[13]),
-    ])
-}
-
-/// Every text of at most `steps` tokens, with its sum of log-probabilities, by enumeration in f64.
-fn enumerate(
-    model: &Model,
-    recent: [u32; 3],
-    steps: usize,
-    temperature: f64,
-    text: &[u32],
-    sum: f64,
-    found: &mut Vec<(Vec<u32>, f64)>,
-) {
-    let mut row = vec![0.0; model.vocab()];
-    model.logits(Kernels::detect().unwrap(), recent, &mut row).unwrap();
-    let weights: Vec<f64> = row.iter().map(|&z| (f64::from(z) / temperature).exp()).collect();
-    let total: f64 = weights.iter().sum();
-    for (class, weight) in weights.iter().enumerate() {
-        let text: Vec<u32> = text.iter().copied().chain([class as u32]).collect();
-        let sum = sum + (weight / total).ln();
-        if class >= 3 || text.len() == steps {
-            found.push((text, sum));
-        } else {
-            let next = shift(recent, model.space().id(SMALL[class]));
-            enumerate(model, next, steps, temperature, &text, sum, found);
-        }
-    }
-}
-
-#[test]
-fn enough_beams_rank_every_text_as_enumeration_does() {
-    let (_folder, path) = folder();
-    let file = path("model.npz");
-    fs::write(&file, small_model()).unwrap();
-    let model = Model::open(&file).unwrap();
-    let recent = shift(model.space().start(), model.space().id("cat"));
-    let mut texts = Vec::new();
-    enumerate(&model, recent, 3, 0.8, &[], 0.0, &mut texts);
-    // Two ends at the first token, three times two at the second, nine times five at the third.
-    assert_eq!(texts.len(), 2 + 6 + 45);
-    let mut ranked: Vec<(Vec<u32>, f64, f64)> =
-        texts.into_iter().map(|(text, sum)| (text.clone(), sum / (text.len() as f64).powf(0.7), sum)).collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let mut arguments = vec!["decode", "--weights", &file, "--context", "cat", "--no-dangling", "0", "--steps", "3"];
-    arguments.extend(["--beams", "64", "--temp", "0.8", "--length-penalty", "0.7"]);
-    let with = |extra: &[&'static str]| arguments.iter().copied().chain(extra.iter().copied()).collect::<Vec<&str>>();
-    let found = json_of(&with(&["--json"]), 0);
-    let text = &found["texts"][0];
-    assert_eq!((&text["steps"], &text["exhausted"], &text["input_tokens"]), (&3.into(), &false.into(), &1.into()));
-    let hypotheses = text["hypotheses"].as_array().unwrap();
-    assert_eq!(hypotheses.len(), ranked.len());
-    let mut reasons = std::collections::BTreeSet::new();
-    for (told, (classes, score, sum)) in hypotheses.iter().zip(&ranked) {
-        let last = *classes.last().unwrap();
-        let spoken = &classes[..classes.len() - usize::from(last == 4)];
-        let words: Vec<&str> = spoken.iter().map(|&class| SMALL[class as usize]).collect();
-        assert_eq!(told["tokens"], json!(words));
-        assert_eq!(told["length"], classes.len());
-        assert!((told["score"].as_f64().unwrap() - score).abs() < 1e-5, "{told} {score}");
-        assert!((told["logprob"].as_f64().unwrap() - sum).abs() < 1e-5, "{told} {sum}");
-        let stop = ["steps", "steps", "steps", "punctuation", "end token"][last as usize];
-        assert_eq!(told["stop"], stop);
-        reasons.insert(stop);
-    }
-    assert_eq!(reasons.len(), 3);
-
-    let printed = stdout(&run(&with(&["--n-best", "2"])));
-    assert!(printed.contains("64 beams in 1 group") && printed.contains("length-penalty 0.7"), "{printed}");
-    let lines: Vec<&str> = printed.lines().skip_while(|line| !line.contains("rank")).collect();
-    assert_eq!(lines.len(), 3, "{printed}");
-    for (line, told) in lines[1..].iter().zip(hypotheses) {
-        let score = format!("{:.6}", told["score"].as_f64().unwrap());
-        assert!(line.contains(&score) && line.contains(told["stop"].as_str().unwrap()), "{line}");
-        assert!(line.ends_with(told["continuation"].as_str().unwrap()), "{line}");
-    }
-}
-
-#[test]
-fn one_beam_is_greedy_decoding_and_rules_hold() {
-    for rules in [&[][..], &["--ban", "the,a,is", "--no-repeat-window", "6", "--min-steps", "4", "--det-a-an", "1"]] {
-        let with = |extra: &[&'static str]| {
-            let mut arguments = vec!["decode", "--json", "--steps", "12"];
-            arguments.extend(rules);
-            arguments.extend(extra);
-            json_of(&arguments, 0)
-        };
-        let (greedy, beams) = (with(&[]), with(&["--beams", "1"]));
-        let (greedy, beams) = (greedy["texts"].as_array().unwrap(), beams["texts"].as_array().unwrap());
-        assert_eq!(greedy.len(), beams.len());
-        assert!(greedy.len() > 2);
-        for (greedy, beam) in greedy.iter().zip(beams) {
-            let best = &beam["hypotheses"][0];
-            for (told, of_decode) in [("continuation", "continuation"), ("stop", "stop")] {
-                assert_eq!(best[told], greedy[of_decode], "{}", greedy["context_start"]);
-            }
-            let picks = greedy["steps"].as_array().unwrap();
-            let sum: f64 = picks.iter().map(|step| (step["p_top1"].as_f64().unwrap()).ln()).sum();
-            assert!((best["logprob"].as_f64().unwrap() - sum).abs() < 1e-4, "{best} {sum}");
-        }
-    }
-}
-
-#[test]
-fn groups_part_and_rules_may_leave_nothing() {
-    let (_folder, path) = folder();
-    let file = path("model.npz");
-    fs::write(&file, small_model()).unwrap();
-    let firsts = |found: &Value| {
-        let list = found["hypotheses"].as_array().unwrap();
-        list.iter().map(|text| text["tokens"][0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    let two = |extra: &[&'static str]| {
-        let mut arguments = vec!["decode", "--weights", &file, "--context", "cat", "--json", "--steps", "2"];
-        arguments.extend(["--beams", "2", "--groups", "2", "--stop-punct", "0", "--min-steps", "2"]);
-        arguments.extend(extra);
-        firsts(&json_of(&arguments, 0)["texts"][0])
-    };
-    let (alone, apart) = (two(&[]), two(&["--diversity-penalty", "50"]));
-    assert_eq!(alone[0], alone[1]);
-    assert_ne!(apart[0], apart[1]);
-
-    let output = run(&[
-        "decode",
-        "--weights",
-        &file,
-        "--context",
-        "cat",
-        "--beams",
-        "2",
-        "--ban",
-        "the,cat,sat",
-        "--min-steps",
-        "9",
-        "--json",
-    ]);
-    assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("no word to any beam after step 0"), "{}", stderr(&output));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found["texts"][0]["exhausted"], true);
-    assert_eq!(found["texts"][0]["hypotheses"], json!([]));
-}
-
-#[test]
-fn what_does_not_go_with_beams_is_bad_usage() {
-    let options = "--mode sample --seed 1 --stream 1 --top-k 4 --keep-ties 1 --top-p 0.5 --min-p 0.1 --typical-p 0.5 \
-        --epsilon-cutoff 0.1 --eta-cutoff 0.1 --top-n-sigma 1 --top-a 0.1 --tfs-z 0.5 --top-h 0.5 --xtc-probability 0.5 \
-        --xtc-threshold 0.2 --min-keep 2 --dynatemp-range 0.5 --dynatemp-exponent 2 --mirostat 2 --mirostat-tau 3 \
-        --mirostat-eta 0.2 --adaptive-target 0.5 --adaptive-decay 0.5 --repetition-penalty 1.2 --frequency-penalty 1 \
-        --presence-penalty 1 --penalty-window 4 --dry-multiplier 1 --dry-base 2 --dry-allowed-length 3 \
-        --no-repeat-ngram 2 --loop-repeats 3 --min-tokens 2 --penalty-scope all --dry-window 9 --loop-period 9 \
-        --length-decay-start 2 --length-decay-factor 2 --history-capacity 99 --top 3 --trace-out x --csv-out x --record x --plot x";
-    let words: Vec<&str> = options.split_whitespace().collect();
-    let mut pairs: Vec<Vec<&str>> = words.chunks(2).map(<[&str]>::to_vec).collect();
-    pairs.extend([vec!["--quiet"], vec!["--all-steps"]]);
-    assert_eq!(pairs.len(), 47);
-    for pair in &pairs {
-        let mut arguments = vec!["decode", "--beams", "2"];
-        arguments.extend(pair);
-        refused(&arguments, 2, pair[0]);
-    }
-    for option in ["--groups", "--diversity-penalty", "--length-penalty", "--n-best"] {
-        refused(&["decode", option, "1"], 2, "--beams");
-    }
-    refused(&["decode", "--early-stopping", "yes"], 2, "--beams");
-    refused(&["decode", "--beams", "0"], 2, "--beams");
-    refused(&["decode", "--beams", "2", "--steps", "0"], 2, "--steps");
-    refused(&["decode", "--beams", "2", "--temp", "0"], 2, "--temp");
-    refused(&["decode", "--beams", "3", "--groups", "2"], 1, "groups");
-    refused(&["decode", "--beams", "2", "--profile", "llama_cpp"], 1, "llama_cpp");
-    // No option of `argpick decode` is left out of both lists: these apply.
-    let applies = "weights contexts context steps temp kernel profile min-steps stop-punct ban no-repeat no-repeat-window \
-        no-dangling det-a-an topic-lock topic-keep topic-topn json beams groups diversity-penalty length-penalty \
-        early-stopping n-best help version";
-    let help = stdout(&run(&["decode", "--help"]));
-    let mut seen = 0;
-    for line in help.lines().map(str::trim_start).filter(|line| line.starts_with("--") || line.starts_with("-q,")) {
-        let name = line.split("--").nth(1).unwrap().split([' ', '[', ',']).next().unwrap();
-        let is_refused = pairs.iter().any(|pair| pair[0] == format!("--{name}"));
-        assert!(is_refused || applies.split_whitespace().any(|known| known == name), "{line}");
-        seen += 1;
-    }
-    assert!(seen > 60, "{help}");
 }
 
 #[test]
@@ -382,10 +172,16 @@ fn verify_emits_what_plain_decoding_does() {
         assert_eq!(found["tokens"], json!(tokens));
     }
     refused(&["verify", "--rows", &file, "--draft", "1", "--acceptance", "drawn"], 2, "--draft-rows");
+    refused(&["verify", "--rows", &file, "--draft", "1", "--draft-masks", &drafted], 2, "--draft-rows");
+    refused(&["verify", "--rows", &file, "--draft", "1", "--draft-config", &drafted], 2, "--draft-rows");
     refused(&["verify", "--rows", &file, "--draft", "1", "--draft-rows", &drafted], 2, "--acceptance");
     refused(&["verify", "--rows", &file], 2, "--draft");
     refused(&["verify", "--rows", &file, "--draft", "1"], 1, "rows");
     refused(&["verify", "--rows", &file, "--draft", "1,2,40"], 1, "40");
+    let tree = ["verify", "--rows", &file, "--draft", "1,2,3", "--parents"];
+    refused(&tree.into_iter().chain(["root,2,0"]).collect::<Vec<_>>(), 1, "draft 1 cannot follow draft 2");
+    refused(&tree.into_iter().chain(["0,root,1"]).collect::<Vec<_>>(), 1, "draft 0 cannot follow draft 0");
+    refused(&tree.into_iter().chain(["root,0"]).collect::<Vec<_>>(), 1, "parents has 2 elements, 3 are needed");
 }
 
 #[test]
@@ -425,4 +221,63 @@ fn outputs_are_files_of_their_own() {
     assert!(!std::path::Path::new(&record).exists());
     // A device takes both.
     assert!(run(&[&decode[..], &["--record", "/dev/null", "--trace-out", "/dev/null"]].concat()).status.success());
+}
+
+/// The draft model's own masks, parameters and vocabulary.
+#[test]
+fn verify_judges_by_the_draft_models_own_distribution() {
+    let (_folder, path) = folder();
+    let (file, drafted, masks, options) =
+        (path("rows.npy"), path("drafted.npy"), path("masks.npy"), path("draft.json"));
+    // The draft model is much like the target, and knows eight tokens more.
+    let (logits, mut draft_logits) = (rows(8, 3, 40), rows(9, 2, 48));
+    for (draft, row) in draft_logits.iter_mut().zip(&logits) {
+        draft.iter_mut().zip(row).for_each(|(z, target)| *z = 0.2 * *z + target);
+    }
+    fs::write(&file, matrix(&logits)).unwrap();
+    fs::write(&drafted, matrix(&draft_logits)).unwrap();
+    // Each second token of the target's vocabulary; one byte a token.
+    let allowed: Vec<u8> = (0..2 * 48).map(|i| u8::from(i % 48 < 40 && i % 2 == 0)).collect();
+    fs::write(&masks, tool::npy("|u1", "(2, 48)", "False", &allowed)).unwrap();
+    fs::write(&options, r#"{"temperature": 0.5, "top_k": 6, "seed": 9}"#).unwrap();
+    let words = [0x5555_5555u32, 0x55];
+    let config = |seed| Config { seed, metrics: Metrics::LOGPROB | Metrics::RANK, ..Config::default() };
+    let draft_config = Config { seed: 9, temperature: 0.5, top_k: 6, ..config(9) };
+    let target: Vec<Row> = logits.iter().map(|row| Row::from(&row[..])).collect();
+    let draft: Vec<Row> = draft_logits.iter().map(|row| Row::from(&row[..])).collect();
+    let (mut accepted, mut apart) = (0, 0);
+    for seed in 0..40u64 {
+        let mut drafter = Decoder::new(&Config { seed: 1000 + seed, ..draft_config.clone() }, 48).unwrap();
+        let tokens: Vec<u32> =
+            draft_logits.iter().map(|row| drafter.decode(row, Some(&words)).unwrap().token).collect();
+        let given = Drafts { tokens: &tokens, parents: &[], rows: &target, masks: &[], acceptance: Acceptance::Drawn };
+        let judged = |draft_config: &Config, masks: &[Option<&[u32]>]| {
+            let mut beside = Decoder::new(draft_config, 48).unwrap();
+            let model = DraftModel { decoder: &mut beside, rows: &draft, masks };
+            let mut picks = [Pick::default(); 3];
+            let found = verify(&mut Decoder::new(&config(seed), 40).unwrap(), &given, Some(model), &mut picks).unwrap();
+            (found.accepted, picks[..found.emitted].iter().map(|pick| pick.token).collect::<Vec<_>>())
+        };
+        let wanted = judged(&draft_config, &[Some(&words[..]), Some(&words[..])]);
+        let (number, text) = (seed.to_string(), tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+        let arguments = ["verify", "--rows", &file, "--seed", &number, "--draft", &text, "--acceptance", "drawn"];
+        let extra = ["--draft-rows", &drafted, "--draft-masks", &masks, "--draft-config", &options, "--json"];
+        let found = json_of(&arguments.into_iter().chain(extra).collect::<Vec<_>>(), 0);
+        assert_eq!((&found["accepted"], &found["tokens"]), (&wanted.0.into(), &json!(wanted.1)), "seed {seed}");
+        accepted += wanted.0;
+        apart += usize::from(judged(&config(seed), &[]) != wanted);
+    }
+    assert!((5..75).contains(&accepted) && apart > 5, "{accepted} stood, {apart} differ without masks and parameters");
+    let arguments = ["verify", "--rows", &file, "--draft", "0,2", "--acceptance", "drawn", "--draft-rows", &drafted];
+    for (text, what) in [("[]", "JSON object"), (r#"{"max_p": 1}"#, "max_p"), (r#"{"top_p": 7}"#, "top_p is 7")] {
+        fs::write(&options, text).unwrap();
+        refused(&arguments.into_iter().chain(["--draft-config", &options]).collect::<Vec<_>>(), 1, what);
+    }
+    // Drafts that the masks forbid were not drawn as is said.
+    let odd = ["verify", "--rows", &file, "--draft", "1,2", "--acceptance", "drawn", "--draft-rows", &drafted];
+    refused(
+        &odd.into_iter().chain(["--draft-masks", &masks]).collect::<Vec<_>>(),
+        1,
+        "draft token 1: the draft model cannot have drawn it",
+    );
 }

@@ -32,7 +32,7 @@ pub enum EarlyStopping {
 /// | `min_tokens` | any; from `max_tokens` on no end token ends a beam | 0 |
 /// | `max_tokens` | 1 to 2^20 | |
 /// | `n_best` | up to `beams`; 0 is `beams` | |
-/// | `prompt_length` | any | 0 |
+/// | `prompt_length` | any; without effect | 0 |
 /// | `valid_vocab` | up to the vocabulary | 0 |
 /// | `end_tokens` | up to 64, below the vocabulary, each once | none |
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub struct BeamConfig<'a> {
     pub max_tokens: u32,
     /// Hypotheses that are told about.
     pub n_best: u32,
-    /// Tokens of the prompt: vLLM counts them in the length.
+    /// Tokens of the prompt. No profile counts them in the length any more: vLLM did before the version that is followed here.
     pub prompt_length: u32,
     /// Only ids below this take part.
     pub valid_vocab: u32,
@@ -114,7 +114,6 @@ pub(crate) struct Plan {
     pub min_tokens: u32,
     pub max_tokens: u32,
     pub n_best: usize,
-    pub prompt_length: u32,
     pub end_tokens: usize,
 }
 
@@ -198,7 +197,6 @@ impl Plan {
             min_tokens: config.min_tokens,
             max_tokens,
             n_best: if config.n_best == 0 { beams as usize } else { config.n_best as usize },
-            prompt_length: config.prompt_length,
             end_tokens: end_tokens.len(),
         })
     }
@@ -218,8 +216,12 @@ impl Plan {
         }
     }
 
-    /// Entries that a step can report: each beam goes on, and each ends with each of the end tokens.
+    /// Entries that a step can report. Each beam goes on, and each ends with each of the end tokens; with the rules of Hugging
+    /// Face, decoders beside the beams may end as many as go on although the search has no end token.
     pub fn outputs(&self) -> usize {
-        self.beams * (1 + self.end_tokens)
+        match self.profile {
+            Profile::HuggingFace => self.beams * (1 + self.end_tokens).max(2),
+            _ => self.beams * (1 + self.end_tokens),
+        }
     }
 }

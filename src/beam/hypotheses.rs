@@ -43,21 +43,10 @@ impl Hypothesized {
     }
 }
 
-/// The score of a hypothesis of so many generated tokens.
-pub(super) fn penalised(plan: &Plan, logprob: f64, length: u32, finish: u32) -> f64 {
-    let counted = match plan.profile {
-        // All tokens, the prompt's too, but not the end token.
-        Profile::Vllm => {
-            let without_end = length - u32::from(finish == Finish::EndToken as u32);
-            (u64::from(plan.prompt_length) + u64::from(without_end)).max(1)
-        }
-        _ => length.into(),
-    };
-    divided(plan, logprob, counted)
-}
-
-fn divided(plan: &Plan, logprob: f64, counted: u64) -> f64 {
-    let length = counted as f64;
+/// The sum of log-probabilities of so many generated tokens, an end token among them, divided by the length to the power
+/// `length_penalty`.
+fn divided(plan: &Plan, logprob: f64, length: u32) -> f64 {
+    let length = f64::from(length);
     // Exactly the length for 1, which everybody uses.
     logprob / if plan.length_penalty == 1.0 { length } else { power(length, plan.length_penalty) }
 }
@@ -90,7 +79,7 @@ pub(super) fn is_over(plan: &Plan, list: &[Hypothesized], group: Group, length: 
         EarlyStopping::Never if plan.length_penalty > 0.0 => plan.max_tokens,
         _ => length,
     };
-    divided(plan, best, hoped.into()) <= list[list.len() - 1].score
+    divided(plan, best, hoped) <= list[list.len() - 1].score
 }
 
 /// Orders the hypotheses of all groups: higher score first, then the earlier group. Returns how many there are.
@@ -121,6 +110,6 @@ pub(super) fn trace(nodes: &[Node], beams: usize, beam: u32, tokens: &mut [Token
 /// What a candidate becomes when it ends.
 pub(super) fn hypothesized(plan: &Plan, candidate: &Candidate, length: u32) -> Hypothesized {
     let &Candidate { score: logprob, parent, finish, .. } = candidate;
-    let score = penalised(plan, logprob, length, finish);
+    let score = divided(plan, logprob, length);
     Hypothesized { score, logprob, length, parent, token: candidate.token(), finish }
 }

@@ -46,7 +46,7 @@ pub struct argpick_beam_config {
     pub max_tokens: u32,
     /// Hypotheses that are told about, up to beams. 0: beams.
     pub n_best: u32,
-    /// Tokens of the prompt: vLLM counts them in the length.
+    /// Tokens of the prompt. Without effect: no profile counts them in the length any more.
     pub prompt_length: u32,
     /// Only ids below this take part, up to the vocabulary. 0: all.
     pub valid_vocab: u32,

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The rules of the text game hold for each beam as for a text of its own; `<EOS>` ends a beam, with `stop_punct` also a
-//! `.`, `!` or `?`. So one beam without a length penalty is greedy decoding.
+//! `.`, `!` or `?`. So one beam without a length penalty is greedy decoding. What a decoder does about repetition, and its
+//! lists, hold for each beam too: then a decoder goes along with each ([`BeamSearch::step_with_decoders`]).
 
 use super::error::Result;
 use super::features::shift;
@@ -18,15 +19,42 @@ use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation};
 use super::session::{Stop, join};
 use super::text::tokens;
-use crate::{BeamConfig, BeamSearch, Continuation, Finish, Kernels, Row};
+use crate::{BeamConfig, BeamSearch, Config, Continuation, Decoder, Finish, Kernels, Row, TokenId};
 
 /// What is asked of a search.
 #[derive(Clone, Debug, Default)]
 pub struct BeamOptions {
-    /// The search. `end_tokens` and `prompt_length` come from the model and the prompt.
+    /// The search. `end_tokens` come from the model and the lists.
     pub config: BeamConfig<'static>,
     /// The rules of the text game.
     pub rules: Rules,
+    /// The decoder beside each beam: what it does about repetition, its `min_tokens`. The words of the prompt that the model can
+    /// say count as its prompt. Its profile is that of the search; its temperature, filters and draws are not used.
+    pub beside: Config,
+    /// The lists of these decoders.
+    pub lists: WordLists,
+}
+
+/// The lists of a decoder, by words. A word, or a sequence with one, that the model cannot say is without effect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WordLists {
+    /// Added to the logit of a word; of several, to that of the last where the others end the text.
+    pub bias: Vec<(Vec<String>, f32)>,
+    /// Sequences that are not completed.
+    pub bad_sequences: Vec<Vec<String>>,
+    /// Sequences that end a text.
+    pub stops: Vec<Vec<String>>,
+    /// Words that end a text, beside `<EOS>`.
+    pub end_words: Vec<String>,
+    /// Sequences across which no repetition counts for DRY.
+    pub breakers: Vec<Vec<String>>,
+}
+
+impl WordLists {
+    /// Whether no list has anything in it.
+    pub fn is_empty(&self) -> bool {
+        *self == WordLists::default()
+    }
 }
 
 /// One of the best continuations.
@@ -83,9 +111,17 @@ pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &
     let prompt: Vec<String> = tokens(context).collect();
     let (space, vocab) = (model.space(), model.vocab());
     let stops: &[&str] = if options.rules.stop_punct { &PUNCTUATION } else { &[] };
-    let ends: Vec<u32> = [END].iter().chain(stops).filter_map(|word| model.class(word)).collect();
-    let config = BeamConfig { end_tokens: &ends, prompt_length: prompt.len() as u32, ..options.config };
+    let listed = options.lists.end_words.iter().map(String::as_str);
+    let mut ends: Vec<TokenId> = Vec::new();
+    for class in [END].into_iter().chain(stops.iter().copied()).chain(listed).filter_map(|word| model.class(word)) {
+        // Given twice is given once.
+        if !ends.contains(&class) {
+            ends.push(class);
+        }
+    }
+    let config = BeamConfig { end_tokens: &ends, ..options.config };
     let mut search = BeamSearch::new_with_kernels(&config, vocab, kernels)?;
+    let mut decoders = decoders(model, options, kernels, &prompt)?;
     let mut rules = RuleSets::new(options.rules.clone(), model);
     let topic = rules.topic(&prompt, model);
 
@@ -107,7 +143,11 @@ pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &
         }
         let given: Vec<Row<'_>> = rows[..beams.len()].iter().map(|row| Row::from(&row[..])).collect();
         let allowed: Vec<Option<&[u32]>> = masks[..beams.len()].iter().map(|mask| Some(mask.words())).collect();
-        let step = match search.step(&given, &allowed, &mut next) {
+        let taken = match &mut decoders[..] {
+            [] => search.step(&given, &allowed, &mut next),
+            decoders => search.step_with_decoders(decoders, &given, &allowed, &mut next),
+        };
+        let step = match taken {
             Ok(step) => step,
             Err(crate::Error::EverythingMasked) => {
                 exhausted = true;
@@ -130,17 +170,48 @@ pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &
     Ok(Found { context: context.to_owned(), prompt, unknown, texts, steps: search.length(), exhausted })
 }
 
+/// A decoder for each beam, or none if there is nothing for them to do.
+fn decoders(model: &Model, options: &BeamOptions, kernels: Kernels, prompt: &[String]) -> Result<Vec<Decoder>> {
+    let BeamOptions { config, beside, lists, .. } = options;
+    let beside = Config { profile: config.profile, ..beside.clone() };
+    if lists.is_empty() && beside == (Config { profile: config.profile, ..Config::default() }) {
+        return Ok(Vec::new());
+    }
+    let mut first = Decoder::new_with_kernels(&beside, model.vocab(), kernels)?;
+    let classes = |words: &[String]| words.iter().map(|word| model.class(word)).collect::<Option<Vec<TokenId>>>();
+    let known = |lists: &[Vec<String>]| lists.iter().filter_map(|words| classes(words)).collect::<Vec<_>>();
+    fn slices(lists: &[Vec<TokenId>]) -> Vec<&[TokenId]> {
+        lists.iter().map(Vec::as_slice).collect()
+    }
+    let biases: Vec<(Vec<TokenId>, f32)> =
+        lists.bias.iter().filter_map(|(words, bias)| Some((classes(words)?, *bias))).collect();
+    let (single, several): (Vec<_>, Vec<_>) = biases.iter().partition(|(words, _)| words.len() == 1);
+    first.set_bias(&single.iter().map(|(words, bias)| (words[0], *bias)).collect::<Vec<_>>())?;
+    first.set_sequence_bias(&several.iter().map(|(words, bias)| (&words[..], *bias)).collect::<Vec<_>>())?;
+    first.set_bad_sequences(&slices(&known(&lists.bad_sequences)))?;
+    first.set_stops(&slices(&known(&lists.stops)))?;
+    first.set_breakers(&slices(&known(&lists.breakers)))?;
+    // As for one text: `min_tokens` holds these back, `min_steps` of the rules punctuation too.
+    let ends = [END].into_iter().chain(lists.end_words.iter().map(String::as_str));
+    first.set_end_tokens(&ends.filter_map(|word| model.class(word)).collect::<Vec<_>>())?;
+    first.prompt(&prompt.iter().filter_map(|word| model.class(word)).collect::<Vec<_>>())?;
+    Ok(vec![first; config.beams as usize])
+}
+
 /// The hypothesis of a rank that there is.
 fn told(model: &Model, search: &BeamSearch, rank: usize) -> Result<BeamText> {
     let missing = crate::Error::InvalidParameter { name: "rank", value: rank as f64 };
     let hypothesis = search.hypothesis(rank).ok_or(missing)?;
     let mut classes = vec![0; hypothesis.length as usize];
     search.hypothesis_tokens(rank, &mut classes)?;
-    let is_end = classes.last().is_some_and(|&class| model.words()[class as usize] == END);
+    let last = classes.last().map_or("", |&class| model.words()[class as usize].as_str());
     let stop = match hypothesis.finish {
-        Finish::EndToken if is_end => Stop::EndToken,
-        Finish::EndToken => Stop::Punctuation,
-        _ => Stop::Steps,
+        Finish::EndToken if last == END => Stop::EndToken,
+        Finish::EndToken if PUNCTUATION.contains(&last) => Stop::Punctuation,
+        Finish::EndToken => Stop::EndWord,
+        Finish::Stop => Stop::Sequence,
+        Finish::Loop => Stop::Loop,
+        Finish::Length | Finish::None => Stop::Steps,
     };
     if matches!(stop, Stop::EndToken) {
         classes.pop();

@@ -101,6 +101,10 @@ pub enum Stop {
     Steps,
     /// The end of the text stands so many times in a row as was asked for.
     Loop,
+    /// A word of a list of words that end a text (beam search).
+    EndWord,
+    /// A sequence of words of a list of those that end a text (beam search).
+    Sequence,
     /// The rules left nothing to pick.
     Exhausted,
     /// The decoder refused the row.
@@ -108,13 +112,15 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `mask exhausted`, `error`.
+    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `end word`, `stop sequence`, `mask exhausted`, `error`.
     pub fn name(&self) -> &'static str {
         match self {
             Stop::EndToken => "end token",
             Stop::Punctuation => "punctuation",
             Stop::Steps => "steps",
             Stop::Loop => "loop",
+            Stop::EndWord => "end word",
+            Stop::Sequence => "stop sequence",
             Stop::Exhausted => "mask exhausted",
             Stop::Refused(_) => "error",
         }

@@ -212,7 +212,6 @@ fn never_loses_nothing() {
             temperature: 1.0,
             min_tokens: 0,
             max_tokens: 12,
-            prompt_length: 0,
             valid: 50,
             end_tokens: vec![7],
         });
@@ -402,4 +401,69 @@ fn beams_end_where_their_decoders_end() {
         }
     }
     assert!(stops > 50 && loops > 0, "{stops} stops, {loops} loops");
+}
+
+/// A step reports all that go on and all that end, whoever ends them: with the rules of Hugging Face it looks at twice the beams
+/// even if the search has no end token, so decoders may end as many as go on.
+#[test]
+fn what_a_step_reports_has_room() {
+    for (profile, end_tokens, live, ended) in [
+        (Profile::Canon, &[][..], 0, 3),
+        (Profile::Canon, &[8][..], 3, 3),
+        (Profile::HuggingFace, &[][..], 3, 3),
+        (Profile::HuggingFace, &[8][..], 3, 3),
+        (Profile::Vllm, &[][..], 0, 3),
+        (Profile::Vllm, &[3, 4][..], 0, 5),
+    ] {
+        // Long texts are worth waiting for.
+        let config =
+            BeamConfig { profile, beams: 3, max_tokens: 4, length_penalty: 2.0, end_tokens, ..BeamConfig::default() };
+        let mut decoders: Vec<Decoder> = (0..3).map(|_| Decoder::new(&Config::default(), 9).unwrap()).collect();
+        decoders[0].set_stops(&[&[0], &[1], &[2]]).unwrap();
+        let mut host = Host::new(&config, 9, levels()[0]);
+        let row: Vec<f32> = (0..9).map(|token| -0.5 * token as f32).collect();
+        let step =
+            host.search.step_with_decoders(&mut decoders, &[Row::from(&row)], &[], &mut host.next).expect("a step");
+        let context = format!("{profile:?}, end tokens {end_tokens:?}");
+        assert_eq!((step.live, step.ended), (live, ended), "{context}");
+        assert!(live + ended <= host.search.outputs(), "{context}: {} outputs", host.search.outputs());
+        let tokens = |from: &[Continuation]| from.iter().map(|out| out.token).collect::<Vec<_>>();
+        if live > 0 {
+            assert_eq!(tokens(&host.next[..live]), [3, 4, 5], "{context}");
+        }
+        let mut told = tokens(&host.next[live..live + ended]);
+        told.sort_unstable();
+        assert_eq!(told, (0..ended as u32).collect::<Vec<_>>(), "{context}");
+    }
+}
+
+/// vLLM 0.33.0 divides by the generated tokens, the end token among them, whatever the prompt is; so does transformers.
+#[test]
+fn lengths_are_those_of_what_was_generated() {
+    for profile in [Profile::Canon, Profile::HuggingFace, Profile::Vllm] {
+        let config = BeamConfig {
+            profile,
+            beams: 3,
+            max_tokens: 2,
+            length_penalty: 1.0,
+            prompt_length: 50,
+            end_tokens: &[0],
+            ..BeamConfig::default()
+        };
+        let mut host = Host::new(&config, 2, levels()[0]);
+        let row_of = |tokens: &[u32]| {
+            if tokens.is_empty() { vec![0.4f32.ln(), 0.6f32.ln()] } else { vec![0.9f32.ln(), 0.1f32.ln()] }
+        };
+        while !host.search.is_finished() {
+            host.step(row_of, no_mask);
+        }
+        let expected =
+            [(vec![1, 0], (0.6f64 * 0.9).ln() / 2.0), (vec![0], 0.4f64.ln()), (vec![1, 1], (0.6f64 * 0.1).ln() / 2.0)];
+        let told = host.told();
+        assert_eq!(told.len(), 3, "{profile:?}");
+        for ((tokens, told), (wanted, score)) in told.iter().zip(&expected) {
+            assert_eq!(tokens, wanted, "{profile:?}");
+            assert!((told.score - score).abs() < 1e-6, "{profile:?}: {tokens:?} {told:?}, not {score}");
+        }
+    }
 }

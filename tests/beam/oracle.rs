@@ -28,7 +28,6 @@ pub struct Settings {
     pub temperature: f64,
     pub min_tokens: usize,
     pub max_tokens: usize,
-    pub prompt_length: usize,
     pub valid: usize,
     pub end_tokens: Vec<u32>,
 }
@@ -223,11 +222,7 @@ impl Search {
         let length = self.length + 1;
         let power = |length: usize| (length as f64).powf(settings.length_penalty);
         for (candidate, by_end_token) in &end {
-            let counted = match settings.rules {
-                Rules::Vllm => (settings.prompt_length + length - usize::from(*by_end_token)).max(1),
-                _ => length,
-            };
-            let score = candidate.score / power(counted);
+            let score = candidate.score / power(length);
             let told = Told { tokens: after(candidate), score, logprob: candidate.score, by_end_token: *by_end_token };
             for other in self.groups[g].told.clone() {
                 self.note(other.score, score);

@@ -46,7 +46,6 @@ fn settings(numbers: &mut Numbers, vocab: usize) -> Settings {
         temperature: if canon { numbers.pick(&[1.0, 1.0, 0.5, 2.0]) } else { 1.0 },
         min_tokens: if numbers.below(4) == 0 { numbers.below(max_tokens + 1) } else { 0 },
         max_tokens,
-        prompt_length: numbers.below(20),
         valid: if numbers.below(4) == 0 { 1 + numbers.below(vocab) } else { vocab },
         end_tokens,
     }
@@ -103,7 +102,7 @@ fn a_search_is_what_the_judge_says() {
             min_tokens: settings.min_tokens as u32,
             max_tokens: settings.max_tokens as u32,
             n_best: 0,
-            prompt_length: settings.prompt_length as u32,
+            prompt_length: seed as u32 % 20,
             valid_vocab: if settings.valid == vocab { 0 } else { settings.valid as u32 },
             end_tokens: &settings.end_tokens,
         };

@@ -243,3 +243,39 @@ fn a_decoder_that_has_finished_is_refused() {
         assert_eq!(position, (scene.target.position(), scene.draft.position()));
     }
 }
+
+/// A draft model of fewer tokens cannot record all that the target may emit; one of `valid_vocab` tokens cannot have drawn more.
+#[test]
+fn tokens_past_the_draft_models_vocabulary_are_refused() {
+    for acceptance in [Acceptance::Match, Acceptance::Certain, Acceptance::Drawn, Acceptance::WithoutReplacement] {
+        let shorten = |scene: &mut Scene| {
+            let config = Config { seed: 5, ..Config::default() };
+            scene.draft = Decoder::new(&config, VOCAB - 10).unwrap();
+            scene.draft_rows.iter_mut().for_each(|row| row.truncate(VOCAB - 10));
+            // The third draft falls, and only a token past the draft model's can take its place.
+            scene.rows[2].fill(f32::NEG_INFINITY);
+            scene.rows[2][VOCAB - 3] = 1.0;
+        };
+        let mut scene = Scene::new(acceptance);
+        shorten(&mut scene);
+        let before = (scene.target.position(), scene.draft.position());
+        let expected = Error::TokenOutOfRange { token: VOCAB as u32 - 3, vocab: VOCAB - 10 };
+        assert_eq!(scene.verify(), Err(expected), "{acceptance:?}");
+        assert_eq!(before, (scene.target.position(), scene.draft.position()));
+        // The drafts themselves are looked at first.
+        shorten(&mut scene);
+        scene.tokens[2] = VOCAB as u32 - 3;
+        assert_eq!(scene.verify(), Err(expected), "{acceptance:?}");
+    }
+    for acceptance in [Acceptance::Drawn, Acceptance::WithoutReplacement] {
+        let mut scene = Scene::new(acceptance);
+        scene.draft = Decoder::new(&Config { valid_vocab: 40, seed: 5, ..Config::default() }, VOCAB).unwrap();
+        assert_eq!(scene.verify(), Err(Error::InvalidParameter { name: "draft token", value: 40.0 }), "{acceptance:?}");
+        // Past the target's valid ids a draft falls.
+        let mut scene = Scene::new(acceptance);
+        scene.target = Decoder::new(&Config { valid_vocab: 40, seed: 4, ..Config::default() }, VOCAB).unwrap();
+        scene.draft = Decoder::new(&Config { seed: 5, ..Config::default() }, VOCAB).unwrap();
+        let verified = scene.verify().unwrap();
+        assert_eq!((verified.accepted, verified.emitted), (2, 3), "{acceptance:?}");
+    }
+}

@@ -239,6 +239,48 @@ fn trees_of_certain_drafts_emit_the_targets_tokens() {
     test(Acceptance::Match, Shape::Tree);
 }
 
+/// Drafts by the draft model's own decoder, under the target's own seed and stream: the numbers that draw them are not those
+/// that judge them, and a draft that was not reached leaves no trace in the next.
+#[test]
+fn drafts_may_be_drawn_with_the_targets_seed() {
+    for (i, (name, world)) in worlds().into_iter().enumerate() {
+        let pairs = world.pairs();
+        let (seed, trials) = (500 + i as u64, draws(40_000));
+        let (mut target, mut draft) = (World::decoder(&world.target, seed), World::decoder(&world.draft, seed));
+        let mut counts = vec![0; VOCAB * VOCAB];
+        for trial in 0..trials {
+            for decoder in [&mut target, &mut draft] {
+                decoder.reset(None).expect("a reset");
+                decoder.seek(16 * trial as u64);
+            }
+            let mut emitted: Vec<u32> = Vec::new();
+            while emitted.len() < 2 {
+                let mut nodes = vec![emitted.last().map_or(VOCAB, |&token| token as usize)];
+                for _ in 0..2 {
+                    let row = &world.draft.1[nodes[nodes.len() - 1]];
+                    nodes.push(draft.decode(row, None).expect("a draft").token as usize);
+                }
+                draft.undo(2).expect("two drafts back");
+                let tokens: Vec<u32> = nodes[1..].iter().map(|&node| node as u32).collect();
+                let rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.target.1[node])).collect();
+                let draft_rows: Vec<Row<'_>> = nodes.iter().map(|&node| Row::from(&world.draft.1[node])).collect();
+                let acceptance = Acceptance::Drawn;
+                let given = Drafts { tokens: &tokens, parents: &[], rows: &rows, masks: &[], acceptance };
+                let model = DraftModel { decoder: &mut draft, rows: &draft_rows, masks: &[] };
+                let mut picks = [Pick::default(); 3];
+                let verified = verify(&mut target, &given, Some(model), &mut picks).expect("a verification");
+                emitted.extend(picks[..verified.emitted].iter().map(|pick| pick.token));
+            }
+            counts[emitted[0] as usize * VOCAB + emitted[1] as usize] += 1;
+        }
+        let (statistic, degrees) = report::chi_square(&counts, &pairs);
+        let limit = report::chi_square_limit(degrees);
+        let label = format!("one seed, {name}, {trials} pairs");
+        println!("{label}: chi-square {statistic:.1} on {degrees} degrees, limit {limit:.1}");
+        assert!(statistic < limit, "{label}: chi-square {statistic:.1} on {degrees} degrees exceeds {limit:.1}");
+    }
+}
+
 /// The yardstick can fail: drafts judged by a rule that does not fit how they were made are seen.
 #[test]
 fn the_wrong_rule_is_seen() {

@@ -55,3 +55,11 @@ pub fn matrix(rows: &[Vec<f32>]) -> Vec<u8> {
     let data: Vec<u8> = rows.iter().flatten().flat_map(|logit| logit.to_le_bytes()).collect();
     npy("<f4", &format!("({}, {})", rows.len(), rows[0].len()), "False", &data)
 }
+
+/// A run that ends with `code` and says `what`; bad usage prints nothing else.
+pub fn refused(arguments: &[&str], code: i32, what: &str) {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+    assert!(stderr(&output).contains(what), "{arguments:?}: {}", stderr(&output));
+    assert!(code == 1 || output.stdout.is_empty(), "{arguments:?}");
+}

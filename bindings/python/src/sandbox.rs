@@ -264,7 +264,8 @@ impl PyModel {
         rules: Option<&Bound<'py, PyAny>>,
         fields: Option<&Bound<'py, PyDict>>,
     ) -> Result<Bound<'py, PyList>> {
-        let options = BeamOptions { config: crate::beam::config_from(py, config, fields)?, rules: rules_of(rules)? };
+        let (config, rules) = (crate::beam::config_from(py, config, fields)?, rules_of(rules)?);
+        let options = BeamOptions { config, rules, ..BeamOptions::default() };
         let kernels = Kernels::detect()?;
         let found = outside(py, true, || search(&self.model, &options, kernels, context))??;
         let texts = found.texts.iter().map(|text| {

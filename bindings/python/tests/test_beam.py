@@ -142,3 +142,13 @@ def test_bad_input() -> None:
         argpick.BeamSearch(4, width=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Config"):
         argpick.BeamSearch(4, argpick.Config())  # type: ignore[arg-type]
+
+
+def test_decoders_may_end_as_many_beams_as_go_on() -> None:
+    """transformers looks at twice the beams also without end tokens: stops may end the first half of them."""
+    search = argpick.BeamSearch(9, profile="huggingface", beams=3, max_tokens=4, length_penalty=2.0)
+    decoders = [argpick.Decoder(9, profile="huggingface") for _ in range(3)]
+    decoders[0].set_stops([[0], [1], [2]])
+    step = search.step(-0.5 * np.arange(9, dtype=np.float32)[None], None, decoders)
+    assert [token for _, token, _ in step.live] == [3, 4, 5]
+    assert [token for _, token, _ in step.ended] == [0, 1, 2]

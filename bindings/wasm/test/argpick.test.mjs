@@ -378,6 +378,14 @@ test('a beam search finds the best sequence there is', async () => {
     const { next } = beam.step([modelRow([], vocab)], { decoders, masks: [[0b11111]] });
     assert.ok(next.length > 0 && next.every(({ token }) => token !== all[0].tokens[0] && token !== 3));
     assert.equal(decoders[0].position, 1);
+    // transformers looks at twice the beams also without end tokens: stops may end the first half of them.
+    beam.reset({ profile: 'huggingface', beams: 2, maxTokens: 4, lengthPenalty: 2 }, []);
+    decoders.forEach((decoder) => decoder.reset());
+    decoders.forEach((decoder) => decoder.setBans([]));
+    decoders.forEach((decoder) => decoder.setStops([[0], [1]]));
+    const both = beam.step([[3, 2.5, 2, 1.5, 1]], { decoders });
+    assert.deepEqual(both.next.map(({ token }) => token), [2, 3]);
+    assert.deepEqual(both.ended.map(({ token }) => token), [0, 1]);
     beam.reset({ beams: 300, maxTokens: 8 }, []);
     assert.deepEqual(beam.state, { live: 1, ended: 0, length: 0, hypotheses: 0 });
     assert.throws(() => beam.reset({ beams: 5000 }), { code: 'INVALID_PARAMETER' });

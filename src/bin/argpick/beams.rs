@@ -1,16 +1,18 @@
 //! `argpick decode --beams`: the best continuations that a beam search finds.
 
+use crate::list_args::in_words;
 use crate::report::{plural, printable, rules};
+use crate::sampling_args::{in_force, in_force_text};
 use crate::{Failure, remark};
 use argpick::sandbox::Model;
-use argpick::sandbox::beams::{BeamOptions, Found, search};
+use argpick::sandbox::beams::{BeamOptions, Found, WordLists, search};
 use argpick::{BeamConfig, EarlyStopping, Kernels, Profile};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// What a search has no use for: how a text is drawn, what its history does, and what is told of its steps.
-const NOT_OF_BEAMS: [&str; 47] = [
+/// What a search has no use for: how a token is drawn and from what, and what is told of single steps.
+const NOT_OF_BEAMS: [&str; 31] = [
     "mode",
     "seed",
     "stream",
@@ -35,22 +37,6 @@ const NOT_OF_BEAMS: [&str; 47] = [
     "mirostat_eta",
     "adaptive_target",
     "adaptive_decay",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "penalty_window",
-    "dry_multiplier",
-    "dry_base",
-    "dry_allowed_length",
-    "no_repeat_ngram",
-    "loop_repeats",
-    "min_tokens",
-    "penalty_scope",
-    "dry_window",
-    "loop_period",
-    "length_decay_start",
-    "length_decay_factor",
-    "history_capacity",
     "top",
     "trace_out",
     "csv_out",
@@ -73,7 +59,8 @@ enum Early {
 /// The options of a beam search.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BeamArgs {
-    /// Search with N beams instead of picking token by token; filters and penalties do not apply
+    /// Search with N beams instead of picking token by token; rules, penalties and lists hold for each beam, filters and draws
+    /// do not apply
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024),
           conflicts_with_all = NOT_OF_BEAMS, help_heading = "Beam search")]
     beams: Option<u32>,
@@ -181,6 +168,10 @@ pub fn run(
         kernels.level().name()
     )?;
     writeln!(out, "rules    {}", rules(&options.rules))?;
+    let beside: Vec<String> = in_force_text(&options.beside).into_iter().chain(in_words(&options.lists)).collect();
+    if !beside.is_empty() {
+        writeln!(out, "beside   {}", printable(&beside.join(", ")))?;
+    }
     for (index, found) in found.iter().enumerate() {
         writeln!(out, "\n[{}] {}", index + 1, printable(&found.context))?;
         writeln!(out, "  {:>4} {:>12} {:>12} {:>6}  {:<12} text", "rank", "score", "logprob", "length", "end")?;
@@ -202,8 +193,20 @@ pub fn run(
     Ok(())
 }
 
+/// The lists as JSON. A bias of -inf, which JSON lacks, is null.
+fn lists_json(lists: &WordLists) -> Value {
+    let WordLists { bias, bad_sequences, stops, end_words, breakers } = lists;
+    json!({
+        "bias": bias.iter().map(|(words, bias)| json!([words, bias])).collect::<Vec<_>>(),
+        "bad_sequences": bad_sequences,
+        "stops": stops,
+        "end_words": end_words,
+        "dry_breakers": breakers,
+    })
+}
+
 fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Found]) -> Value {
-    let BeamOptions { config, rules } = options;
+    let BeamOptions { config, rules, beside, lists } = options;
     let texts: Vec<Value> = found
         .iter()
         .map(|found| {
@@ -246,6 +249,9 @@ fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Fou
             "temp": config.temperature,
             "steps": config.max_tokens,
             "n_best": if config.n_best == 0 { config.beams } else { config.n_best },
+            // As in the document of one text: what the decoders beside the beams do.
+            "repetition": in_force(beside).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "lists": lists_json(lists),
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,
             "ban": rules.ban,

@@ -1,6 +1,7 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
 use crate::beams::{self, BeamArgs};
+use crate::list_args::ListArgs;
 use crate::repetition_args::RepetitionArgs;
 use crate::sampling_args::SamplingArgs;
 use crate::{Failure, args, document, plot, remark, report};
@@ -65,6 +66,8 @@ pub struct Args {
     repetition: RepetitionArgs,
     #[command(flatten)]
     beams: BeamArgs,
+    #[command(flatten)]
+    lists: ListArgs,
 
     /// No text ends before this step
     #[arg(long, alias = "min_steps", value_name = "N", default_value_t = 0, help_heading = "Rules")]
@@ -154,7 +157,12 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let options = options(&args, &model);
     if let Some(config) = args.beams.config(args.sampling.profile, args.temp, args.steps) {
-        let options = BeamOptions { config, rules: options.rules };
+        let options = BeamOptions {
+            config,
+            rules: options.rules,
+            beside: args.repetition.config(Config::default()),
+            lists: args.lists.lists(|option, list| known(&model, option, list)),
+        };
         return beams::run(out, &model, kernels, &options, &prompts, args.json);
     }
     // A replay that meets another row can say then by how much it must be off.
@@ -206,18 +214,21 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-/// The options in force, with a remark on each word that cannot have an effect.
+/// Words as the model has them, with a remark on each that cannot have an effect.
+fn known(model: &Model, option: &str, list: Vec<String>) -> Vec<String> {
+    list.into_iter()
+        .map(|word| if model.class(&word).is_some() { word } else { word.to_lowercase() })
+        .inspect(|word| {
+            if model.class(word).is_none() {
+                remark(format_args!("{option}: the model has no word {word:?}, so this has no effect"));
+            }
+        })
+        .collect()
+}
+
+/// The options in force.
 fn options(args: &Args, model: &Model) -> Options {
-    let known = |option: &str, list: Vec<String>| -> Vec<String> {
-        list.into_iter()
-            .map(|word| if model.class(&word).is_some() { word } else { word.to_lowercase() })
-            .inspect(|word| {
-                if model.class(word).is_none() {
-                    remark(format_args!("{option}: the model has no word {word:?}, so this has no effect"));
-                }
-            })
-            .collect()
-    };
+    let known = |option: &str, list: Vec<String>| known(model, option, list);
     let topic_keep = match &args.topic_keep {
         Some(list) => known("--topic-keep", args::word_list(list)),
         None => TOPIC_KEEP.map(String::from).to_vec(),

@@ -279,6 +279,8 @@ fn stop(text: &Transcript) -> String {
         Stop::Punctuation => "punctuation".to_owned(),
         Stop::Steps => "the number of steps".to_owned(),
         Stop::Loop => "a loop".to_owned(),
+        Stop::EndWord => "an end word".to_owned(),
+        Stop::Sequence => "a stop sequence".to_owned(),
         Stop::Exhausted => "the rules: nothing is left to pick".to_owned(),
         Stop::Refused(error) => format!("an error: {error}"),
     }

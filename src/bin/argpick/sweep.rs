@@ -155,7 +155,7 @@ fn read(path: &Path) -> Result<Vec<Config>, String> {
 }
 
 /// Sets one parameter.
-fn set(config: &mut Config, name: &str, value: &Value) -> Result<(), String> {
+pub fn set(config: &mut Config, name: &str, value: &Value) -> Result<(), String> {
     let whole = || value.as_u64().ok_or_else(|| format!("{name} is {value}; it must be a whole number from 0 up"));
     let number = match (name, value) {
         ("seed", _) => {

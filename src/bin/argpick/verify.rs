@@ -4,13 +4,14 @@ use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
 use crate::sampling_args::SamplingArgs;
 use crate::sequence_args::{LimitArgs, SequenceArgs};
+use crate::sweep::set;
 use crate::{Failure, args};
 use argpick::{
     Acceptance, Config, Decoder, DraftModel, Drafts, Error, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified,
     verify,
 };
 use clap::ValueEnum;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,9 @@ enum AcceptanceName {
 
 /// The options of `argpick verify`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The drafts of a draft model were drawn with the same options as hold for the target.")]
+#[command(
+    after_help = "The drafts of a draft model were drawn with the options of the target, but for --draft-config."
+)]
 pub struct Args {
     /// The target's rows, one more than drafts: a .npy with a row of logits in each row
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
@@ -50,6 +53,9 @@ pub struct Args {
     /// The draft model's rows, numbered as the target's
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     draft_rows: Option<PathBuf>,
+    /// The parameters in which the draft model's decoder differs from the target's: a JSON object, {\"temperature\": 0.5}
+    #[arg(long, value_name = "FILE.json", requires = "draft_rows", help_heading = "Input")]
+    draft_config: Option<PathBuf>,
     /// Masks of the target's rows (32 tokens a word, or one byte or bool a token)
     #[arg(long, value_name = "FILE.npy", help_heading = "Input")]
     masks: Option<PathBuf>,
@@ -156,6 +162,16 @@ impl Given {
     }
 }
 
+/// The configuration with the parameters that a file sets.
+fn with_file(mut config: Config, path: &Path) -> Result<Config, String> {
+    let refuse = |reason: String| format!("{}: {reason}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let object: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| refuse(format!("it must be a JSON object with parameters: {error}")))?;
+    object.iter().try_for_each(|(name, value)| set(&mut config, name, value)).map_err(refuse)?;
+    Ok(config)
+}
+
 /// Runs the command.
 pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     let kernels = args::choose(args.kernel)?;
@@ -185,12 +201,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         return Err(format!("--draft: draft {node} is token {draft}; the rows have {vocab} logits").into());
     }
     let drafted = args.draft_rows.as_deref().map(|path| Given::read(path, args.draft_masks.as_deref())).transpose()?;
-    if let Some(drafted) = &drafted
-        && drafted.file.length != vocab
-    {
-        let (path, length) = (args.draft_rows.as_deref().unwrap_or(&args.rows), drafted.file.length);
-        return Err(format!("{}: rows of {length} logits, the target's have {vocab}", path.display()).into());
-    }
+    let draft_vocab = drafted.as_ref().map_or(vocab, |drafted| drafted.file.length);
     let config = args.sampling.config(args.repetition.config(Config {
         seed: args.seed,
         stream: args.stream,
@@ -202,16 +213,21 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         metrics: Metrics::LOGPROB | Metrics::RANK,
         ..args.sequence.with_room(args.limits.config(Config::default()))
     }));
-    let decoder = || -> Result<Decoder, Failure> {
-        let mut decoder = Decoder::new_with_kernels(&config, vocab, kernels)?;
+    let draft_config = match &args.draft_config {
+        Some(path) => with_file(config.clone(), path)?,
+        None => config.clone(),
+    };
+    let made = |config: &Config, vocab: usize| -> Result<Decoder, Failure> {
+        let mut decoder = Decoder::new_with_kernels(config, vocab, kernels)?;
         args.sequence.begin(&mut decoder)?;
         Ok(decoder)
     };
-    let (mut decoder, mut drafter) = (decoder()?, decoder()?);
+    let mut decoder = made(&config, vocab)?;
+    let mut drafter = drafted.as_ref().map(|_| made(&draft_config, draft_vocab)).transpose()?;
     let (rows, masks) = target.slices();
     let (draft_rows, draft_masks) = drafted.as_ref().map(Given::slices).unwrap_or_default();
     let drafts = Drafts { tokens: &args.draft, parents: &args.parents, rows: &rows, masks: &masks, acceptance };
-    let model = drafted.as_ref().map(|_| DraftModel { decoder: &mut drafter, rows: &draft_rows, masks: &draft_masks });
+    let model = drafter.as_mut().map(|decoder| DraftModel { decoder, rows: &draft_rows, masks: &draft_masks });
     let mut picks = vec![Pick::default(); args.draft.len() + 1];
     let verified = verify(&mut decoder, &drafts, model, &mut picks).map_err(|error| {
         // The error does not say at which row it was, or of which file.
@@ -220,8 +236,14 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         match (bad, error, &args.draft_rows) {
             (Some(place), ..) => format!("{place}: {error}"),
             (None, Error::WrongLength { what: "draft rows", .. }, Some(path)) => format!("{}: {error}", path.display()),
-            (None, Error::WrongLength { what: "parents", .. } | Error::InvalidParameter { name: "parent", .. }, _) => {
-                format!("--parents: {error}")
+            (None, Error::WrongLength { what: "parents", .. }, _) => format!("--parents: {error}"),
+            (None, Error::InvalidParameter { name: "draft token", value }, _) => {
+                format!("draft token {value}: the draft model cannot have drawn it")
+            }
+            (None, Error::InvalidParameter { name: "parent", .. }, _) => {
+                let late = |&(draft, &parent): &(usize, &u32)| parent != ROOT && parent as usize >= draft;
+                let (draft, parent) = args.parents.iter().enumerate().find(late).unwrap_or((0, &0));
+                format!("--parents: draft {draft} cannot follow draft {parent}, which is not before it")
             }
             _ => error.to_string(),
         }

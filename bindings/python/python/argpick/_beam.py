@@ -60,7 +60,7 @@ class BeamConfig:
     n_best: int = 0
     """Hypotheses that are told about, up to beams. 0: beams."""
     prompt_length: int = 0
-    """Tokens of the prompt: vLLM counts them in the length."""
+    """Tokens of the prompt; without effect, since no profile counts them in the length any more."""
     valid_vocab: int = 0
     """Only ids below this take part, up to the vocabulary. 0: all."""
 
