@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a text is drawn, what its history does, and what is told of its steps.
-const NOT_OF_BEAMS: [&str; 41] = [
+const NOT_OF_BEAMS: [&str; 55] = [
     "mode",
     "seed",
     "stream",
@@ -45,6 +45,20 @@ const NOT_OF_BEAMS: [&str; 41] = [
     "no_repeat_ngram",
     "loop_repeats",
     "min_tokens",
+    "penalty_scope",
+    "dry_window",
+    "loop_period",
+    "history_capacity",
+    "length_decay_start",
+    "length_decay_factor",
+    "bias",
+    "end_words",
+    "stop",
+    "stop_string",
+    "breaker",
+    "bad_words",
+    "sequence_bias",
+    "force",
     "top",
     "trace_out",
     "csv_out",

@@ -1,6 +1,7 @@
 //! `argpick decode`: continue texts with an additive n-gram model and show every step.
 
 use crate::beams::{self, BeamArgs};
+use crate::list_args::ListArgs;
 use crate::repetition_args::RepetitionArgs;
 use crate::sampling_args::SamplingArgs;
 use crate::{Failure, args, document, plot, remark, report};
@@ -63,6 +64,8 @@ pub struct Args {
     sampling: SamplingArgs,
     #[command(flatten)]
     repetition: RepetitionArgs,
+    #[command(flatten)]
+    lists: ListArgs,
     #[command(flatten)]
     beams: BeamArgs,
 
@@ -231,6 +234,7 @@ fn options(args: &Args, model: &Model) -> Options {
         seed: args.seed,
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,
+        lists: args.lists.lists(),
         rules: Rules {
             min_steps: args.min_steps,
             ban: known("--ban", args.ban.iter().flat_map(|list| args::word_list(list)).collect()),

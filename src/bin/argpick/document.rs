@@ -1,6 +1,7 @@
 //! `argpick decode --json`: the report as one JSON document, for programs.
 
-use crate::repetition_args::without_repetition;
+use crate::list_args;
+use crate::repetition_args::{penalty_scope_name, without_repetition};
 use crate::report::{Findings, Shown};
 use crate::sampling_args::in_force;
 use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
@@ -50,6 +51,15 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
             "no_repeat_ngram": options.base.no_repeat_ngram,
             "loop_repeats": options.base.loop_repeats,
             "min_tokens": options.base.min_tokens,
+            "penalty_scope": penalty_scope_name(options.base.penalty_scope),
+            "dry_window": options.base.dry_window,
+            "loop_period": options.base.loop_period,
+            "history_capacity": options.base.history_capacity,
+            "length_decay_start": options.base.length_decay_start,
+            "length_decay_factor": options.base.length_decay_factor,
+            "words": list_args::in_force(&options.lists).into_iter()
+                .map(|(name, list)| (name.replace('-', "_"), json!(list)))
+                .collect::<serde_json::Map<String, Value>>(),
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,
             "ban": rules.ban,
@@ -104,6 +114,11 @@ fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Valu
         "unknown_tokens": text.unknown,
         "output_tokens": text.generated().count(),
         "stop": text.stop.name(),
+        "stop_string": match &text.stop {
+            Stop::StopString(number) => Some(&shown.options.lists.stop_strings[*number]),
+            _ => None,
+        },
+        "held_back": text.held_back,
         "error": match &text.stop {
             Stop::Refused(error) => Some(error.to_string()),
             _ => None,

@@ -13,6 +13,7 @@ mod explain;
 mod inspect;
 mod kernels;
 mod lab;
+mod list_args;
 mod pack;
 mod plot;
 mod repetition_args;

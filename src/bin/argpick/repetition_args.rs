@@ -1,6 +1,27 @@
 //! The options about what has been said already, shared by the commands that decode.
 
-use argpick::Config;
+use argpick::{Config, PenaltyScope};
+use clap::ValueEnum;
+
+/// Which words the penalties count.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ScopeName {
+    /// As the profile's engine does
+    Profile,
+    /// Those of the prompt, too
+    All,
+    /// Generated ones
+    Generated,
+}
+
+/// Its name on the command line.
+pub fn penalty_scope_name(scope: PenaltyScope) -> &'static str {
+    match scope {
+        PenaltyScope::Profile => "profile",
+        PenaltyScope::All => "all",
+        PenaltyScope::Generated => "generated",
+    }
+}
 
 /// Penalties and their like. The defaults are those of [`Config`]: off.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,6 +70,24 @@ pub struct RepetitionArgs {
     /// No end token before N tokens are generated; --min-steps also keeps off punctuation
     #[arg(long, alias = "min_tokens", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
     pub min_tokens: u32,
+    /// Which words the penalties count
+    #[arg(long, alias = "penalty_scope", value_enum, default_value = "profile", help_heading = "Repetition")]
+    pub penalty_scope: ScopeName,
+    /// DRY: repetitions are looked for among the last N words; 0 = all
+    #[arg(long, alias = "dry_window", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub dry_window: u32,
+    /// The longest period of a loop for --loop-repeats; 0 = 64
+    #[arg(long, alias = "loop_period", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub loop_period: u32,
+    /// Words that penalties and rules can look back on; 0 = 4096
+    #[arg(long, alias = "history_capacity", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub history_capacity: u32,
+    /// From N generated tokens on, end tokens rise by --length-decay-factor
+    #[arg(long, alias = "length_decay_start", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub length_decay_start: u32,
+    /// End tokens rise by |logit| times (this to the power of the tokens past the start, less 1); 1 = off
+    #[arg(long, alias = "length_decay_factor", value_name = "X", default_value_t = 1.0, help_heading = "Repetition")]
+    pub length_decay_factor: f32,
 }
 
 impl RepetitionArgs {
@@ -66,7 +105,18 @@ impl RepetitionArgs {
             no_repeat_ngram,
             loop_repeats,
             min_tokens,
+            penalty_scope,
+            dry_window,
+            loop_period,
+            history_capacity,
+            length_decay_start,
+            length_decay_factor,
         } = self;
+        let penalty_scope = match penalty_scope {
+            ScopeName::Profile => PenaltyScope::Profile,
+            ScopeName::All => PenaltyScope::All,
+            ScopeName::Generated => PenaltyScope::Generated,
+        };
         Config {
             repetition_penalty,
             frequency_penalty,
@@ -78,6 +128,12 @@ impl RepetitionArgs {
             no_repeat_ngram,
             loop_repeats,
             min_tokens,
+            penalty_scope,
+            dry_window,
+            loop_period,
+            history_capacity,
+            length_decay_start,
+            length_decay_factor,
             ..rest
         }
     }
@@ -97,6 +153,12 @@ pub fn without_repetition(config: &Config) -> Config {
         no_repeat_ngram: off.no_repeat_ngram,
         loop_repeats: off.loop_repeats,
         min_tokens: off.min_tokens,
+        penalty_scope: off.penalty_scope,
+        dry_window: off.dry_window,
+        loop_period: off.loop_period,
+        history_capacity: off.history_capacity,
+        length_decay_start: off.length_decay_start,
+        length_decay_factor: off.length_decay_factor,
         ..config.clone()
     }
 }

@@ -1,0 +1,78 @@
+//! The options of `argpick decode` that name words: biases, sequences, forced words, stops.
+
+use argpick::sandbox::lists::Lists;
+
+use crate::args;
+
+/// Lists of words.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ListArgs {
+    /// Add X to the logit of a word; may be given again. -inf bans it
+    #[arg(long, value_name = "WORD=X", value_parser = with_number, help_heading = "Words")]
+    bias: Vec<(String, f32)>,
+    /// Words that end a text, with commas between; they are not part of it
+    #[arg(long, alias = "end_words", value_name = "WORDS", help_heading = "Words")]
+    end_words: Vec<String>,
+    /// End a text when it ends with these words, which stay in it; may be given again
+    #[arg(long, value_name = "WORDS", help_heading = "Words")]
+    stop: Vec<String>,
+    /// End a text when this string is in it, and show it up to there; may be given again
+    #[arg(long, alias = "stop_string", value_name = "TEXT", help_heading = "Words")]
+    stop_string: Vec<String>,
+    /// DRY: no repetition counts across these words; may be given again
+    #[arg(long, value_name = "WORDS", help_heading = "Words")]
+    breaker: Vec<String>,
+    /// Never these words in a row; may be given again
+    #[arg(long, alias = "bad_words", value_name = "WORDS", help_heading = "Words")]
+    bad_words: Vec<String>,
+    /// Add X to the logit of the last of these words where the others stand before it; may be given again
+    #[arg(long, alias = "sequence_bias", value_name = "WORDS=X", value_parser = with_number, help_heading = "Words")]
+    sequence_bias: Vec<(String, f32)>,
+    /// Pick this word as the N-th, counted from 0, whatever the model says; may be given again
+    #[arg(long, value_name = "N=WORD", value_parser = with_place, help_heading = "Words")]
+    force: Vec<(u64, String)>,
+}
+
+impl ListArgs {
+    /// The lists asked for.
+    pub fn lists(&self) -> Lists {
+        Lists {
+            bias: self.bias.clone(),
+            end_words: self.end_words.iter().flat_map(|list| args::word_list(list)).collect(),
+            stops: self.stop.clone(),
+            stop_strings: self.stop_string.clone(),
+            breakers: self.breaker.clone(),
+            bad: self.bad_words.clone(),
+            biased: self.sequence_bias.clone(),
+            forced: self.force.clone(),
+        }
+    }
+}
+
+/// The lists as the options that make them, those that are not empty.
+pub fn in_force(lists: &Lists) -> Vec<(&'static str, Vec<String>)> {
+    let numbered = |pairs: &[(String, f32)]| pairs.iter().map(|(text, value)| format!("{text}={value}")).collect();
+    let all: [(&str, Vec<String>); 8] = [
+        ("bias", numbered(&lists.bias)),
+        ("end-words", lists.end_words.clone()),
+        ("stop", lists.stops.clone()),
+        ("stop-string", lists.stop_strings.clone()),
+        ("breaker", lists.breakers.clone()),
+        ("bad-words", lists.bad.clone()),
+        ("sequence-bias", numbered(&lists.biased)),
+        ("force", lists.forced.iter().map(|(place, word)| format!("{place}={word}")).collect()),
+    ];
+    all.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+}
+
+fn with_number(text: &str) -> Result<(String, f32), String> {
+    let (words, number) = text.rsplit_once('=').ok_or("it must be words, =, and a number: the=-1.5")?;
+    let number: f32 = number.parse().map_err(|error| format!("{number:?}: {error}"))?;
+    Ok((words.to_owned(), number))
+}
+
+fn with_place(text: &str) -> Result<(u64, String), String> {
+    let (place, word) = text.split_once('=').ok_or("it must be a place, =, and a word: 0=the")?;
+    let place = place.parse().map_err(|error| format!("{place:?}: {error}"))?;
+    Ok((place, word.to_owned()))
+}
