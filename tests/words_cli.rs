@@ -65,7 +65,8 @@ fn each_option_about_words_does_what_it_says() {
         (&["--presence-penalty", "2", "--penalty-scope", "generated"], "the cat the the", "steps"),
     ];
     for (options, text, stop) in cases {
-        let mut arguments = vec!["decode", "--weights", &model, "--context", "x", "--steps", "4", "--json"];
+        let mut arguments =
+            vec!["decode", "--weights", &model, "--context", "x", "--steps", "4", "--json", "--no-dangling", "0"];
         arguments.extend(options);
         let found = &json_of(&arguments, 0)["texts"][0];
         assert_eq!((&found["continuation"], &found["stop"]), (&text.into(), &stop.into()), "{options:?}: {found}");
