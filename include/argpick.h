@@ -1258,6 +1258,30 @@ argpick_status argpick_decoder_seek(struct argpick_decoder *decoder,
 argpick_status argpick_decoder_position(const struct argpick_decoder *decoder,
                                         uint64_t *position);
 
+// Tells mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much.
+//
+// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; mu can be written.
+argpick_status argpick_decoder_mirostat_mu(const struct argpick_decoder *decoder,
+                                           float *mu);
+
+// Tells the probability that adaptive-p prefers in the next step, 0 to 1: adaptive_target, moved away from the mean of what
+// was picked.
+//
+// Each decoded token moves it, and argpick_decoder_undo brings it back. NaN if adaptive-p is off: a negative
+// adaptive_target, mirostat, greedy mode.
+//
+// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+//
+// Safety:
+// - decoder is a live decoder; target can be written.
+argpick_status argpick_decoder_adaptive_target(const struct argpick_decoder *decoder,
+                                               float *target);
+
 // Tells the length of the rows that the decoder takes.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
@@ -2292,6 +2316,19 @@ argpick_status argpick_trace_state(struct argpick_trace *trace,
 argpick_status argpick_trace_note(struct argpick_trace *trace,
                                   const char *text,
                                   size_t size);
+
+// argpick_decoder_push_bytes, recorded, so that a replay finds the same stop strings.
+//
+// Statuses: those of argpick_decoder_push_bytes; ARGPICK_ERR_FINISHED if the trace has ended.
+//
+// Safety:
+// - trace and decoder are live handles; bytes points to size bytes; stop and held_back can be written.
+argpick_status argpick_trace_push_bytes(struct argpick_trace *trace,
+                                        struct argpick_decoder *decoder,
+                                        const void *bytes,
+                                        size_t size,
+                                        uint32_t *stop,
+                                        size_t *held_back);
 
 // argpick_decoder_prompt, recorded.
 //

@@ -197,6 +197,18 @@ class decoder : public detail::owner<argpick_decoder, argpick_decoder_free> {
     const argpick_status status = argpick_decoder_position(get(), &position);
     return detail::answer(status, position);
   }
+  /// Mirostat's mu for the next step, in bits; NaN if it is off.
+  outcome<float> mirostat_mu() const {
+    float mu = 0;
+    const argpick_status status = argpick_decoder_mirostat_mu(get(), &mu);
+    return detail::answer(status, mu);
+  }
+  /// The probability that adaptive-p prefers in the next step; NaN if it is off.
+  outcome<float> adaptive_target() const {
+    float target = 0;
+    const argpick_status status = argpick_decoder_adaptive_target(get(), &target);
+    return detail::answer(status, target);
+  }
   outcome<std::uint32_t> vocab() const {
     std::uint32_t vocab = 0;
     const argpick_status status = argpick_decoder_vocab(get(), &vocab);

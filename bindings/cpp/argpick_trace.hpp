@@ -73,6 +73,13 @@ class trace : public detail::owner<argpick_trace, argpick_trace_free> {
     return detail::answer(argpick_trace_note(get(), text.data(), text.size()));
   }
 
+  /// Hands over the bytes of the last generated token.
+  outcome<decoder::text_match> push_bytes(decoder& who, view<const char> bytes) {
+    decoder::text_match found{ARGPICK_NO_STOP, 0};
+    const argpick_status status =
+        argpick_trace_push_bytes(get(), who.get(), bytes.data(), bytes.size(), &found.stop, &found.held_back);
+    return detail::answer(status, found);
+  }
   outcome<void> prompt(decoder& who, tokens_view tokens) {
     return detail::answer(argpick_trace_prompt(get(), who.get(), tokens.data(), tokens.size()));
   }

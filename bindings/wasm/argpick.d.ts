@@ -135,6 +135,10 @@ export class Decoder {
     readonly config: Config;
     /** Generated tokens recorded, the prompt excluded, unless `seek` has set it. */
     readonly position: number;
+    /** Mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much. NaN if it is off. */
+    readonly mirostatMu: number;
+    /** The probability that adaptive-p prefers in the next step, 0 to 1; NaN if it is off. */
+    readonly adaptiveTarget: number;
     /** Why the sequence has ended, as far as tokens and bytes were recorded. */
     readonly finish: Finish;
     /** Its address in the library's memory, for the functions in `Argpick.exports`. */

@@ -47,6 +47,18 @@ export class Decoder {
         return Number(this.#library.view().getBigUint64(this.#pick, true));
     }
 
+    /** Mirostat's mu for the next step, in bits; NaN if it is off. */
+    get mirostatMu() {
+        this.#library.check(this.#c.argpick_decoder_mirostat_mu(this.#live(), this.#pick));
+        return this.#library.view().getFloat32(this.#pick, true);
+    }
+
+    /** The probability that adaptive-p prefers in the next step; NaN if it is off. */
+    get adaptiveTarget() {
+        this.#library.check(this.#c.argpick_decoder_adaptive_target(this.#live(), this.#pick));
+        return this.#library.view().getFloat32(this.#pick, true);
+    }
+
     /** Why the sequence has ended, as far as tokens and bytes were recorded: 'none' if it goes on. */
     get finish() {
         this.#library.check(this.#c.argpick_decoder_finish(this.#live(), this.#pick));

@@ -428,6 +428,47 @@ pub unsafe extern "C" fn argpick_decoder_position(
     })
 }
 
+/// Tells mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much.
+///
+/// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+///
+/// # Safety
+/// - decoder is a live decoder; mu can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_decoder_mirostat_mu(decoder: *const argpick_decoder, mu: *mut f32) -> argpick_status {
+    call("argpick_decoder_mirostat_mu", || {
+        writable(mu, "mu")?;
+        // SAFETY: the caller's part is the same; the output was checked above.
+        unsafe { mu.write(enter(decoder, |decoder| Ok(decoder.mirostat_mu()))?) };
+        Ok(())
+    })
+}
+
+/// Tells the probability that adaptive-p prefers in the next step, 0 to 1: adaptive_target, moved away from the mean of what
+/// was picked.
+///
+/// Each decoded token moves it, and argpick_decoder_undo brings it back. NaN if adaptive-p is off: a negative
+/// adaptive_target, mirostat, greedy mode.
+///
+/// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
+///
+/// # Safety
+/// - decoder is a live decoder; target can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_decoder_adaptive_target(
+    decoder: *const argpick_decoder,
+    target: *mut f32,
+) -> argpick_status {
+    call("argpick_decoder_adaptive_target", || {
+        writable(target, "target")?;
+        // SAFETY: the caller's part is the same; the output was checked above.
+        unsafe { target.write(enter(decoder, |decoder| Ok(decoder.adaptive_target()))?) };
+        Ok(())
+    })
+}
+
 /// Tells the length of the rows that the decoder takes.
 ///
 /// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.

@@ -9,6 +9,7 @@ use super::pick::finish_number;
 use super::status::argpick_status;
 use crate::decoder::lists::{BAD, BIASED, BREAKERS, STOPS};
 use crate::error::Error;
+use crate::history::TextMatch;
 use core::ffi::c_void;
 
 /// No stop string was found.
@@ -245,6 +246,11 @@ pub unsafe extern "C" fn argpick_decoder_set_stop_strings(
     })
 }
 
+/// The number of the stop string that was found. There are at most 2^16 of them.
+pub(super) fn stop_number(found: TextMatch) -> u32 {
+    found.stop.map_or(ARGPICK_NO_STOP, |stop| stop as u32)
+}
+
 /// Hands over the bytes of the last generated token, for the stop strings; in pieces if need be.
 ///
 /// stop: the number of the stop string that the text contains, or ARGPICK_NO_STOP. held_back: how many bytes at the end of
@@ -271,8 +277,7 @@ pub unsafe extern "C" fn argpick_decoder_push_bytes(
         // SAFETY: the caller's part is the same; the outputs were checked.
         unsafe {
             let found = enter(decoder, |decoder| Ok(decoder.push_bytes(slice(bytes.cast::<u8>(), size, "bytes")?)))?;
-            // There are at most 2^16 strings.
-            stop.write(found.stop.map_or(ARGPICK_NO_STOP, |stop| stop as u32));
+            stop.write(stop_number(found));
             held_back.write(found.held_back);
         }
         Ok(())

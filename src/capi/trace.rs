@@ -5,6 +5,7 @@ use super::config::{argpick_config, config_of};
 use super::decoder::{argpick_decoder, enter, with_room};
 use super::fault::Fault;
 use super::guard::{Gate, call, readable, slice, writable};
+use super::lists::stop_number;
 use super::memory::{Block, Home, Words, end, place_on_heap};
 use super::status::argpick_status;
 use crate::decoder::Decoder;
@@ -249,6 +250,36 @@ pub unsafe extern "C" fn argpick_trace_note(
                 Ok(())
             })
         }
+    })
+}
+
+/// argpick_decoder_push_bytes, recorded, so that a replay finds the same stop strings.
+///
+/// Statuses: those of argpick_decoder_push_bytes; ARGPICK_ERR_FINISHED if the trace has ended.
+///
+/// # Safety
+/// - trace and decoder are live handles; bytes points to size bytes; stop and held_back can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn argpick_trace_push_bytes(
+    trace: *mut argpick_trace,
+    decoder: *mut argpick_decoder,
+    bytes: *const c_void,
+    size: usize,
+    stop: *mut u32,
+    held_back: *mut usize,
+) -> argpick_status {
+    call("argpick_trace_push_bytes", || {
+        writable(stop, "stop")?;
+        writable(held_back, "held_back")?;
+        // SAFETY: the caller's part is the same; the outputs were checked.
+        unsafe {
+            let found = enter_both(trace, decoder, |recorder, decoder| {
+                Ok(recorder.push_bytes(decoder, slice(bytes.cast::<u8>(), size, "bytes")?))
+            })?;
+            stop.write(stop_number(found));
+            held_back.write(found.held_back);
+        }
+        Ok(())
     })
 }
 

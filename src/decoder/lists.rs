@@ -271,6 +271,8 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
         self.text = TextState::default();
         let (lists, _) = self.layout.split(self.storage.as_mut());
         lists.text_states.fill(0);
+        // The text is empty before every token there is, so all of them can be undone.
+        self.text_held = self.history.extent.run.min(lists.text_states.len());
         Ok(())
     }
 

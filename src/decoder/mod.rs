@@ -27,14 +27,14 @@ pub use sweep::sweep_words;
 pub(crate) use sweep::words_for as sweep_words_for;
 
 use crate::constrain::{Adjustments, EndRule, Rules};
-use crate::distribution::StepState;
+use crate::distribution::{StepState, target_probability};
 use crate::error::{Error, Result};
 use crate::history::text::TextState;
 use crate::history::{EditKind, Edits, Engine, History, Sequences};
 use crate::kernels::{Band, Kernels, Rewrite, RowView, Scale, Source, with_default_environment};
 use crate::logits::column_sum;
 use crate::numeric::exponent_scale;
-use crate::plan::{Config, Plan};
+use crate::plan::{Config, Mirostat, Plan};
 use crate::trace::{Finish, Pick};
 use crate::types::{BLOCK, Row, TokenId};
 use crate::weights::SparseHead;
@@ -128,6 +128,22 @@ impl<S> Decoder<S> {
     /// Generated tokens recorded, the prompt excluded, unless it was set by [`Decoder::seek`].
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much. It starts at
+    /// 2 `mirostat_tau`, each decoded token moves it, and [`Decoder::undo`] brings it back. NaN if `mirostat` is off.
+    pub fn mirostat_mu(&self) -> f32 {
+        if self.plan.config.mirostat == Mirostat::Off { f32::NAN } else { self.state.mirostat_mu }
+    }
+
+    /// The probability that adaptive-p prefers in the next step, 0 to 1: `adaptive_target`, moved away from the mean of what
+    /// was picked. Each decoded token moves it, and [`Decoder::undo`] brings it back. NaN if adaptive-p is off: a negative
+    /// `adaptive_target`, mirostat, greedy mode.
+    pub fn adaptive_target(&self) -> f32 {
+        if !self.plan.adaptive {
+            return f32::NAN;
+        }
+        with_default_environment(|| target_in_default_environment(&self.plan.config, &self.state))
     }
 
     /// The memory it works in.
@@ -375,6 +391,11 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             None => Ok(()),
         }
     }
+}
+
+#[inline(never)]
+fn target_in_default_environment(config: &Config, state: &StepState) -> f32 {
+    target_probability(config, state) as f32
 }
 
 /// The plan of a configuration. Parameters are compared and divided like logits are: not in the host's float environment,

@@ -46,20 +46,7 @@ impl Target {
     /// The target after the picks so far, for kept tokens of the mass `total`. Each of them must be shown to
     /// [`Target::look_at`] before any is reshaped.
     pub fn new(config: &Config, state: &StepState, total: u64) -> Target {
-        let target = f64::from(config.adaptive_target);
-        let mean = f64::from(state.adaptive_sum) / f64::from(state.adaptive_weight);
-        let moved = 2.0 * target - mean;
-        Target {
-            probability: if moved > 1.0 {
-                1.0
-            } else if moved > 0.0 {
-                moved
-            } else {
-                0.0
-            },
-            total,
-            nearest: f64::INFINITY,
-        }
+        Target { probability: target_probability(config, state), total, nearest: f64::INFINITY }
     }
 
     fn distance(&self, probability: f64) -> f64 {
@@ -85,6 +72,20 @@ impl Target {
     /// The same from the token's logit.
     pub fn shape_logit(&self, logit: f32, scale: Scale) -> Shaped {
         self.shape(scale.mass(logit))
+    }
+}
+
+/// The probability that the next step prefers.
+pub(crate) fn target_probability(config: &Config, state: &StepState) -> f64 {
+    let target = f64::from(config.adaptive_target);
+    let mean = f64::from(state.adaptive_sum) / f64::from(state.adaptive_weight);
+    let moved = 2.0 * target - mean;
+    if moved > 1.0 {
+        1.0
+    } else if moved > 0.0 {
+        moved
+    } else {
+        0.0
     }
 }
 

@@ -28,7 +28,7 @@ mod top_p;
 mod typical;
 mod xtc;
 
-pub(crate) use adaptive::{Shaped, Target, update_adaptive};
+pub(crate) use adaptive::{Shaped, Target, target_probability, update_adaptive};
 pub(crate) use cut::first_tokens;
 pub(crate) use mirostat::updated_mu;
 pub(crate) use state::StepState;

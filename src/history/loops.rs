@@ -4,6 +4,11 @@
 //! them. A sequence whose last unit of p tokens stands r times in a row has a run of at least (r - 1) p. A new token
 //! prolongs a run or ends it. Taking a token back shortens the runs it prolonged; those it ended have to be measured again,
 //! which is done when they are next looked at. Only generated tokens count: a prompt ends all runs.
+//!
+//! Measuring costs nothing for the length of the history. Call a run long if it has 2 P tokens, P being the longest period
+//! looked for. By the theorem of Fine and Wilf (1965) all long runs at one place begin together and belong to multiples of
+//! the shortest long period. So each token keeps one number, how far the stretch of the long runs reaches back; a run is
+//! measured up to 2 P and then read off, and its multiples are not measured at all.
 
 use super::grams::Grams;
 use super::ring::{PROMPT, RECURRENT, Ring, TOKEN};
@@ -26,21 +31,95 @@ pub(crate) struct Loop {
     pub repeats: u32,
 }
 
-/// Takes up a generated token (`token`, the newest of `ring`) or a token of a prompt (`None`).
-pub(crate) fn push(runs: &mut [u32], ring: &Ring<'_>, token: Option<TokenId>) {
-    let Some(token) = token else {
-        runs.fill(0);
-        return;
-    };
-    for (i, run) in runs.iter_mut().enumerate() {
-        let period = i + 1;
-        let equal = period < ring.extent.held && ring.back(period) & (TOKEN | PROMPT) == token;
-        *run = match (equal, *run) {
-            (false, _) => 0,
-            (true, UNKNOWN) => 1 + measure(ring, period, 1),
-            // Far from overflow: a run longer than any ring is as good as any other.
-            (true, known) => known.saturating_add(1).min(UNKNOWN - 1),
+/// The runs in their memory.
+pub(crate) struct Runs<'a> {
+    /// One for each period, from 1 up.
+    pub runs: &'a mut [u32],
+    /// Along the ring: the tokens of the stretch that the long runs make of the sequence's end, or 0.
+    pub stretches: &'a mut [u32],
+}
+
+/// What measuring has found of the long runs at one place: the shortest period, and the tokens of their stretch.
+type Long = Option<(usize, usize)>;
+
+impl Runs<'_> {
+    /// Takes up a generated token (`token`, the newest of `ring`) or a token of a prompt (`None`).
+    pub fn push(&mut self, ring: &Ring<'_>, token: Option<TokenId>) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let slot = ring.slot(ring.extent.recorded - 1);
+        let Some(token) = token else {
+            self.runs.fill(0);
+            self.stretches[slot] = 0;
+            return;
         };
+        let (mut long, mut stretch) = (None, 0);
+        for i in 0..self.runs.len() {
+            let period = i + 1;
+            let equal = period < ring.extent.held && ring.back(period) & (TOKEN | PROMPT) == token;
+            let run = match (equal, self.runs[i]) {
+                (false, _) => 0,
+                (true, UNKNOWN) => 1 + self.measure(ring, period, 1, &mut long),
+                // Far from overflow: a run longer than any ring is as good as any other.
+                (true, known) => known.saturating_add(1).min(UNKNOWN - 1),
+            };
+            self.runs[i] = run;
+            if run as usize >= self.long() {
+                stretch = run.saturating_add(period as u32);
+            }
+        }
+        self.stretches[slot] = stretch;
+    }
+
+    /// From so many tokens on a run is long.
+    fn long(&self) -> usize {
+        2 * self.runs.len()
+    }
+
+    /// The run of a period, from the tokens themselves, leaving out the newest `skipped`.
+    fn measure(&self, ring: &Ring<'_>, period: usize, skipped: usize, long: &mut Long) -> u32 {
+        if let Some((shortest, stretch)) = *long
+            && period % shortest == 0
+        {
+            return (stretch - period) as u32;
+        }
+        let mut run = 0;
+        while run < self.long()
+            && skipped + run + period < ring.extent.held
+            && same(ring, skipped + run, skipped + run + period)
+        {
+            run += 1;
+        }
+        if run == self.long() {
+            let kept = self.stretches[ring.slot(ring.extent.recorded - 1 - skipped as u64)] as usize;
+            let stretch = kept.max(run + period);
+            *long = Some((period, stretch));
+            run = stretch - period;
+        }
+        run as u32
+    }
+
+    /// The loop at the end if `token` were generated next; of the last `capacity` tokens then. The most repeats decide, then
+    /// the longest stretch, then the smaller period.
+    pub fn ahead(&mut self, ring: &Ring<'_>, capacity: usize, token: TokenId) -> Loop {
+        let (mut best, mut longest) = (Loop::default(), 0);
+        let mut long = None;
+        for i in 0..self.runs.len() {
+            let period = i + 1;
+            if period > ring.extent.held || ring.back(period - 1) & (TOKEN | PROMPT) != token {
+                continue;
+            }
+            if self.runs[i] == UNKNOWN {
+                self.runs[i] = self.measure(ring, period, 0, &mut long);
+            }
+            let run = (self.runs[i] as usize + 1).min(capacity - period);
+            let repeats = (1 + run / period) as u32;
+            if run >= period && (repeats, run + period) > (best.repeats, longest) {
+                (best, longest) = (Loop { period: period as u32, repeats }, run + period);
+            }
+        }
+        best
     }
 }
 
@@ -54,40 +133,10 @@ pub(crate) fn pop(runs: &mut [u32]) {
     }
 }
 
-/// The run of a period, from the tokens themselves, leaving out the newest `skipped`.
-fn measure(ring: &Ring<'_>, period: usize, skipped: usize) -> u32 {
-    let mut run = 0;
-    while skipped + run + period < ring.extent.held && same(ring, skipped + run, skipped + run + period) {
-        run += 1;
-    }
-    run as u32
-}
-
 /// Whether two tokens are generated ones and equal.
 fn same(ring: &Ring<'_>, first: usize, second: usize) -> bool {
     let (first, second) = (ring.back(first), ring.back(second));
     (first ^ second) & TOKEN == 0 && (first | second) & PROMPT == 0
-}
-
-/// The loop at the end if `token` were generated next; of the last `capacity` tokens then. The most repeats decide, then
-/// the longest stretch, then the smaller period.
-pub(crate) fn ahead(runs: &mut [u32], ring: &Ring<'_>, capacity: usize, token: TokenId) -> Loop {
-    let (mut best, mut longest) = (Loop::default(), 0);
-    for (i, run) in runs.iter_mut().enumerate() {
-        let period = i + 1;
-        if period > ring.extent.held || ring.back(period - 1) & (TOKEN | PROMPT) != token {
-            continue;
-        }
-        if *run == UNKNOWN {
-            *run = measure(ring, period, 0);
-        }
-        let run = (*run as usize + 1).min(capacity - period);
-        let repeats = (1 + run / period) as u32;
-        if run >= period && (repeats, run + period) > (best.repeats, longest) {
-            (best, longest) = (Loop { period: period as u32, repeats }, run + period);
-        }
-    }
-    best
 }
 
 /// Whether the n-gram that `token` would complete stands in the last `capacity` tokens; `None` if the run of generated

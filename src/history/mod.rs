@@ -88,7 +88,7 @@ impl<'a> Engine<'a> {
         for memory in [&mut parts.ngrams, &mut parts.occurrences, &mut parts.scored] {
             memory.heads.fill(0);
         }
-        parts.runs.fill(0);
+        parts.loops.runs.fill(0);
     }
 
     /// Records a token.
@@ -127,7 +127,7 @@ impl<'a> Engine<'a> {
         extent.run = if prompt { 0 } else { (extent.run + 1).min(ring_length) };
         self.turn_chains(true);
         let ring = Ring { entries: self.parts.entries, extent: self.state.extent };
-        loops::push(self.parts.runs, &ring, (!prompt).then_some(token));
+        self.parts.loops.push(&ring, (!prompt).then_some(token));
     }
 
     /// How many tokens can be taken back: generated ones since the last prompt, and the windows must stay filled.
@@ -140,7 +140,7 @@ impl<'a> Engine<'a> {
     /// Takes back the newest token, which [`Engine::available`] has promised.
     pub fn pop(&mut self) {
         self.turn_chains(false);
-        loops::pop(self.parts.runs);
+        loops::pop(self.parts.loops.runs);
         let token = self.ring().token_back(0);
         self.turn_windows(token, false, false);
         let extent = &mut self.state.extent;
@@ -272,7 +272,7 @@ impl<'a> Engine<'a> {
     /// The loop at the end with `token` generated next.
     pub fn loop_ahead(&mut self, token: TokenId) -> Loop {
         let ring = Ring { entries: self.parts.entries, extent: self.state.extent };
-        loops::ahead(self.parts.runs, &ring, self.shape.capacity, token)
+        self.parts.loops.ahead(&ring, self.shape.capacity, token)
     }
 
     /// Masks what would complete an n-gram of the history.
@@ -282,9 +282,20 @@ impl<'a> Engine<'a> {
         let reach = ring.seen(self.shape.capacity);
         let Some(grams) = self.parts.ngrams.grams(context).filter(|_| context <= reach) else { return };
         let hash = gram_hash(&ring, self.parts.hashes, context, grams.power);
+        // Where the tokens last found to be those of the end begin, and the period of the end if one is known. Places that
+        // overlap by half or more are one period apart, and only the tokens that the one before did not have are compared:
+        // all places together cost no more comparisons than a few for each token of the window.
+        let (mut found, mut period) = (0, 0);
         for back in grams.chain(&ring, hash, reach) {
-            if back > 0 && back + context <= reach && grams::equal(&ring, 0, back, context) {
+            if back == 0 || back + context > reach {
+                continue;
+            }
+            let apart = back - found;
+            let known = if apart == period { context - period } else { 0 };
+            if grams::equal(&ring, known, back + known, context - known) {
                 edits.push(ring.token_back(back - 1), EditKind::Mask, 0, 0.0);
+                found = back;
+                period = if apart < context { apart } else { 0 };
             }
         }
     }

@@ -1,13 +1,16 @@
 //! Sets of token sequences (stops, breakers, bad and biased sequences), found by the token that the history ends with.
 //!
 //! Sequences of one token stand first, sorted by it. The longer ones are sorted by the token that the history must end
-//! with: their last one, or the last but one where they wait for the last. So a step looks up one token and compares the
-//! few sequences that share it, and nothing has to be taken back when tokens are.
+//! with: their last one, or the last but one where they wait for the last; then by the tokens before it, from the end. So
+//! those that match lie within ever shorter stretches of the list as one goes back through the history: a token costs two
+//! binary searches for each token that is compared, at most as many as the longest sequence has, whatever their number. And
+//! nothing has to be taken back when tokens are.
 
-use super::ring::{Ring, TOKEN};
+use super::ring::Ring;
 use crate::error::{Error, Result};
 use crate::types::TokenId;
 use bytemuck::{Pod, Zeroable};
+use core::ops::Range;
 
 /// One sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -29,6 +32,14 @@ pub(crate) enum Kind {
     Ending,
     /// The history ends with all but their last token, which is what a step then treats.
     Pending,
+}
+
+impl Sequence {
+    /// Where the tokens before the key lie among all.
+    fn before_key(&self, kind: Kind) -> Range<usize> {
+        let after = if kind == Kind::Pending && self.length > 1 { 2 } else { 1 };
+        self.start as usize..(self.start + self.length) as usize - after
+    }
 }
 
 /// How much of its memory a set uses.
@@ -85,11 +96,14 @@ pub(crate) fn write<'t>(
 /// Finds the keys of sequences and sorts them; returns how many are of one token.
 pub(crate) fn sort(kind: Kind, tokens: &[TokenId], sequences: &mut [Sequence]) -> usize {
     for entry in &mut *sequences {
-        let before_key = if kind == Kind::Pending && entry.length > 1 { 2 } else { 1 };
-        entry.key = tokens[(entry.start + entry.length) as usize - before_key];
+        entry.key = tokens[entry.before_key(kind).end];
     }
-    // Equal keys stay in the order in which they were given: it is that of their tokens.
-    sequences.sort_unstable_by_key(|entry| (entry.length > 1, entry.key, entry.start));
+    // Equal ones stay in the order in which they were given: it is that of their tokens.
+    sequences.sort_unstable_by(|a, b| {
+        let before = |entry: &Sequence| tokens[entry.before_key(kind)].iter().rev();
+        let by_key = (a.length > 1, a.key).cmp(&(b.length > 1, b.key));
+        by_key.then_with(|| before(a).cmp(before(b))).then(a.start.cmp(&b.start))
+    });
     sequences.partition_point(|entry| entry.length == 1)
 }
 
@@ -108,11 +122,6 @@ impl<'a> Sequences<'a> {
         self.singles().binary_search_by_key(&token, |entry| entry.key).is_ok()
     }
 
-    /// The tokens of a sequence.
-    pub fn tokens_of(&self, sequence: &Sequence) -> &'a [TokenId] {
-        &self.tokens[sequence.start as usize..][..sequence.length as usize]
-    }
-
     /// The last token of a sequence.
     pub fn last_token(&self, sequence: &Sequence) -> TokenId {
         self.tokens[(sequence.start + sequence.length) as usize - 1]
@@ -129,11 +138,9 @@ impl<'a> Sequences<'a> {
     /// The sequences of more than one token whose tokens before the last stand at the end of the newest `reach` tokens.
     pub fn pending(self, ring: &Ring<'a>, reach: usize) -> impl Iterator<Item = &'a Sequence> {
         let ring = *ring;
-        let keyed = if reach == 0 { &[] } else { self.keyed(ring.token_back(0)) };
-        keyed.iter().filter(move |sequence| {
-            let tokens = self.tokens_of(sequence);
-            ends_with(&ring, &[], &tokens[..tokens.len() - 1], reach)
-        })
+        let range = if reach == 0 { &[] } else { self.keyed(ring.token_back(0)) };
+        let before = move |back: usize| ring.token_back(back + 1);
+        Matches { tokens: self.tokens, kind: Kind::Pending, range, depth: 0, reach: reach.saturating_sub(1), before }
     }
 
     /// The length of the shortest sequence that the history ends with after `more` tokens and then `next`. It begins among
@@ -142,19 +149,49 @@ impl<'a> Sequences<'a> {
         if self.has_single(next) {
             return Some(1);
         }
-        let matching = self.keyed(next).iter().filter(|sequence| {
-            let tokens = self.tokens_of(sequence);
-            ends_with(ring, more, &tokens[..tokens.len() - 1], reach)
-        });
-        matching.map(|sequence| sequence.length as usize).min()
+        let before = |back: usize| match more.len().checked_sub(back + 1) {
+            Some(at) => more[at],
+            None => ring.token_back(back - more.len()),
+        };
+        let range = self.keyed(next);
+        let mut matches = Matches { tokens: self.tokens, kind: Kind::Ending, range, depth: 0, reach, before };
+        matches.next().map(|sequence| sequence.length as usize)
     }
 }
 
-/// Whether the newest `reach` tokens, of which `more` are not in the ring yet, end with these.
-fn ends_with(ring: &Ring<'_>, more: &[TokenId], tokens: &[TokenId], reach: usize) -> bool {
-    let token_back = |back: usize| match more.len().checked_sub(back + 1) {
-        Some(at) => more[at],
-        None => ring.back(back - more.len()) & TOKEN,
-    };
-    tokens.len() <= reach && tokens.iter().rev().enumerate().all(|(back, &token)| token_back(back) == token)
+/// The sequences of one key whose tokens before it are those of the history, shorter ones first.
+struct Matches<'a, F> {
+    tokens: &'a [TokenId],
+    kind: Kind,
+    /// The sequences that match as far as they have been compared, or are shorter than that and yet to come.
+    range: &'a [Sequence],
+    /// Tokens before the key that have been compared.
+    depth: usize,
+    /// Tokens that there are before the key.
+    reach: usize,
+    /// The token so far before the key (0 is next to it).
+    before: F,
+}
+
+impl<'a, F: Fn(usize) -> TokenId> Iterator for Matches<'a, F> {
+    type Item = &'a Sequence;
+
+    fn next(&mut self) -> Option<&'a Sequence> {
+        loop {
+            let (first, rest) = self.range.split_first()?;
+            if first.before_key(self.kind).len() == self.depth {
+                self.range = rest;
+                return Some(first);
+            }
+            if self.depth == self.reach {
+                return None;
+            }
+            let (token, depth) = ((self.before)(self.depth), self.depth);
+            let there = |entry: &Sequence| self.tokens[entry.before_key(self.kind).end - 1 - depth];
+            let begin = self.range.partition_point(|entry| there(entry) < token);
+            let count = self.range[begin..].partition_point(|entry| there(entry) == token);
+            self.range = &self.range[begin..begin + count];
+            self.depth += 1;
+        }
+    }
 }

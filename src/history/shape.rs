@@ -1,6 +1,7 @@
 //! Which parts of the history a plan needs, how long they are, and where they lie in the caller's memory.
 
 use super::grams::{self, Grams, base_power};
+use super::loops::Runs;
 use super::tally::{self, Counted, Slot, Tally, TallyState};
 use crate::plan::{Metrics, PenaltyScope, Plan, Profile};
 use bytemuck::cast_slice_mut;
@@ -74,6 +75,10 @@ impl Shape {
         if self.ngram > 0 || self.dry > 0 || self.score { self.ring } else { 0 }
     }
 
+    fn stretches(&self) -> usize {
+        if self.periods > 0 { self.ring } else { 0 }
+    }
+
     /// Entries of a step's list that the history can ask for.
     pub fn edits(&self) -> usize {
         self.dry + if self.ngram > 0 { self.capacity } else { 0 }
@@ -105,6 +110,7 @@ impl Shape {
             + self.gram_words(self.score)
             + if self.dry > 0 { self.ring + self.dry.div_ceil(2) } else { 0 }
             + self.periods.div_ceil(2)
+            + self.stretches().div_ceil(2)
     }
 }
 
@@ -123,7 +129,7 @@ pub(crate) struct Parts<'a> {
     pub breakers: &'a mut [u64],
     /// Scratch memory of DRY.
     pub lengths: &'a mut [u32],
-    pub runs: &'a mut [u32],
+    pub loops: Runs<'a>,
 }
 
 /// The memory of one tally.
@@ -180,7 +186,10 @@ impl<'a> Parts<'a> {
             scored,
             breakers: take(if shape.dry > 0 { ring } else { 0 }),
             lengths: &mut cast_slice_mut(take(shape.dry.div_ceil(2)))[..shape.dry],
-            runs: &mut cast_slice_mut(take(shape.periods.div_ceil(2)))[..shape.periods],
+            loops: Runs {
+                runs: &mut cast_slice_mut(take(shape.periods.div_ceil(2)))[..shape.periods],
+                stretches: &mut cast_slice_mut(take(shape.stretches().div_ceil(2)))[..shape.stretches()],
+            },
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Counts lie in slots that a hash table finds. The order of the slots by token is kept lazily: tokens that are new since
 //! the last step stand unsorted behind the sorted ones, and the next step puts them into their places. A slot whose count
 //! has fallen to zero stays where it is until it is counted again or until such slots are half of all; so recording a
-//! token costs O(1) on average, and a step costs O(1) per distinct token.
+//! token costs O(1) on average, and a step costs O(1) per distinct token. Only a step after which more than a few tokens are
+//! new sorts all of them.
 
 use crate::types::TokenId;
 use bytemuck::{Pod, Zeroable};
@@ -17,7 +18,8 @@ pub(crate) struct Slot {
     pub all: u32,
     /// Times it was generated.
     pub generated: u32,
-    reserved: u32,
+    /// Its place to be, while slots are dropped; else 0.
+    moved_to: u32,
 }
 
 /// Sizes that change.
@@ -127,7 +129,7 @@ impl Tally<'_> {
             self.compact();
             return self.find_or_add(token);
         }
-        self.add(Slot { token, all: 0, generated: 0, reserved: 0 }, at)
+        self.add(Slot { token, all: 0, generated: 0, moved_to: 0 }, at)
     }
 
     fn add(&mut self, slot: Slot, at: usize) -> usize {
@@ -139,30 +141,48 @@ impl Tally<'_> {
         number
     }
 
-    /// Drops the slots that count nothing; the rest stand in order afterwards.
+    /// Drops the slots that count nothing; what was in order stays so. Costs O(1) for each slot, however long the table is.
     fn compact(&mut self) {
-        let TallyState { used, .. } = *self.state;
-        let slots = &mut self.slots[..used];
+        let TallyState { used, sorted, .. } = *self.state;
+        let mask = self.heads.len() - 1;
+        // Backwards: the way to a slot leads over none that came later.
+        for i in (0..used).rev() {
+            let mut at = self.bucket(self.slots[i].token);
+            while self.heads[at] as usize != i + 1 {
+                at = (at + 1) & mask;
+            }
+            self.heads[at] = 0;
+        }
         let mut kept = 0;
+        for slot in self.slots[..used].iter_mut().filter(|slot| slot.all != 0) {
+            slot.moved_to = kept;
+            kept += 1;
+        }
+        let mut ordered = 0;
+        self.state.sorted = 0;
         for i in 0..used {
-            if slots[i].all != 0 {
-                slots[kept] = slots[i];
-                kept += 1;
+            let slot = &self.slots[self.order[i] as u32 as usize];
+            if slot.all != 0 {
+                self.order[ordered] = u64::from(slot.token) << 32 | u64::from(slot.moved_to);
+                ordered += 1;
+                self.state.sorted += usize::from(i < sorted);
             }
         }
-        self.slots[..kept].sort_unstable_by_key(|slot| slot.token);
-        self.heads.fill(0);
-        let mask = self.heads.len() - 1;
-        self.state.used = 0;
-        for i in 0..kept {
+        self.state.used = kept as usize;
+        let mut to = 0;
+        for i in 0..used {
             let slot = self.slots[i];
+            if slot.all == 0 {
+                continue;
+            }
+            self.slots[to] = Slot { moved_to: 0, ..slot };
             let mut at = self.bucket(slot.token);
             while self.heads[at] != 0 {
                 at = (at + 1) & mask;
             }
-            self.add(slot, at);
+            to += 1;
+            self.heads[at] = to as u32;
         }
-        self.state.sorted = kept;
     }
 }
 

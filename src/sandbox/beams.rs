@@ -13,8 +13,9 @@
 //! `.`, `!` or `?`. So one beam without a length penalty is greedy decoding. What a decoder does about repetition, and its
 //! lists, hold for each beam too: then a decoder goes along with each ([`BeamSearch::step_with_decoders`]).
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::features::shift;
+use super::lists::Lists;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation};
 use super::session::{Stop, join};
@@ -31,36 +32,14 @@ pub struct BeamOptions {
     /// The decoder beside each beam: what it does about repetition, its `min_tokens`. The words of the prompt that the model can
     /// say count as its prompt. Its profile is that of the search; its temperature, filters and draws are not used.
     pub beside: Config,
-    /// The lists of these decoders.
-    pub lists: WordLists,
-}
-
-/// The lists of a decoder, by words. A word, or a sequence with one, that the model cannot say is without effect.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct WordLists {
-    /// Added to the logit of a word; of several, to that of the last where the others end the text.
-    pub bias: Vec<(Vec<String>, f32)>,
-    /// Sequences that are not completed.
-    pub bad_sequences: Vec<Vec<String>>,
-    /// Sequences that end a text.
-    pub stops: Vec<Vec<String>>,
-    /// Words that end a text, beside `<EOS>`.
-    pub end_words: Vec<String>,
-    /// Sequences across which no repetition counts for DRY.
-    pub breakers: Vec<Vec<String>>,
-}
-
-impl WordLists {
-    /// Whether no list has anything in it.
-    pub fn is_empty(&self) -> bool {
-        *self == WordLists::default()
-    }
+    /// The lists of these decoders. A search knows neither stop strings nor forced words.
+    pub lists: Lists,
 }
 
 /// One of the best continuations.
 #[derive(Debug)]
 pub struct BeamText {
-    /// The classes generated; `<EOS>` is not one of them.
+    /// The classes generated; `<EOS>` or an end word is not one of them.
     pub classes: Vec<u32>,
     /// What it is ranked by: the sum of log-probabilities divided by the length to the power of the length penalty.
     pub score: f64,
@@ -108,17 +87,21 @@ struct Beam {
 /// # Errors
 /// A configuration outside its range, by the core's name for it; a row that the search refuses.
 pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &str) -> Result<Found> {
+    for (name, is_given) in
+        [("stop-string", !options.lists.stop_strings.is_empty()), ("forced", !options.lists.forced.is_empty())]
+    {
+        if is_given {
+            return Err(Error::Option { name, reason: "a beam search has no use for it".to_owned() });
+        }
+    }
     let prompt: Vec<String> = tokens(context).collect();
     let (space, vocab) = (model.space(), model.vocab());
     let stops: &[&str] = if options.rules.stop_punct { &PUNCTUATION } else { &[] };
-    let listed = options.lists.end_words.iter().map(String::as_str);
-    let mut ends: Vec<TokenId> = Vec::new();
-    for class in [END].into_iter().chain(stops.iter().copied()).chain(listed).filter_map(|word| model.class(word)) {
-        // Given twice is given once.
-        if !ends.contains(&class) {
-            ends.push(class);
-        }
-    }
+    let mut ends: Vec<TokenId> = options.lists.end_classes(model)?;
+    ends.extend([END].into_iter().chain(stops.iter().copied()).filter_map(|word| model.class(word)));
+    // Given twice is given once.
+    ends.sort_unstable();
+    ends.dedup();
     let config = BeamConfig { end_tokens: &ends, ..options.config };
     let mut search = BeamSearch::new_with_kernels(&config, vocab, kernels)?;
     let mut decoders = decoders(model, options, kernels, &prompt)?;
@@ -165,7 +148,8 @@ pub fn search(model: &Model, options: &BeamOptions, kernels: Kernels, context: &
             })
             .collect();
     }
-    let texts = (0..search.hypotheses()).map(|rank| told(model, &search, rank)).collect::<Result<_>>()?;
+    let listed = options.lists.end_classes(model)?;
+    let texts = (0..search.hypotheses()).map(|rank| told(model, &search, &listed, rank)).collect::<Result<_>>()?;
     let unknown = prompt.iter().filter(|token| !space.contains(token)).count();
     Ok(Found { context: context.to_owned(), prompt, unknown, texts, steps: search.length(), exhausted })
 }
@@ -177,41 +161,29 @@ fn decoders(model: &Model, options: &BeamOptions, kernels: Kernels, prompt: &[St
     if lists.is_empty() && beside == (Config { profile: config.profile, ..Config::default() }) {
         return Ok(Vec::new());
     }
-    let mut first = Decoder::new_with_kernels(&beside, model.vocab(), kernels)?;
-    let classes = |words: &[String]| words.iter().map(|word| model.class(word)).collect::<Option<Vec<TokenId>>>();
-    let known = |lists: &[Vec<String>]| lists.iter().filter_map(|words| classes(words)).collect::<Vec<_>>();
-    fn slices(lists: &[Vec<TokenId>]) -> Vec<&[TokenId]> {
-        lists.iter().map(Vec::as_slice).collect()
-    }
-    let biases: Vec<(Vec<TokenId>, f32)> =
-        lists.bias.iter().filter_map(|(words, bias)| Some((classes(words)?, *bias))).collect();
-    let (single, several): (Vec<_>, Vec<_>) = biases.iter().partition(|(words, _)| words.len() == 1);
-    first.set_bias(&single.iter().map(|(words, bias)| (words[0], *bias)).collect::<Vec<_>>())?;
-    first.set_sequence_bias(&several.iter().map(|(words, bias)| (&words[..], *bias)).collect::<Vec<_>>())?;
-    first.set_bad_sequences(&slices(&known(&lists.bad_sequences)))?;
-    first.set_stops(&slices(&known(&lists.stops)))?;
-    first.set_breakers(&slices(&known(&lists.breakers)))?;
+    let mut first = Decoder::new_with_kernels(&lists.with_room(beside), model.vocab(), kernels)?;
     // As for one text: `min_tokens` holds these back, `min_steps` of the rules punctuation too.
-    let ends = [END].into_iter().chain(lists.end_words.iter().map(String::as_str));
-    first.set_end_tokens(&ends.filter_map(|word| model.class(word)).collect::<Vec<_>>())?;
+    lists.set(model, &mut first, &model.class(END).into_iter().collect::<Vec<_>>())?;
     first.prompt(&prompt.iter().filter_map(|word| model.class(word)).collect::<Vec<_>>())?;
     Ok(vec![first; config.beams as usize])
 }
 
 /// The hypothesis of a rank that there is.
-fn told(model: &Model, search: &BeamSearch, rank: usize) -> Result<BeamText> {
+fn told(model: &Model, search: &BeamSearch, end_words: &[TokenId], rank: usize) -> Result<BeamText> {
     let missing = crate::Error::InvalidParameter { name: "rank", value: rank as f64 };
     let hypothesis = search.hypothesis(rank).ok_or(missing)?;
     let mut classes = vec![0; hypothesis.length as usize];
     search.hypothesis_tokens(rank, &mut classes)?;
-    let last = classes.last().map_or("", |&class| model.words()[class as usize].as_str());
-    let stop = match hypothesis.finish {
-        Finish::EndToken if last == END => Stop::EndToken,
-        Finish::EndToken if PUNCTUATION.contains(&last) => Stop::Punctuation,
-        Finish::EndToken => Stop::EndWord,
-        Finish::Stop => Stop::Sequence,
-        Finish::Loop => Stop::Loop,
-        Finish::Length | Finish::None => Stop::Steps,
+    let stop = match (hypothesis.finish, classes.last()) {
+        (Finish::EndToken, Some(last))
+            if PUNCTUATION.contains(&model.words()[*last as usize].as_str()) && !end_words.contains(last) =>
+        {
+            Stop::Punctuation
+        }
+        (Finish::EndToken, _) => Stop::EndToken,
+        (Finish::Stop, _) => Stop::StopSequence,
+        (Finish::Loop, _) => Stop::Loop,
+        (Finish::Length | Finish::None, _) => Stop::Steps,
     };
     if matches!(stop, Stop::EndToken) {
         classes.pop();

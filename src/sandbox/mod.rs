@@ -13,6 +13,7 @@ pub mod corpus;
 pub mod default;
 pub mod error;
 pub mod features;
+pub mod lists;
 pub mod model;
 pub mod patterns;
 pub mod rules;

@@ -8,14 +8,16 @@
 //!     mask empty              -> stop: Exhausted
 //!     pick = decoder.decode(row, mask)                refused -> stop: Refused
 //!     record the step
-//!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text)
-//!     the end is a circle     -> stop: Loop           (with loop_repeats; the pick is part of the text)
+//!     pick is <EOS>           -> stop: EndToken       (recorded, not part of the text; end words the same)
 //!     the text grows by pick
+//!     a stop string is in it  -> stop: StopString     (shown up to where it begins)
 //!     pick is . ! ?           -> stop: Punctuation    (with stop_punct)
+//!     the decoder says so     -> stop: StopSequence, Loop, Steps (max_tokens; the pick is part of the text)
 //! ```
 
 use super::error::{Error, Result};
 use super::features::shift;
+use super::lists::Lists;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
@@ -45,6 +47,8 @@ pub struct Options {
     pub stream: u64,
     /// The rules of the text game.
     pub rules: Rules,
+    /// Biases, sequences, forced words and stops.
+    pub lists: Lists,
     /// How many of the best logits each step reports.
     pub top: usize,
 }
@@ -62,6 +66,7 @@ impl Default for Options {
             seed: 0,
             stream: 0,
             rules: Rules::default(),
+            lists: Lists::default(),
             top: 8,
         }
     }
@@ -101,10 +106,10 @@ pub enum Stop {
     Steps,
     /// The end of the text stands so many times in a row as was asked for.
     Loop,
-    /// A word of a list of words that end a text (beam search).
-    EndWord,
-    /// A sequence of words of a list of those that end a text (beam search).
-    Sequence,
+    /// A stop sequence of words.
+    StopSequence,
+    /// The stop string of this number.
+    StopString(usize),
     /// The rules left nothing to pick.
     Exhausted,
     /// The decoder refused the row.
@@ -112,15 +117,15 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `end word`, `stop sequence`, `mask exhausted`, `error`.
+    /// A short name: `end token`, `punctuation`, `steps`, `loop`, `stop sequence`, `stop string`, `mask exhausted`, `error`.
     pub fn name(&self) -> &'static str {
         match self {
             Stop::EndToken => "end token",
             Stop::Punctuation => "punctuation",
             Stop::Steps => "steps",
             Stop::Loop => "loop",
-            Stop::EndWord => "end word",
-            Stop::Sequence => "stop sequence",
+            Stop::StopSequence => "stop sequence",
+            Stop::StopString(_) => "stop string",
             Stop::Exhausted => "mask exhausted",
             Stop::Refused(_) => "error",
         }
@@ -142,6 +147,8 @@ pub struct Transcript {
     pub stop: Stop,
     /// The stream of random numbers it used.
     pub stream: u64,
+    /// Bytes at the end of what was generated that are not to be shown: from a stop string on.
+    pub held_back: usize,
 }
 
 impl Transcript {
@@ -151,9 +158,16 @@ impl Transcript {
         self.steps[..self.steps.len() - ended].iter().map(|step| step.class)
     }
 
-    /// What was generated as running text: words apart, punctuation close to the word before.
+    /// What was generated as running text, up to a stop string: words apart, punctuation close to the word before.
     pub fn continuation(&self, model: &Model) -> String {
-        join(self.generated().map(|class| model.words()[class as usize].as_str()))
+        let mut text = join(self.generated().map(|class| model.words()[class as usize].as_str()));
+        let mut shown = text.len().saturating_sub(self.held_back);
+        // A string of the host's may begin within a character.
+        while !text.is_char_boundary(shown) {
+            shown -= 1;
+        }
+        text.truncate(shown);
+        text
     }
 }
 
@@ -161,12 +175,14 @@ impl Transcript {
 pub fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for word in words {
-        if !text.is_empty() && !PUNCTUATION.contains(&word) {
-            text.push(' ');
-        }
+        text.push_str(space_before(word, text.is_empty()));
         text.push_str(word);
     }
     text
+}
+
+fn space_before(word: &str, is_first: bool) -> &'static str {
+    if is_first || PUNCTUATION.contains(&word) { "" } else { " " }
 }
 
 /// A decoder set up to continue texts with one model.
@@ -205,12 +221,11 @@ impl<'m> Session<'m> {
             top_p: options.top_p,
             min_p: options.min_p,
             metrics: options.base.metrics | Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
-            ..options.base.clone()
+            ..options.lists.with_room(options.base.clone())
         };
         let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
-        if let Some(end) = model.class(END) {
-            decoder.set_end_tokens(&[end])?;
-        }
+        let ends: Vec<u32> = model.class(END).into_iter().collect();
+        options.lists.set(model, &mut decoder, &ends)?;
         Ok(Session {
             rules: RuleSets::new(options.rules.clone(), model),
             row: vec![0.0; model.vocab()],
@@ -280,6 +295,7 @@ impl<'m> Session<'m> {
             None => self.decoder.prompt(&said)?,
         }
 
+        let (mut is_first, mut held_back) = (true, 0);
         let stop = loop {
             let step = steps.len() as u32;
             if step >= self.options.steps {
@@ -313,19 +329,36 @@ impl<'m> Session<'m> {
             };
             steps.push(self.record(step, &pick));
             let word = self.model.words()[pick.token as usize].as_str();
-            if word == END {
+            if word == END || pick.finish == Finish::EndToken {
                 break Stop::EndToken;
             }
             generated.push(pick.token);
             recent = shift(recent, space.id(word));
+            let piece = [space_before(word, is_first), word].concat();
+            is_first &= piece.is_empty();
+            let found = match &mut self.recorder {
+                // A trace without stop strings needs no text.
+                Some(recorder) if !self.options.lists.stop_strings.is_empty() => {
+                    recorder.push_bytes(&mut self.decoder, piece.as_bytes())
+                }
+                _ => self.decoder.push_bytes(piece.as_bytes()),
+            };
+            if let Some(number) = found.stop {
+                held_back = found.held_back;
+                break Stop::StopString(number);
+            }
             if self.options.rules.stop_punct && PUNCTUATION.contains(&word) {
                 break Stop::Punctuation;
             }
-            if pick.finish == Finish::Loop {
-                break Stop::Loop;
+            match pick.finish {
+                Finish::Stop => break Stop::StopSequence,
+                Finish::Loop => break Stop::Loop,
+                Finish::Length => break Stop::Steps,
+                _ => {}
             }
         };
-        Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream: self.config.stream })
+        let stream = self.config.stream;
+        Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream, held_back })
     }
 
     fn record(&mut self, step: u32, pick: &Pick) -> Step {

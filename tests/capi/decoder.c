@@ -257,6 +257,35 @@ static void in_place(void) {
   argpick_decoder_free(decoder);
 }
 
+/* What mirostat and adaptive-p have learnt is told, and comes back with the token. */
+static void learnt(void) {
+  argpick_config config = default_config();
+  config.mirostat = 2;
+  config.mirostat_tau = 1.5f;
+  argpick_decoder *decoder = new_decoder(&config, VOCAB);
+  argpick_pick pick = fresh_pick();
+  float mu = 0, target = 0;
+  OK(argpick_decoder_mirostat_mu(decoder, &mu));
+  OK(argpick_decoder_adaptive_target(decoder, &target));
+  CHECK(mu == 3.0f && isnan(target));
+  OK(argpick_decode(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  OK(argpick_decoder_mirostat_mu(decoder, &mu));
+  CHECK(mu != 3.0f);
+  OK(argpick_decoder_undo(decoder, 1));
+  OK(argpick_decoder_mirostat_mu(decoder, &mu));
+  CHECK(mu == 3.0f);
+  config = default_config();
+  config.adaptive_target = 0.25f;
+  OK(argpick_decoder_reset(decoder, &config));
+  OK(argpick_decoder_mirostat_mu(decoder, &mu));
+  OK(argpick_decoder_adaptive_target(decoder, &target));
+  CHECK(isnan(mu) && target == 0.25f);
+  OK(argpick_decode(decoder, row, ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  OK(argpick_decoder_adaptive_target(decoder, &target));
+  CHECK(target >= 0.0f && target <= 1.0f && target != 0.25f);
+  argpick_decoder_free(decoder);
+}
+
 int main(void) {
   fill_row(row, VOCAB, 1);
   argpick_decoder_free(NULL);
@@ -266,6 +295,7 @@ int main(void) {
   reset_grows();
   clone_and_save();
   in_place();
+  learnt();
   puts("decoders: ok");
   return 0;
 }

@@ -59,6 +59,10 @@ int main(void) {
   NULL_REFUSED("decoder", argpick_decoder_seek(NULL, 1));
   NULL_REFUSED("decoder", argpick_decoder_position(NULL, &position));
   NULL_REFUSED("position", argpick_decoder_position(decoder, NULL));
+  NULL_REFUSED("decoder", argpick_decoder_mirostat_mu(NULL, &loss));
+  NULL_REFUSED("mu", argpick_decoder_mirostat_mu(decoder, NULL));
+  NULL_REFUSED("decoder", argpick_decoder_adaptive_target(NULL, &loss));
+  NULL_REFUSED("target", argpick_decoder_adaptive_target(decoder, NULL));
   NULL_REFUSED("decoder", argpick_decoder_vocab(NULL, &number));
   NULL_REFUSED("vocab", argpick_decoder_vocab(decoder, NULL));
   NULL_REFUSED("decoder", argpick_decoder_set_bias(NULL, ids, biases, 2));

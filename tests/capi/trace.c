@@ -342,6 +342,56 @@ static void sparse(void) {
   argpick_weights_free(weights);
 }
 
+/* The bytes of tokens are recorded: the replay ends where the run ended, and goes on where it went on. */
+static void texts(void) {
+  argpick_config config = run_config();
+  argpick_decoder *decoder = new_decoder(&config, VOCAB);
+  argpick_trace *trace = NULL;
+  static const uint32_t lengths[] = {3, 2};
+  OK(argpick_decoder_set_stop_strings(decoder, "ENDab", 5, lengths, 2));
+  OK(argpick_trace_new(decoder, ARGPICK_TRACE_ALL, NULL, NULL, &trace));
+  argpick_pick pick = fresh_pick();
+  uint32_t stop = 77;
+  size_t held = 77;
+  OK(argpick_trace_decode(trace, decoder, rows[0], ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  OK(argpick_trace_push_bytes(trace, decoder, "the E", 5, &stop, &held));
+  CHECK(stop == ARGPICK_NO_STOP && held == 1);
+  OK(argpick_trace_decode(trace, decoder, rows[1], ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  OK(argpick_trace_push_bytes(trace, decoder, "ND.", 3, &stop, &held));
+  CHECK(stop == 0 && held == 4);
+  ANSWERS(ARGPICK_ERR_FINISHED, argpick_trace_decode(trace, decoder, rows[2], ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  OK(argpick_trace_undo(trace, decoder, 1));
+  OK(argpick_trace_push_bytes(trace, decoder, NULL, 0, &stop, &held));
+  CHECK(stop == ARGPICK_NO_STOP && held == 1);
+  OK(argpick_trace_decode(trace, decoder, rows[2], ARGPICK_F32, VOCAB, NULL, 0, &pick));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_trace_push_bytes(NULL, decoder, "a", 1, &stop, &held));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_trace_push_bytes(trace, NULL, "a", 1, &stop, &held));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_trace_push_bytes(trace, decoder, NULL, 1, &stop, &held));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_trace_push_bytes(trace, decoder, "a", 1, NULL, &held));
+  ANSWERS(ARGPICK_ERR_NULL, argpick_trace_push_bytes(trace, decoder, "a", 1, &stop, NULL));
+  const void *bytes = NULL;
+  size_t size = 0;
+  uint64_t steps = 0;
+  OK(argpick_trace_finish(trace, &bytes, &size));
+  ANSWERS(ARGPICK_ERR_FINISHED, argpick_trace_push_bytes(trace, decoder, "ab", 2, &stop, &held));
+  CHECK(stop == ARGPICK_NO_STOP && held == 1);
+
+  argpick_replay *replay = NULL;
+  OK(argpick_replay_new(bytes, size, &steps, NULL, &replay));
+  CHECK(steps == 4);
+  for (uint64_t i = 0; i < steps; i++) {
+    argpick_step_record step = fresh_step();
+    argpick_difference found = fresh_difference();
+    OK(argpick_replay_next(replay, &step));
+    CHECK(step.status == (i == 2 ? ARGPICK_ERR_FINISHED : ARGPICK_OK));
+    OK(argpick_replay_check(replay, rows[i == 3 ? 2 : i], ARGPICK_F32, VOCAB, NULL, 0, &found));
+    CHECK(found.differs == 0);
+  }
+  argpick_replay_free(replay);
+  argpick_trace_free(trace);
+  argpick_decoder_free(decoder);
+}
+
 static void explained(void) {
   argpick_config config = run_config();
   config.top_k = 20;
@@ -374,6 +424,7 @@ int main(void) {
   recorded_and_replayed();
   differences();
   sparse();
+  texts();
   explained();
   puts("trace: passed");
   return 0;

@@ -26,6 +26,19 @@ pub struct Naive {
     pub breakers: Vec<Vec<u32>>,
     pub bad: Vec<Vec<u32>>,
     pub biased: Vec<(Vec<u32>, f32)>,
+    pub strings: Vec<Vec<u8>>,
+    /// The pieces of the text since its beginning.
+    pub pieces: Vec<Piece>,
+}
+
+/// Bytes that were handed over.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// How many tokens were recorded then.
+    pub entries: usize,
+    pub bytes: Vec<u8>,
+    /// Whether a stop string that ends in it counts.
+    pub counts: bool,
 }
 
 /// An adjusted logit: its value in real arithmetic and how large the numbers were that it was made of.
@@ -59,6 +72,8 @@ impl Naive {
             breakers: Vec::new(),
             bad: Vec::new(),
             biased: Vec::new(),
+            strings: Vec::new(),
+            pieces: Vec::new(),
         }
     }
 
@@ -242,6 +257,23 @@ impl Naive {
             return End::Loop;
         }
         End::No
+    }
+
+    /// The stop string that the text contains, and the bytes to hold back.
+    pub fn text_match(&self) -> (Option<usize>, usize) {
+        let text: Vec<u8> = self.pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+        let counts: Vec<bool> = self.pieces.iter().flat_map(|piece| vec![piece.counts; piece.bytes.len()]).collect();
+        for end in (1..=text.len()).filter(|end| counts[end - 1]) {
+            let ending = (0..self.strings.len()).filter(|&number| text[..end].ends_with(&self.strings[number]));
+            if let Some(number) = ending.max_by_key(|&number| (self.strings[number].len(), usize::MAX - number)) {
+                return (Some(number), text.len() - end + self.strings[number].len());
+            }
+        }
+        let begins = |&count: &usize| {
+            let tail = &text[text.len() - count..];
+            count == 0 || self.strings.iter().any(|string| string.len() > count && string.starts_with(tail))
+        };
+        (None, (0..=text.len()).rev().find(begins).unwrap_or(0))
     }
 
     /// Period and repeats of the loop at the end.

@@ -127,6 +127,7 @@ void decoders() {
   CHECK(twin.push_bytes(argpick::view<const char>("xa", 2)).held_back == 1);
   CHECK(twin.push_bytes(argpick::view<const char>("b", 1)).stop == 0 && twin.finish() == ARGPICK_FINISH_STOP);
   twin.set_stop_strings({}, {});
+  CHECK(twin.mirostat_mu() != twin.mirostat_mu() && twin.adaptive_target() != twin.adaptive_target());  // NaN: off
   twin.reset();
 
   // State.

@@ -88,6 +88,22 @@ std::vector<std::uint32_t> run(argpick::trace& trace, argpick::decoder& decoder)
   return tokens;
 }
 
+// The bytes of tokens are recorded: the replay ends where the run ended.
+void texts() {
+  auto decoder = new_decoder();
+  const std::uint32_t whole[] = {3};
+  decoder.set_stop_strings(argpick::view<const char>("END", 3), whole);
+  auto trace = argpick::trace::create(decoder);
+  trace.decode(decoder, row_of(0));
+  CHECK(trace.push_bytes(decoder, argpick::view<const char>("an E", 4)).held_back == 1);
+  const auto found = trace.push_bytes(decoder, argpick::view<const char>("ND", 2));
+  CHECK(found.stop == 0 && found.held_back == 3 && decoder.finish() == ARGPICK_FINISH_STOP);
+  CHECK(thrown([&] { trace.decode(decoder, row_of(1)); }) == ARGPICK_ERR_FINISHED);
+  auto replay = argpick::replay::create(trace.finish());
+  CHECK(replay.next().status == ARGPICK_OK && replay.check(row_of(0)).differs == 0);
+  CHECK(replay.next().status == ARGPICK_ERR_FINISHED && replay.check(row_of(1)).differs == 0);
+}
+
 void recorded_and_replayed() {
   auto decoder = new_decoder();
   auto trace = argpick::trace::create(decoder);
@@ -239,6 +255,7 @@ void heads() {
 
 void check_traces() {
   recorded_and_replayed();
+  texts();
   differences();
   heads();
 }

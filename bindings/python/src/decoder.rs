@@ -134,6 +134,20 @@ impl PyDecoder {
         self.gate.enter(py, false, |decoder| decoder.position())
     }
 
+    /// Mirostat's mu for the next step, in bits; NaN if `mirostat` is off. It starts at 2 `mirostat_tau`, each decoded token
+    /// moves it, and `undo` brings it back.
+    #[getter]
+    fn mirostat_mu(&self, py: Python<'_>) -> Result<f32> {
+        self.gate.enter(py, false, |decoder| decoder.mirostat_mu())
+    }
+
+    /// The probability that adaptive-p prefers in the next step, 0 to 1; NaN if it is off. Each decoded token moves it, and
+    /// `undo` brings it back.
+    #[getter]
+    fn adaptive_target(&self, py: Python<'_>) -> Result<f32> {
+        self.gate.enter(py, false, |decoder| decoder.adaptive_target())
+    }
+
     /// The tokens that the history holds, oldest first, prompt included: an array of uint32. Past `history_capacity` the
     /// oldest have left it.
     #[getter]

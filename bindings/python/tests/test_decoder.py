@@ -109,6 +109,19 @@ def test_stop_strings(row: np.ndarray) -> None:
         decoder.set_stop_strings([""])
 
 
+def test_the_state_of_adaptive_samplers(row: np.ndarray) -> None:
+    decoder = argpick.Decoder(6, mirostat=2, mirostat_tau=1.5)
+    assert decoder.mirostat_mu == 3.0 and np.isnan(decoder.adaptive_target)
+    decoder.decode(row)
+    assert decoder.mirostat_mu != 3.0
+    decoder.undo(1)
+    assert decoder.mirostat_mu == 3.0
+    decoder = argpick.Decoder(6, adaptive_target=0.5)
+    assert decoder.adaptive_target == 0.5 and np.isnan(decoder.mirostat_mu)
+    decoder.decode(row)
+    assert decoder.adaptive_target != 0.5
+
+
 def test_masks_are_words_or_bools(row: np.ndarray) -> None:
     decoder = argpick.Decoder(6, mode="greedy")
     flags = np.array([1, 0, 1, 0, 1, 1], bool)

@@ -233,6 +233,21 @@ test('ends: tokens, sequences, strings', async () => {
     assert.throws(() => decoder.pushBytes(5), TypeError);
 });
 
+test('what mirostat and adaptive-p have learnt', async () => {
+    const argpick = await load();
+    const row = Float32Array.of(0.1, 2, -1, 2.5, 0.5, 1);
+    const mirostat = argpick.decoder({ mirostat: 2, mirostatTau: 1.5 }, 6);
+    assert.deepEqual([mirostat.mirostatMu, mirostat.adaptiveTarget], [3, NaN]);
+    mirostat.decode(row);
+    assert.notEqual(mirostat.mirostatMu, 3);
+    mirostat.undo();
+    assert.equal(mirostat.mirostatMu, 3);
+    const adaptive = argpick.decoder({ adaptiveTarget: 0.25 }, 6);
+    assert.deepEqual([adaptive.mirostatMu, adaptive.adaptiveTarget], [NaN, 0.25]);
+    adaptive.decode(row);
+    assert.notEqual(adaptive.adaptiveTarget, 0.25);
+});
+
 test('sequences are forbidden, biased, broken, and tokens forced', async () => {
     const argpick = await load();
     const row = new Float32Array(20).map((_, token) => token / 10);

@@ -1,18 +1,18 @@
 //! `argpick decode --beams`: the best continuations that a beam search finds.
 
-use crate::list_args::in_words;
+use crate::list_args;
 use crate::report::{plural, printable, rules};
 use crate::sampling_args::{in_force, in_force_text};
 use crate::{Failure, remark};
 use argpick::sandbox::Model;
-use argpick::sandbox::beams::{BeamOptions, Found, WordLists, search};
+use argpick::sandbox::beams::{BeamOptions, Found, search};
 use argpick::{BeamConfig, EarlyStopping, Kernels, Profile};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a token is drawn and from what, and what is told of single steps.
-const NOT_OF_BEAMS: [&str; 31] = [
+const NOT_OF_BEAMS: [&str; 33] = [
     "mode",
     "seed",
     "stream",
@@ -37,6 +37,8 @@ const NOT_OF_BEAMS: [&str; 31] = [
     "mirostat_eta",
     "adaptive_target",
     "adaptive_decay",
+    "stop_string",
+    "forced",
     "top",
     "trace_out",
     "csv_out",
@@ -168,7 +170,8 @@ pub fn run(
         kernels.level().name()
     )?;
     writeln!(out, "rules    {}", rules(&options.rules))?;
-    let beside: Vec<String> = in_force_text(&options.beside).into_iter().chain(in_words(&options.lists)).collect();
+    let listed = list_args::in_force_text(&options.lists);
+    let beside: Vec<String> = in_force_text(&options.beside).into_iter().chain(listed).collect();
     if !beside.is_empty() {
         writeln!(out, "beside   {}", printable(&beside.join(", ")))?;
     }
@@ -191,18 +194,6 @@ pub fn run(
         }
     }
     Ok(())
-}
-
-/// The lists as JSON. A bias of -inf, which JSON lacks, is null.
-fn lists_json(lists: &WordLists) -> Value {
-    let WordLists { bias, bad_sequences, stops, end_words, breakers } = lists;
-    json!({
-        "bias": bias.iter().map(|(words, bias)| json!([words, bias])).collect::<Vec<_>>(),
-        "bad_sequences": bad_sequences,
-        "stops": stops,
-        "end_words": end_words,
-        "dry_breakers": breakers,
-    })
 }
 
 fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Found]) -> Value {
@@ -251,7 +242,7 @@ fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Fou
             "n_best": if config.n_best == 0 { config.beams } else { config.n_best },
             // As in the document of one text: what the decoders beside the beams do.
             "repetition": in_force(beside).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-            "lists": lists_json(lists),
+            "words": list_args::words_json(lists),
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,
             "ban": rules.ban,

@@ -161,7 +161,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             config,
             rules: options.rules,
             beside: args.repetition.config(Config::default()),
-            lists: args.lists.lists(|option, list| known(&model, option, list)),
+            lists: options.lists,
         };
         return beams::run(out, &model, kernels, &options, &prompts, args.json);
     }
@@ -247,6 +247,7 @@ fn options(args: &Args, model: &Model) -> Options {
         seed: args.seed,
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,
+        lists: args.lists.lists(),
         rules: Rules {
             min_steps: args.min_steps,
             ban: known("--ban", args.ban.iter().flat_map(|list| args::word_list(list)).collect()),

@@ -1,6 +1,7 @@
 //! `argpick decode --json`: the report as one JSON document, for programs.
 
-use crate::repetition_args::without_repetition;
+use crate::list_args;
+use crate::repetition_args::{penalty_scope_name, without_repetition};
 use crate::report::{Findings, Shown};
 use crate::sampling_args::in_force;
 use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
@@ -44,7 +45,7 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
             "frequency_penalty": options.base.frequency_penalty,
             "presence_penalty": options.base.presence_penalty,
             "penalty_window": options.base.penalty_window,
-            "penalty_scope": options.base.penalty_scope as u32,
+            "penalty_scope": penalty_scope_name(options.base.penalty_scope),
             "dry_multiplier": options.base.dry_multiplier,
             "dry_base": options.base.dry_base,
             "dry_allowed_length": options.base.dry_allowed_length,
@@ -56,6 +57,7 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
             "length_decay_start": options.base.length_decay_start,
             "length_decay_factor": options.base.length_decay_factor,
             "history_capacity": options.base.history_capacity,
+            "words": list_args::words_json(&options.lists),
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,
             "ban": rules.ban,
@@ -110,6 +112,11 @@ fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Valu
         "unknown_tokens": text.unknown,
         "output_tokens": text.generated().count(),
         "stop": text.stop.name(),
+        "stop_string": match &text.stop {
+            Stop::StopString(number) => Some(&shown.options.lists.stop_strings[*number]),
+            _ => None,
+        },
+        "held_back": text.held_back,
         "error": match &text.stop {
             Stop::Refused(error) => Some(error.to_string()),
             _ => None,

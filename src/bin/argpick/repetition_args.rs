@@ -139,6 +139,15 @@ pub fn without_repetition(config: &Config) -> Config {
 }
 
 /// A scope by name.
+/// Its name on the command line.
+pub fn penalty_scope_name(scope: PenaltyScope) -> &'static str {
+    match scope {
+        PenaltyScope::Profile => "profile",
+        PenaltyScope::All => "all",
+        PenaltyScope::Generated => "generated",
+    }
+}
+
 fn penalty_scope(text: &str) -> Result<PenaltyScope, String> {
     match text.to_ascii_lowercase().as_str() {
         "profile" => Ok(PenaltyScope::Profile),

@@ -1,6 +1,7 @@
 //! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together.
 
-use crate::repetition_args::without_repetition;
+use crate::list_args;
+use crate::repetition_args::{penalty_scope_name, without_repetition};
 use crate::sampling_args::in_force_text;
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
@@ -126,7 +127,11 @@ fn header(out: &mut dyn Write, shown: &Shown<'_>) -> io::Result<()> {
         writeln!(out, "         {}", printable(note))?;
     }
     writeln!(out, "decode   {}", decoding(shown))?;
-    writeln!(out, "rules    {}", rules(&shown.options.rules))
+    writeln!(out, "rules    {}", rules(&shown.options.rules))?;
+    for (name, list) in list_args::in_force(&shown.options.lists) {
+        writeln!(out, "         {name}: {}", printable(&list.join(" | ")))?;
+    }
+    Ok(())
 }
 
 fn decoding(shown: &Shown<'_>) -> String {
@@ -175,7 +180,18 @@ fn repetition(options: &Options) -> Vec<String> {
         format!("dry {} x {}^n from {}", asked.dry_multiplier, asked.dry_base, asked.dry_allowed_length),
     );
     add(asked.no_repeat_ngram > 0, format!("no-repeat-ngram {}", asked.no_repeat_ngram));
+    add(
+        penalised && asked.penalty_scope != off.penalty_scope,
+        format!("penalty-scope {}", penalty_scope_name(asked.penalty_scope)),
+    );
+    add(asked.dry_multiplier > 0.0 && asked.dry_window > 0, format!("dry-window {}", asked.dry_window));
     add(asked.loop_repeats > 0, format!("loop-repeats {}", asked.loop_repeats));
+    add(asked.loop_repeats > 0 && asked.loop_period > 0, format!("loop-period {}", asked.loop_period));
+    add(
+        asked.length_decay_factor != off.length_decay_factor,
+        format!("length-decay {}^n from {}", asked.length_decay_factor, asked.length_decay_start),
+    );
+    add(asked.history_capacity > 0, format!("history-capacity {}", asked.history_capacity));
     add(asked.min_tokens > 0, format!("min-tokens {}", asked.min_tokens));
     parts
 }
@@ -260,27 +276,35 @@ fn steps(
 }
 
 fn ending(out: &mut dyn Write, shown: &Shown<'_>, text: &Transcript) -> io::Result<()> {
-    let generated: Vec<u32> = text.generated().collect();
-    writeln!(out, "  text    {} | {}", printable(&text.context), shown.words(&generated))?;
+    let continuation = printable(&text.continuation(shown.model));
+    writeln!(out, "  text    {} | {continuation}", printable(&text.context))?;
     let unknown = match text.unknown {
         0 => String::new(),
         count => format!(" ({count} unknown)"),
     };
-    writeln!(out, "  tokens  {} in{unknown}, {} out; stopped by {}", text.prompt.len(), generated.len(), stop(text))?;
+    writeln!(
+        out,
+        "  tokens  {} in{unknown}, {} out; stopped by {}",
+        text.prompt.len(),
+        text.generated().count(),
+        stop(shown, text)
+    )?;
     if !text.steps.is_empty() {
         writeln!(out, "  p_top1  {}", text.steps.iter().map(bar).collect::<String>())?;
     }
     Ok(())
 }
 
-fn stop(text: &Transcript) -> String {
+fn stop(shown: &Shown<'_>, text: &Transcript) -> String {
     match &text.stop {
         Stop::EndToken => "the end token".to_owned(),
         Stop::Punctuation => "punctuation".to_owned(),
         Stop::Steps => "the number of steps".to_owned(),
         Stop::Loop => "a loop".to_owned(),
-        Stop::EndWord => "an end word".to_owned(),
-        Stop::Sequence => "a stop sequence".to_owned(),
+        Stop::StopSequence => "a stop sequence".to_owned(),
+        Stop::StopString(number) => {
+            printable(&format!("the stop string {:?}", shown.options.lists.stop_strings[*number]))
+        }
         Stop::Exhausted => "the rules: nothing is left to pick".to_owned(),
         Stop::Refused(error) => format!("an error: {error}"),
     }
