@@ -74,6 +74,11 @@ impl Rules {
         }
     }
 
+    /// The repetition penalty; 1 is none.
+    pub fn repetition(&self) -> f32 {
+        self.repetition
+    }
+
     /// The logit after everything but masks.
     #[inline]
     pub fn apply(&self, logit: f32, found: &Found, end: EndRule) -> f32 {

@@ -2,6 +2,7 @@
 
 use super::storage::Scratch;
 use crate::constrain::Adjustments;
+use crate::distribution::flip::Stretching;
 use crate::distribution::{
     Context, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Opened<'a> {
     pub envelope: Envelope<'a>,
     pub position: u64,
     pub state: StepState,
+    stretching: Stretching,
 }
 
 /// Reads the row once, adjusted and checked.
@@ -54,7 +56,8 @@ pub(crate) fn open<'a>(source: Source<'a>, inputs: Inputs<'a>, scratch: Scratch<
     let Scratch { keys, work, masses, logits, .. } = scratch;
     let room = Room { keys, work, masses, logits };
     let envelope = Envelope { bounds, sums: bound_sums, sums_of_sums: bound_sums_of_sums };
-    Ok(Opened { plan, surface, room, envelope, position, state })
+    let stretching = Stretching::new(&lists.rules, lists.end_rule);
+    Ok(Opened { plan, surface, room, envelope, position, state, stretching })
 }
 
 /// Sums of the whole row that a step has found and another one on the same row may use.
@@ -80,7 +83,7 @@ impl<'a> Opened<'a> {
         let Envelope { bounds, sums, sums_of_sums } = &mut self.envelope;
         let envelope = Envelope { bounds, sums, sums_of_sums };
         let surface = self.surface.at_temperature(plan.temperature);
-        Opened { plan, surface, room, envelope, position: self.position, state }
+        Opened { plan, surface, room, envelope, position: self.position, state, stretching: self.stretching }
     }
 
     /// What the configured stages keep; in greedy mode the argmax. `sums` are those of the whole row at the configured
@@ -140,7 +143,7 @@ fn conclude(
 ) -> (Pick, StepState) {
     let plan = opened.plan;
     let mut state = opened.state;
-    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn);
+    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn, &opened.stretching);
     if plan.config.mirostat != Mirostat::Off && !plan.greedy {
         let logprob = metrics::drawn_logprob(surface, sums, kept, drawn);
         state.mirostat_mu = updated_mu(&plan.config, state.mirostat_mu, logprob.into());

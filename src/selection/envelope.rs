@@ -66,10 +66,19 @@ impl Envelope<'_> {
         let (before, bound) = (at - left, self.bounds[block]);
         let after = total - before - bound;
         let upto = |lanes: usize| masses[..lanes].iter().sum::<u64>();
-        let (from, to) = lane.map_or((upto(BLOCK), bound), |lane| (upto(lane), upto(lane + 1)));
         let share = (at as f64 + 0.5) / total as f64;
-        let edge = |inside: u64| LayoutEdge { before, inside, bound, after }.radius(share, surface.temperature);
-        lesser(edge(from), edge(to))
+        let is_tight = upto(BLOCK) == bound;
+        let tokens = BLOCK * surface.view.blocks();
+        let edge = |inside: u64, lanes: usize| {
+            let left = block * BLOCK + lanes;
+            let edge = LayoutEdge { before, inside, bound, is_tight, after, tokens: (left, tokens - left) };
+            edge.radius(share, surface.temperature)
+        };
+        match lane {
+            Some(lane) => lesser(edge(upto(lane), lane), edge(upto(lane + 1), lane + 1)),
+            // In the slack, which lies after the block's tokens.
+            None => lesser(edge(upto(BLOCK), BLOCK), edge(bound, BLOCK)),
+        }
     }
 
     /// The block in which the running sum of the bounds passes `at`, and how far into it.
@@ -116,8 +125,9 @@ pub(crate) fn draw(
     let mut masses = [0; BLOCK];
     let mut radius = f64::INFINITY;
     if certify {
-        for &bound in envelope.bounds.iter().filter(|&&bound| bound != 0) {
-            radius = lesser(radius, radius_of_selection(bound, bounds, surface.temperature));
+        let tokens = BLOCK * maxima.len();
+        for &bound in &envelope.bounds[..view.blocks()] {
+            radius = lesser(radius, radius_of_selection(bound, bounds, tokens, surface.temperature));
         }
     }
     for group in 0..envelope.sums.len() {

@@ -2,7 +2,7 @@
 
 use super::pick::Pick;
 use crate::distribution::Truncation;
-use crate::distribution::flip::lesser;
+use crate::distribution::flip::{Stretching, lesser};
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -40,6 +40,7 @@ pub(crate) fn describe(
     sums: Option<&Sums>,
     kept: &Truncation<'_>,
     drawn: &Drawn,
+    stretching: &Stretching,
 ) -> Pick {
     let wanted = plan.config.metrics;
     let Surface { kernels, view, maxima, .. } = *surface;
@@ -74,9 +75,12 @@ pub(crate) fn describe(
         pick.kept_mass = (mass as f64 / sums.mass as f64) as f32;
     }
     if wanted.contains(Metrics::FLIP) {
-        let argmax_radius = 0.5 * f64::from(pick.margin);
-        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius };
-        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept.radius, drawn.radius) };
+        // What the logits as given may do: an adjusted one may move farther than they.
+        let most = stretching.of_row(surface);
+        let argmax_radius = f64::from(pick.margin) / (stretching.of_token(surface, argmax) + most);
+        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius / most };
+        let drawn_radius = if kept.has_loose_temperature && kept.listed != Some(1) { 0.0 } else { drawn.radius / most };
+        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept_radius, drawn_radius) };
         pick.flip_argmax = rounded_down(argmax_radius);
         pick.flip_kept = rounded_down(kept_radius);
         pick.flip_token = rounded_down(token_radius);

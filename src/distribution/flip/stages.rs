@@ -1,0 +1,353 @@
+//! The radius of the kept set, from what each stage kept.
+
+use super::mean::Logits;
+use super::{
+    LOGIT_ROUNDING, Part, ROUNDING, at_least_zero, gap, greater, largest, lesser, radius_to_leave, radius_to_reach,
+};
+use crate::distribution::{Truncation, cut};
+use crate::kernels::{Cut, RowView, distance_key};
+use crate::logits::Surface;
+use crate::numeric::{MASS_BITS, exponential, exponential2, natural_logarithm, square_root};
+use crate::plan::{MAX_STAGES, Mirostat, Stage};
+
+/// The mass of a token at the maximum.
+const ONE: f64 = (1u64 << MASS_BITS) as f64;
+
+/// The mass of the tokens that a cut keeps.
+fn mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
+    surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, cut.logit, surface.scale, cut).0
+}
+
+/// A stage that has run.
+#[derive(Clone, Copy)]
+pub(in crate::distribution) struct Record<'a> {
+    pub stage: Stage,
+    pub before: Truncation<'a>,
+    pub after: Truncation<'a>,
+    /// How many tokens it got, and how many it left.
+    pub counts: (usize, usize),
+    pub min_keep: usize,
+    /// The lowest logit that it keeps, where it has one.
+    pub threshold: Option<f32>,
+    /// What the stage itself says about its count, while it has its tokens in a sorted list.
+    pub own: f64,
+    /// Mirostat's limit of surprise, in bits.
+    pub surprise: f32,
+}
+
+/// The place in the order after the last of some tokens.
+#[derive(Clone, Copy)]
+struct Edge {
+    count: usize,
+    cut: Cut,
+    /// The logit of the last of them.
+    last: f64,
+    /// The logit after it; -inf if there is none.
+    next: f64,
+}
+
+/// The radius within which the stages keep the same tokens. `records` are in their order.
+pub(in crate::distribution) fn radius_of_kept(records: &[Option<Record<'_>>; MAX_STAGES]) -> f64 {
+    let mut radius = f64::INFINITY;
+    let mut first = 0;
+    let count = records.iter().flatten().count();
+    let at = |i: usize| records.get(i).and_then(Option::as_ref);
+    // Typical and XTC may remove tokens from the front: between them lie runs of filters that keep a prefix.
+    for i in 0..count {
+        let Some(record) = at(i) else { break };
+        let own = match record.stage {
+            Stage::Typical(p) => record.typical(p as f64 / 4_294_967_296.0),
+            Stage::Xtc { threshold, .. } => record.xtc(threshold.into()),
+            _ => continue,
+        };
+        let own = if record.before.has_loose_temperature { 0.0 } else { own };
+        radius = lesser(radius, lesser(own, radius_of_prefix(&records[first..i])));
+        first = i + 1;
+    }
+    lesser(radius, radius_of_prefix(&records[first..count]))
+}
+
+/// The same of filters that each keep a prefix of what the first of them got.
+fn radius_of_prefix(records: &[Option<Record<'_>>]) -> f64 {
+    let mut records = records.iter().flatten();
+    let Some(first) = records.clone().next() else { return f64::INFINITY };
+    let available = first.counts.0;
+    let kept = records.clone().last().map_or(available, |last| last.counts.1);
+    let edge = edge_at(&first.before.surface, kept, available);
+    let order = if edge.next > f64::NEG_INFINITY { 0.5 * gap(edge.last, edge.next) } else { f64::INFINITY };
+    // Within `steady` the stage gets as many tokens as it got; within `closed` some stage keeps number m + 1 out; within
+    // `open` every stage keeps number m.
+    let (mut steady, mut open) = (f64::INFINITY, f64::INFINITY);
+    let mut closed = if kept == available { f64::INFINITY } else { 0.0 };
+    let count = records.clone().count();
+    for (i, record) in records.by_ref().enumerate() {
+        let known = match record.stage {
+            Stage::TopK { .. } | Stage::MinP(_) => f64::INFINITY,
+            _ => steady,
+        };
+        let (got, left) = record.counts;
+        let out = lesser(known, record.put_out(&edge));
+        open = lesser(open, out);
+        let mut own = out;
+        if left == kept && got > kept {
+            let within = lesser(known, record.let_in(&edge));
+            closed = greater(closed, within);
+            own = lesser(own, within);
+        } else if left != kept && i + 1 < count {
+            // A later stage cuts sooner; what this one hands on matters only for what that one measures.
+            let handed = edge_at(&first.before.surface, left, available);
+            own = lesser(known, record.put_out(&handed));
+            if got > left {
+                own = lesser(own, record.let_in(&handed));
+            }
+        }
+        steady = lesser(steady, own);
+    }
+    lesser(order, lesser(open, closed))
+}
+
+/// The edge after the first `count` of the tokens of a surface that has so many.
+fn edge_at(surface: &Surface<'_>, count: usize, available: usize) -> Edge {
+    let token = |n: usize| cut::nth_token(surface, n as u64);
+    let cut = if count == 0 { Cut::at_least(f32::MAX) } else { token(count) };
+    let last = if count == 0 { f64::INFINITY } else { f64::from(cut.logit) };
+    let next = if count < available { f64::from(token(count + 1).logit) } else { f64::NEG_INFINITY };
+    Edge { count, cut, last, next }
+}
+
+impl<'a> Record<'a> {
+    fn temperature(&self) -> f32 {
+        self.before.surface.temperature
+    }
+
+    /// The mass of what the stage got.
+    fn whole(&self) -> Part {
+        Part::new(mass_of(&self.before.surface, self.before.cut), self.counts.0)
+    }
+
+    /// The weight of one logit as a part of the mass.
+    fn part_of(&self, logit: f64) -> Part {
+        let maximum = f64::from(self.before.surface.scale.maximum);
+        Part { mass: ONE * exponential((logit - maximum) / f64::from(self.temperature())), tokens: 0.0 }
+    }
+
+    /// How much farther than `slope` r two logits must be apart, less what rounding takes.
+    fn apart(&self, higher: f64, lower: f64, slope: f64) -> f64 {
+        let maximum = f64::from(self.before.surface.scale.maximum);
+        let size = greater(greater(maximum, -maximum), greater(lower, -lower));
+        at_least_zero(higher - lower - LOGIT_ROUNDING * size) / slope
+    }
+
+    fn needs_temperature(&self) -> bool {
+        !matches!(self.stage, Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::TopK { .. } | Stage::TopNSigma(_))
+    }
+
+    /// The radius within which the stage, if it gets as many tokens as it got, keeps number `edge.count`.
+    fn put_out(&self, edge: &Edge) -> f64 {
+        let held = if let Stage::TopK { k, .. } = self.stage { k } else { self.min_keep.max(1) };
+        if edge.count <= held {
+            return f64::INFINITY;
+        }
+        if self.before.has_loose_temperature && self.needs_temperature() {
+            return 0.0;
+        }
+        let (last, temperature) = (edge.last, self.temperature());
+        let threshold = self.threshold.map_or(f64::NEG_INFINITY, f64::from);
+        match self.stage {
+            Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => f64::INFINITY,
+            Stage::Typical(_) | Stage::Xtc { .. } => f64::INFINITY,
+            // Beyond k by equal logits.
+            Stage::TopK { .. } => 0.0,
+            Stage::MinP(_) => self.apart(last, threshold, 2.0),
+            Stage::TopP(p) => {
+                let (whole, own) = (self.whole(), self.before.surface.scale.mass(last as f32));
+                let prefix = mass_of(&self.before.surface, edge.cut);
+                let shorter = Part::new(prefix - own, edge.count - 1);
+                radius_to_reach(shorter, whole.without(shorter), share(p), temperature)
+            }
+            Stage::Epsilon(epsilon) => self.leaves(last, epsilon.into()),
+            Stage::Mirostat(Mirostat::Two) => self.leaves(last, exponential2(-f64::from(self.surprise))),
+            Stage::Eta(epsilon) => greater(self.leaves(last, epsilon.into()), self.eta(last, epsilon.into(), false)),
+            Stage::TopA(a) => self.top_a(last, a.into(), false),
+            Stage::TopNSigma(n) => self.top_n_sigma(last, threshold, n.into(), false),
+            Stage::TailFree(_) | Stage::TopH(_) | Stage::Mirostat(Mirostat::One) => self.own,
+        }
+    }
+
+    /// The radius within which the stage, if it gets as many tokens as it got, keeps the next token out.
+    fn let_in(&self, edge: &Edge) -> f64 {
+        if self.before.has_loose_temperature && self.needs_temperature() {
+            return 0.0;
+        }
+        let (next, temperature) = (edge.next, self.temperature());
+        let threshold = self.threshold.map_or(f64::NEG_INFINITY, f64::from);
+        match self.stage {
+            Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => 0.0,
+            Stage::Typical(_) | Stage::Xtc { .. } => 0.0,
+            Stage::TopK { keep_ties, .. } => {
+                if keep_ties { 0.5 * gap(edge.last, next) } else { f64::INFINITY }
+            }
+            Stage::MinP(_) => self.apart(threshold, next, 2.0),
+            Stage::TopP(p) => {
+                let (whole, prefix) = (self.whole(), Part::new(mass_of(&self.before.surface, edge.cut), edge.count));
+                radius_to_leave(prefix, whole.without(prefix), share(p), temperature)
+            }
+            Stage::Epsilon(epsilon) => self.reaches(next, epsilon.into()),
+            Stage::Mirostat(Mirostat::Two) => self.reaches(next, exponential2(-f64::from(self.surprise))),
+            Stage::Eta(epsilon) => lesser(self.reaches(next, epsilon.into()), self.eta(next, epsilon.into(), true)),
+            Stage::TopA(a) => self.top_a(next, a.into(), true),
+            Stage::TopNSigma(n) => self.top_n_sigma(next, threshold, n.into(), true),
+            Stage::TailFree(_) | Stage::TopH(_) | Stage::Mirostat(Mirostat::One) => self.own,
+        }
+    }
+
+    /// The radius within which the probability of a token of this logit stays below `limit`.
+    fn reaches(&self, logit: f64, limit: f64) -> f64 {
+        let part = self.part_of(logit);
+        radius_to_reach(part, self.whole().without(part), limit, self.temperature())
+    }
+
+    /// The same at `limit` or above.
+    fn leaves(&self, logit: f64, limit: f64) -> f64 {
+        let part = self.part_of(logit);
+        radius_to_leave(part, self.whole().without(part), limit, self.temperature())
+    }
+
+    /// For the limit `sqrt(epsilon) exp(-H)`: `ln p + H` is the distance of a logit from the mean, in units of T.
+    fn eta(&self, logit: f64, epsilon: f64, comes_in: bool) -> f64 {
+        let logits = Logits::new(&self.before);
+        let (half, own) = (0.5 * natural_logarithm(epsilon), logits.relative(logit));
+        largest(16.0, 24, |x| {
+            if comes_in {
+                logits.mean_stays_above(own + x - half, x)
+            } else {
+                logits.mean_stays_below(own - x - half, x)
+            }
+        }) * f64::from(self.temperature())
+    }
+
+    /// `ln p - 2 ln p_max = x - 2 x_max + ln Z` against ln a, at the worst.
+    fn top_a(&self, logit: f64, a: f64, comes_in: bool) -> f64 {
+        let (whole, limit) = (self.whole(), natural_logarithm(a));
+        let own = Logits::new(&self.before).relative(logit);
+        let others = at_least_zero(whole.mass / ONE - 1.0);
+        let hidden = whole.tokens / ONE;
+        let within = largest(64.0, 60, |x| {
+            let g = exponential(x);
+            if comes_in {
+                own + 3.0 * x + natural_logarithm(1.0 / g + (others + hidden) * g) < limit
+            } else {
+                own - 3.0 * x + natural_logarithm(g + at_least_zero(others / g - hidden)) > limit
+            }
+        });
+        f64::from(self.temperature()) * at_least_zero(within - ROUNDING)
+    }
+
+    /// Highest logit, sigma and the token's own logit move together.
+    fn top_n_sigma(&self, logit: f64, threshold: f64, n: f64, comes_in: bool) -> f64 {
+        if threshold == f64::NEG_INFINITY {
+            return 0.0;
+        }
+        let deviation = (f64::from(self.before.surface.scale.maximum) - threshold) / n;
+        let mean_deviation = Logits::new(&self.before).mean_deviation(deviation);
+        let slack = 4.0 * LOGIT_ROUNDING * n * deviation;
+        if !comes_in {
+            let slope = if deviation > 0.0 { mean_deviation / deviation } else { 0.0 };
+            return at_least_zero(self.apart(logit, threshold, 1.0) - slack) / (2.0 + n * slope);
+        }
+        let distance = at_least_zero(self.apart(threshold, logit, 1.0) - slack);
+        largest(0.5 * distance, 60, |r| {
+            let grown = square_root(deviation * deviation + 2.0 * r * mean_deviation + r * r);
+            2.0 * r + n * (grown - deviation) < distance
+        })
+    }
+
+    fn typical(&self, p: f64) -> f64 {
+        let (surface, kept) = (&self.before.surface, self.after.band());
+        let view = RowView { band: Some(self.before.band()), ..surface.view };
+        let logits = Logits::new(&self.before);
+        let centre = logits.centre();
+        let distance_of = |logit: f32| f64::from(f32::from_bits(distance_key(logit, centre)));
+        let tokens = || {
+            let all = (0..view.valid as u32).map(|token| (token, view.logit(token)));
+            all.filter(|&(_, logit)| logit > f32::NEG_INFINITY)
+        };
+        // The farthest kept and the nearest removed token, how many share the farthest distance, and the mass.
+        let (mut last, mut sharing, mut next, mut mass, mut count) = (-1.0, 0, f64::INFINITY, 0u64, 0);
+        for (token, logit) in tokens() {
+            let distance = distance_of(logit);
+            if !kept.keeps(logit, token) {
+                next = lesser(next, distance);
+                continue;
+            }
+            (mass, count) = (mass + surface.scale.mass(logit), count + 1);
+            if distance > last {
+                (last, sharing) = (distance, 0);
+            }
+            sharing += u32::from(distance == last);
+        }
+        if sharing > 1 {
+            // Tokens that stay together only because their distances are equal.
+            return 0.0;
+        }
+        let whole = self.whole();
+        let share = |part: Part| radius_to_reach(part, whole.without(part), p, self.temperature());
+        let mut radius = f64::INFINITY;
+        if next < f64::INFINITY {
+            let all = Part::new(mass, count);
+            let left = radius_to_leave(all, whole.without(all), p, self.temperature());
+            radius = lesser(logits.radius_of_distances(gap(next, last)), left);
+        }
+        if count <= self.min_keep.max(1) {
+            return radius;
+        }
+        // One less is kept once some token is the farthest and the others are enough.
+        let slope = 2.0 + 2.0 * logits.slope_of_mean();
+        for (_, logit) in tokens().filter(|&(token, logit)| kept.keeps(logit, token)) {
+            let enough = share(Part::new(mass - surface.scale.mass(logit), count - 1));
+            radius = lesser(radius, greater(gap(last, distance_of(logit)) / slope, enough));
+        }
+        radius
+    }
+
+    fn xtc(&self, threshold: f64) -> f64 {
+        let Some(lowest) = self.threshold else { return f64::INFINITY };
+        let (surface, available) = (&self.before.surface, self.counts.0);
+        let most = (available + 1).saturating_sub(self.min_keep.max(1));
+        if available < 2 || most < 2 {
+            return f64::INFINITY;
+        }
+        let likely = self.before.cut.stricter(Cut::at_least(lowest));
+        let count = surface.kernels.kept_count(&surface.view, surface.maxima, likely) as usize;
+        let logit = |n: usize| f64::from(cut::nth_token(surface, n as u64).logit);
+        if count > most {
+            return self.leaves(logit(most + 1), threshold);
+        }
+        if count < 2 {
+            return self.second_reaches((logit(1), logit(2)), threshold);
+        }
+        let mut radius = lesser(self.leaves(logit(count), threshold), 0.5 * gap(logit(count - 1), logit(count)));
+        if count < available {
+            radius = lesser(radius, self.reaches(logit(count + 1), threshold));
+        }
+        radius
+    }
+
+    /// The radius within which not both of the first two tokens have a probability of `limit`: the first falls as far as it
+    /// can without falling behind.
+    fn second_reaches(&self, (first, second): (f64, f64), limit: f64) -> f64 {
+        let (first, second) = (self.part_of(first), self.part_of(second));
+        let rest = self.whole().without(first).without(second).mass;
+        let within = largest(64.0, 60, |x| {
+            let g = exponential(x);
+            let risen = second.mass * g;
+            risen < limit * (greater(first.mass / g, risen) + risen + at_least_zero(rest - self.counts.0 as f64) / g)
+        });
+        f64::from(self.temperature()) * at_least_zero(within - ROUNDING)
+    }
+}
+
+/// A probability in units of 2^-32.
+fn share(fixed: u64) -> f64 {
+    fixed as f64 / 4_294_967_296.0
+}
