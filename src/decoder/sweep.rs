@@ -4,14 +4,14 @@
 //! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
 //! that of a decoder with that configuration in the same state.
 
-use super::step::{KnownSums, Opened, open, pick};
+use super::step::{KnownSums, Opened, open, pick_and_kept};
 use super::{Decoder, compile};
-use crate::distribution::{Room, StepState};
+use crate::distribution::{Room, StepState, Truncation};
 use crate::error::{Error, Result};
-use crate::kernels::{Band, with_default_environment};
+use crate::kernels::with_default_environment;
 use crate::plan::{Config, Plan};
 use crate::trace::Pick;
-use crate::types::{BLOCK, Row, TokenId};
+use crate::types::Row;
 use bytemuck::cast_slice_mut;
 
 /// Words of 64 bits for lists of this capacity: three lists of keys or masses, one of logits.
@@ -126,10 +126,10 @@ fn one(
     let list = memory.get_mut(..expected).ok_or(Error::StorageTooSmall { expected, actual })?;
     let state = StepState::first(&plan.config);
     let mut part = opened.with_plan(&plan, room_in(list, plan.list_capacity), state);
-    let (pick, _) = pick(&mut part, known);
+    let (pick, _, truncation) = pick_and_kept(&mut part, known);
     if let Some(words) = kept {
-        let band = part.truncate(None).band();
-        fill_kept(&part, band, words);
+        let Truncation { surface, cut, .. } = truncation.unwrap_or_else(|| part.truncate());
+        surface.kernels.kept_bits(&surface.view, surface.maxima, cut, words);
     }
     Ok(pick)
 }
@@ -140,22 +140,6 @@ fn room_in(memory: &mut [u64], capacity: usize) -> Room<'_> {
     let (work, rest) = rest.split_at_mut(capacity);
     let (masses, logits) = rest.split_at_mut(capacity);
     Room { keys, work, masses, logits: cast_slice_mut(logits) }
-}
-
-/// Sets the bit of each token in the band.
-fn fill_kept(opened: &Opened<'_>, band: Band, words: &mut [u32]) {
-    words.fill(0);
-    let surface = &opened.surface;
-    for block in 0..surface.view.blocks() {
-        if surface.maxima[block] < band.last.logit {
-            continue;
-        }
-        for token in block * BLOCK..((block + 1) * BLOCK).min(surface.view.valid) {
-            let logit = surface.view.logit(token as TokenId);
-            let is_kept = logit > f32::NEG_INFINITY && band.keeps(logit, token as TokenId);
-            words[token / 32] |= u32::from(is_kept) << (token % 32);
-        }
-    }
 }
 
 /// Refuses a configuration that would adjust the row otherwise, by the name of the first field that differs.

@@ -34,9 +34,9 @@ pub(crate) use mirostat::updated_mu;
 pub(crate) use state::StepState;
 pub(crate) use top_p::nucleus_cut;
 
-use crate::kernels::{Band, Cut, Sums};
+use crate::kernels::{Band, Cut, Scale, Sums};
 use crate::logits::Surface;
-use flip::Record;
+use flip::{Record, Records};
 use crate::numeric::rank_key;
 use crate::plan::{MAX_STAGES, Metrics, Plan, Stage};
 
@@ -94,6 +94,21 @@ impl<'a> Truncation<'a> {
     }
 }
 
+/// What a truncation found beside what it kept.
+pub(crate) struct Findings<'a> {
+    /// The stages that ran, where radii are asked for.
+    pub records: Records<'a>,
+    /// Sums of the whole row, and their scale.
+    pub sums: Option<(Scale, Sums)>,
+}
+
+impl Findings<'_> {
+    /// Before a truncation.
+    pub fn none() -> Self {
+        Findings { records: [None; MAX_STAGES], sums: None }
+    }
+}
+
 /// A truncation under way.
 struct Stages<'s, 'a, 'r> {
     context: Context<'s>,
@@ -108,15 +123,18 @@ struct Stages<'s, 'a, 'r> {
     /// Whether radii were asked for, and what the stage that ran last says of its count while it has its sorted list.
     certifies: bool,
     own_radius: f64,
+    /// Sums of the whole row that a stage has found.
+    whole_sums: Option<(Scale, Sums)>,
 }
 
 /// Runs the plan's stages on `surface`, whose scale is that of the first stage. `sums` are those of the whole adjusted row
-/// at that scale, masses included, if they are known already.
+/// at that scale, masses included, if they are known already; what else is found goes to `findings`.
 pub(crate) fn truncate<'a>(
     surface: &Surface<'a>,
     context: Context<'_>,
     sums: Option<&Sums>,
     room: &mut Room<'_>,
+    findings: &mut Findings<'a>,
 ) -> Truncation<'a> {
     let mut stages = Stages {
         context,
@@ -127,9 +145,9 @@ pub(crate) fn truncate<'a>(
         threshold: None,
         certifies: context.plan.config.metrics.contains(Metrics::FLIP),
         own_radius: 0.0,
+        whole_sums: None,
     };
-    let mut records = [None; MAX_STAGES];
-    let mut to = records.iter_mut();
+    let mut to = findings.records.iter_mut();
     for stage in context.plan.stages() {
         let before = stages.kept;
         (stages.threshold, stages.own_radius) = (None, 0.0);
@@ -157,7 +175,8 @@ pub(crate) fn truncate<'a>(
         }
         stages.kept.has_loose_temperature |= matches!(stage, Stage::DynamicTemperature { .. });
     }
-    let radius = if stages.certifies { flip::radius_of_kept(&records) } else { f64::INFINITY };
+    findings.sums = stages.whole_sums;
+    let radius = if stages.certifies { flip::radius_of_kept(&findings.records) } else { f64::INFINITY };
     Truncation { radius, ..stages.kept }
 }
 

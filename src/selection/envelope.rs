@@ -105,6 +105,23 @@ pub(crate) enum Filter {
     },
 }
 
+/// What was proposed on the way to the token drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Proposed {
+    /// Of the tokens that the filter refused the first in the order.
+    pub refused: Option<Cut>,
+    /// Whether the token was drawn from all that is kept in the end.
+    pub ended_in_kept: bool,
+}
+
+impl Proposed {
+    fn refuse(&mut self, token: Cut) {
+        if self.refused.is_none_or(|first| first.keeps(token.logit, token.token)) {
+            self.refused = Some(token);
+        }
+    }
+}
+
 /// Draws a token that passes the filter, with probability proportional to its mass; `kept` is the filter as the stages left
 /// it, or the whole row where a nucleus was left to the draw. `find_cut` finds the cut of that nucleus,
 /// which reaches the logit it is given; most draws do without.
@@ -115,7 +132,7 @@ pub(crate) fn draw(
     numbers: &mut StepNumbers,
     envelope: &mut Envelope<'_>,
     find_cut: impl Fn(&Surface<'_>, f32) -> Cut,
-    certify: bool,
+    proposed: Option<&mut Proposed>,
 ) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     let bounds = kernels.block_bounds(maxima, scale, envelope.bounds);
@@ -124,6 +141,9 @@ pub(crate) fn draw(
     let mut total = bounds;
     let mut masses = [0; BLOCK];
     let mut radius = f64::INFINITY;
+    let certify = proposed.is_some();
+    let mut unasked = Proposed::default();
+    let proposed = proposed.unwrap_or(&mut unasked);
     if certify {
         let tokens = BLOCK * maxima.len();
         for &bound in &envelope.bounds[..view.blocks()] {
@@ -167,6 +187,7 @@ pub(crate) fn draw(
                 } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
                     return Drawn { token, count: None, mass: None, shaped: None, radius };
                 }
+                proposed.refuse(Cut { logit, token });
             }
             *slot = (block, mass);
         }
@@ -176,6 +197,7 @@ pub(crate) fn draw(
         }
     }
     // Draw (a) over what is kept, which its own surface describes; a nucleus keeps the row's.
+    proposed.ended_in_kept = true;
     let cut = match filter {
         Filter::Band(band) => band.last,
         Filter::Nucleus { .. } => find_cut(surface, f32::MIN),

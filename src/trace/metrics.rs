@@ -2,7 +2,7 @@
 
 use super::pick::Pick;
 use crate::distribution::Truncation;
-use crate::distribution::flip::{Stretching, lesser};
+use crate::distribution::flip::Stretching;
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -79,8 +79,12 @@ pub(crate) fn describe(
         let most = stretching.of_row(surface);
         let argmax_radius = f64::from(pick.margin) / (stretching.of_token(surface, argmax) + most);
         let kept_radius = if plan.greedy { argmax_radius } else { kept.radius / most };
-        let drawn_radius = if kept.has_loose_temperature && kept.listed != Some(1) { 0.0 } else { drawn.radius / most };
-        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept_radius, drawn_radius) };
+        let is_loose = kept.has_loose_temperature && kept.listed != Some(1);
+        let token_radius = match plan.greedy {
+            true => argmax_radius,
+            false if is_loose => 0.0,
+            false => drawn.radius / most,
+        };
         pick.flip_argmax = rounded_down(argmax_radius);
         pick.flip_kept = rounded_down(kept_radius);
         pick.flip_token = rounded_down(token_radius);

@@ -12,15 +12,16 @@ const HIDDEN: f64 = 2.0;
 /// A token's place in the cumulative masses of a draw (a): what stands before it, what stands up to it, and what is drawn
 /// from. The radius within which the same number (of 2^64) finds the same token among the same tokens.
 pub(crate) fn radius_of_draw(before: Part, upto: Part, whole: Part, number: u64, temperature: f32) -> f64 {
+    radius_of_share_among((before, whole.without(before)), (upto, whole.without(upto)), number, temperature)
+}
+
+/// The radius within which the number lies past the first of the first two parts, and within the first of the other two.
+pub(super) fn radius_of_share_among(passed: (Part, Part), upto: (Part, Part), number: u64, temperature: f32) -> f64 {
     let at = number as f64 / 18_446_744_073_709_551_616.0;
-    let passed = if before.tokens == 0.0 {
-        f64::INFINITY
-    } else {
-        radius_to_reach(before, whole.without(before), at, temperature)
-    };
-    let rest = whole.without(upto);
-    let missed = if rest.tokens == 0.0 { f64::INFINITY } else { radius_to_leave(upto, rest, at, temperature) };
-    lesser(passed, missed)
+    let nothing = |part: Part| part.tokens == 0.0;
+    let first = if nothing(passed.0) { f64::INFINITY } else { radius_to_reach(passed.0, passed.1, at, temperature) };
+    let last = if nothing(upto.1) { f64::INFINITY } else { radius_to_leave(upto.0, upto.1, at, temperature) };
+    lesser(first, last)
 }
 
 /// The mass of the kept tokens of lower id than `token`.

@@ -6,10 +6,11 @@
 //! the order.
 
 use super::{LOGIT_ROUNDING, ROUNDING, at_least_zero, greater, largest, lesser};
-use crate::distribution::Truncation;
+use crate::distribution::{Truncation, cut};
 use crate::kernels::{Band, Cut, RowView};
 use crate::logits::Surface;
 use crate::numeric::{exponential, natural_logarithm, square_root};
+use core::cell::Cell;
 use core::f64::consts::LN_2;
 
 /// The tokens that a stage got.
@@ -18,6 +19,8 @@ pub(super) struct Logits<'s, 'a> {
     band: Band,
     cut: Cut,
     temperature: f64,
+    /// How many there are, once that is known.
+    tokens: Cell<Option<f64>>,
 }
 
 /// Sums over tokens: their number, their weights, their weights times x.
@@ -29,24 +32,22 @@ struct Sum {
 }
 
 impl Sum {
-    fn without(self, other: Sum) -> Sum {
-        Sum {
-            tokens: at_least_zero(self.tokens - other.tokens),
-            weight: at_least_zero(self.weight - other.weight),
-            product: self.product - other.product,
-        }
-    }
-
     /// The sum of `e^(x + by) (x + by - mean)`.
     fn moved(self, by: f64, mean: f64) -> f64 {
         exponential(by) * (self.product + (by - mean) * self.weight)
+    }
+
+    /// What rounding of the weights may take from it.
+    fn rounding(self, by: f64, mean: f64) -> f64 {
+        let size = greater(by - mean, mean - by) * self.weight - self.product;
+        ROUNDING * exponential(by) * size
     }
 }
 
 impl<'s, 'a> Logits<'s, 'a> {
     pub fn new(before: &'s Truncation<'a>) -> Self {
         let surface = &before.surface;
-        Logits { surface, band: before.band(), cut: before.cut, temperature: f64::from(surface.temperature) }
+        Logits { surface, band: before.band(), cut: before.cut, temperature: f64::from(surface.temperature), tokens: Cell::new(None) }
     }
 
     /// A logit in units of the temperature, relative to the first.
@@ -54,46 +55,61 @@ impl<'s, 'a> Logits<'s, 'a> {
         (logit - f64::from(self.surface.scale.maximum)) / self.temperature
     }
 
-    /// The sums over the tokens from x up.
-    fn from(&self, x: f64) -> Sum {
-        let logit = f64::from(self.surface.scale.maximum) + self.temperature * x;
-        let cut = self.cut.stricter(Cut::at_least(logit as f32));
+    /// The sums over the tokens from `low` up to, not including, `high`.
+    fn between(&self, low: f64, high: f64) -> Sum {
         let Surface { kernels, maxima, scale, .. } = *self.surface;
-        if logit > f64::from(scale.maximum) {
+        let logit = |x: f64| (f64::from(scale.maximum) + self.temperature * x) as f32;
+        let mut band = Band { last: self.cut, ..self.band };
+        if low > 0.0 || high <= low {
             return Sum { tokens: 0.0, weight: 0.0, product: 0.0 };
         }
-        let view = RowView { band: Some(Band { last: cut, ..self.band }), ..self.surface.view };
+        if low > f64::NEG_INFINITY {
+            band.last = self.cut.stricter(Cut::at_least(logit(low)));
+        }
+        if high <= 0.0 {
+            let first = cut::below(logit(high));
+            if first < self.cut.logit {
+                return Sum { tokens: 0.0, weight: 0.0, product: 0.0 };
+            }
+            if first < band.first.logit {
+                band = Band { first: Cut { logit: first, token: 0 }, last: band.last, ..Band::ALL };
+            }
+        }
+        let view = RowView { band: Some(band), ..self.surface.view };
         let sums = kernels.sums(&view, maxima, scale, false);
-        let tokens = f64::from(kernels.kept_count(&self.surface.view, maxima, cut));
+        let tokens = f64::from(kernels.kept_count(&view, maxima, band.last));
         Sum { tokens, weight: sums.weight, product: LN_2 * sums.weight_exponent }
     }
 
     fn all(&self) -> Sum {
-        self.from(f64::NEG_INFINITY)
+        self.between(f64::NEG_INFINITY, f64::INFINITY)
     }
 
-    /// What rounding, and tokens below 2^-40, may take from a sum of such terms.
-    fn rounding(&self, all: &Sum, mean: f64, x: f64) -> f64 {
-        let size = all.weight * (greater(mean, -mean) + x + 1.0) - all.product;
-        let hidden = all.tokens * exponential(x - 27.7) * (30.0 + greater(mean, -mean) + x);
-        exponential(x) * ROUNDING * size + hidden
+    /// What tokens below 2^-40 may add to a sum of such terms, or take from it.
+    fn hidden(&self, mean: f64, x: f64) -> f64 {
+        let tokens = self.tokens.get().unwrap_or_else(|| self.all().tokens);
+        self.tokens.set(Some(tokens));
+        tokens * exponential(x - 27.7) * (30.0 + greater(mean, -mean) + x)
     }
 
     /// Whether the mean is above `mean` for all rows within x of this one.
     pub fn mean_stays_above(&self, mean: f64, x: f64) -> bool {
-        let (all, up, at) = (self.all(), self.from(mean - 1.0 + x), self.from(mean - 1.0 - x));
-        let least = up.moved(-x, mean) - at.without(up).tokens * exponential(mean - 1.0) + all.without(at).moved(x, mean);
-        least > self.rounding(&all, mean, x)
+        let (low, high) = (mean - 1.0 - x, mean - 1.0 + x);
+        let (below, at, above) =
+            (self.between(f64::NEG_INFINITY, low), self.between(low, high), self.between(high, f64::INFINITY));
+        let nearest = at.tokens * exponential(mean - 1.0);
+        let rounding = below.rounding(x, mean) + above.rounding(-x, mean) + ROUNDING * nearest;
+        below.moved(x, mean) - nearest + above.moved(-x, mean) > rounding + self.hidden(mean, x)
     }
 
     /// Whether the mean is below `mean` for all rows within x of this one.
     pub fn mean_stays_below(&self, mean: f64, x: f64) -> bool {
-        // Where the ends of a token's range give the same: e^(2x) (u + x) = u - x for u = x coth x below the mean.
+        // Where both ends of a token's range give the same: e^(2x) (u + x) = u - x for u = -x coth x from the mean.
         let square = exponential(2.0 * x);
-        let point = if x > 1e-6 { x * (square + 1.0) / (square - 1.0) } else { 1.0 };
-        let (all, up) = (self.all(), self.from(mean - point));
-        let greatest = up.moved(x, mean) + all.without(up).moved(-x, mean);
-        greatest < -self.rounding(&all, mean, x)
+        let point = mean - if x > 1e-6 { x * (square + 1.0) / (square - 1.0) } else { 1.0 };
+        let (below, above) = (self.between(f64::NEG_INFINITY, point), self.between(point, f64::INFINITY));
+        let rounding = below.rounding(-x, mean) + above.rounding(x, mean);
+        below.moved(-x, mean) + above.moved(x, mean) < -rounding
     }
 
     /// The logit whose surprise is the entropy.

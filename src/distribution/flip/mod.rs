@@ -29,8 +29,10 @@
 //! min-p a top-p is a bound. What follows a dynamic temperature has the radius 0 wherever it depends on the temperature.
 //!
 //! The token. Greedy: the argmax, exact. A draw over what is kept (draw a): the share of the tokens before it crosses the
-//! number drawn, exact while the kept set stays; what is claimed is the lesser of that and the radius of the kept set.
-//! Block-envelope rejection (draw b) and adaptive-p are bounds.
+//! number drawn, exact while the kept set stays. Beyond that the token need not change with the set: a bound is found from
+//! prefixes on both sides of it (`token`). Block-envelope rejection (draw b): every proposal lands where it did, a bound, and
+//! what it landed on stays in or out of the kept set. Both are at most the radius of the kept set after typical, XTC and a
+//! dynamic temperature, and with adaptive-p, which is a bound.
 //!
 //! The logits are those given. Biases and penalties that subtract move with them; where a repetition penalty or a length decay
 //! stretches changes (`Stretching`), radii are divided by how much: bounds then.
@@ -43,10 +45,14 @@ mod mean;
 mod prefix;
 mod stages;
 mod stretching;
+mod token;
 
 pub(crate) use draw::{LayoutEdge, mass_before, radius_before_reshaping, radius_of_draw, radius_of_selection};
 pub(super) use prefix::{radius_of_mirostat_count, radius_of_tail_free, radius_of_top_h};
-pub(super) use stages::{Record, radius_of_kept};
+use draw::radius_of_share_among;
+pub(super) use stages::radius_of_kept;
+pub(crate) use stages::{Record, Records};
+pub(crate) use token::{radius_of_membership, radius_of_token};
 pub(crate) use stretching::Stretching;
 
 use crate::numeric::{natural_logarithm, square_root};
@@ -68,6 +74,11 @@ pub(crate) struct Part {
 impl Part {
     pub fn new(mass: u64, tokens: usize) -> Part {
         Part { mass: mass as f64, tokens: tokens as f64 }
+    }
+
+    /// Both together.
+    fn with(self, other: Part) -> Part {
+        Part { mass: self.mass + other.mass, tokens: self.tokens + other.tokens }
     }
 
     /// Everything in `self` that is not in `part`.

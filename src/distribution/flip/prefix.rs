@@ -4,62 +4,93 @@ use super::{ROUNDING, at_least_zero, greater, largest, lesser};
 use crate::numeric::{exponential, natural_logarithm};
 
 /// Tail-free: `masses` are sorted, the first `kept` of them stay, a share `z` of the curvature decides. Every mass moves by a
-/// factor between 1/g and g, g = e^(r/T), so each curvature by at most g - 1 times its masses.
+/// factor between 1/g and g, g = e^(r/T). As long as no bend changes its direction the sums are linear in the masses, and
+/// most of them cancel; a bend that may adds what it can reach on the other side, twice.
 pub(in crate::distribution) fn radius_of_tail_free(masses: &[u64], kept: usize, z: f32, temperature: f32) -> f64 {
-    // Sums up to the last kept, up to the next, and the whole; each with the masses that went into it.
-    let (mut before, mut upto, mut whole) = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
-    for (i, q) in masses.windows(3).enumerate() {
-        let [a, b, c] = [q[0] as f64, q[1] as f64, q[2] as f64];
-        let bend = greater(a + c - 2.0 * b, 2.0 * b - a - c);
-        whole = (whole.0 + bend, whole.1 + a + 2.0 * b + c);
-        if i + 1 < kept {
-            before = whole;
-        }
-        if i < kept {
-            upto = whole;
-        }
-    }
+    let bends = masses.len() - 2;
+    let mass = |i: usize| masses[i] as f64;
+    // Bend i stands between the tokens i and i + 2; it decides about token i + 1.
+    let parts = |i: usize| (mass(i) + mass(i + 2), 2.0 * mass(i + 1));
+    let sign = |i: usize| {
+        let (ends, middle) = parts(i);
+        if ends >= middle { 1.0 } else { -1.0 }
+    };
     // Of each mass up to one unit is lost, and each is in three curvatures.
-    let lost = 4.0 * masses.len() as f64;
+    let lost = 8.0 * masses.len() as f64;
     let share = f64::from(z);
-    let within = largest(64.0, 60, |x| {
-        let grow = exponential(x) - 1.0 + ROUNDING;
-        let moved = |(_, masses): (f64, f64)| grow * masses + lost * (1.0 + grow);
-        let stays = kept <= 1 || before.0 + moved(before) <= share * (whole.0 - moved(whole));
+    // The greatest or the least that the first `front` curvatures less z times all can become.
+    let extreme = |front: usize, is_greatest: bool, x: f64| {
+        let (up, down) = (exponential(x + ROUNDING), exponential(-x - ROUNDING));
+        let factor = |i: usize| (if i < front { 1.0 - share } else { -share }) * sign(i);
+        let mut sum = 0.0;
+        for j in 0..masses.len() {
+            let mut factor_of_mass = 0.0;
+            if j < bends {
+                factor_of_mass += factor(j);
+            }
+            if j >= 1 && j - 1 < bends {
+                factor_of_mass -= 2.0 * factor(j - 1);
+            }
+            if j >= 2 {
+                factor_of_mass += factor(j - 2);
+            }
+            let grows = (factor_of_mass > 0.0) == is_greatest;
+            sum += factor_of_mass * mass(j) * if grows { up } else { down };
+        }
+        for i in 0..bends {
+            let (ends, middle) = parts(i);
+            let other_side = if ends >= middle { middle * up - ends * down } else { ends * up - middle * down };
+            let counts = if is_greatest { i < front } else { i >= front };
+            if counts && other_side > 0.0 {
+                let weight = if is_greatest { 2.0 * (1.0 - share) } else { -2.0 * share };
+                sum += weight * other_side;
+            }
+        }
+        sum
+    };
+    let within = largest(64.0, 48, |x| {
+        let slack = lost * exponential(x);
+        let stays = kept <= 1 || extreme(kept - 1, true, x) + slack <= 0.0;
         // The last that is measured goes whatever happens.
-        let goes = kept + 2 > masses.len() || upto.0 - moved(upto) > share * (whole.0 + moved(whole));
+        let goes = kept >= bends + 1 || extreme(kept, false, x) - slack > 0.0;
         stays && goes
     });
     f64::from(temperature) * at_least_zero(within - ROUNDING)
 }
 
 /// Top-h: `masses` are those measured, sorted; the first `kept` of them stay, a share `h` of the entropy decides. Every
-/// probability moves by a factor between 1/g and g, g = e^(2r/T).
+/// probability moves by a factor between 1/g and g, g = e^(2r/T), and `f = -p ln p` takes its extremes at the ends of that
+/// or at 1/e.
 pub(in crate::distribution) fn radius_of_top_h(masses: &[u64], kept: usize, h: f32, temperature: f32) -> f64 {
     let total = masses.iter().sum::<u64>() as f64;
-    let (mut before, mut upto, mut whole) = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0));
-    for (i, &mass) in masses.iter().enumerate() {
-        let p = mass as f64 / total;
-        whole = (whole.0 + if mass > 0 { -p * natural_logarithm(p) } else { 0.0 }, whole.1 + p);
-        if i + 1 == kept {
-            before = whole;
-        }
-        if i < kept + 1 {
-            upto = whole;
-        }
-    }
-    if whole.0 == 0.0 && masses.len() > 1 {
+    if masses.len() > 1 && masses[1] == 0 {
         return 0.0;
     }
     let share = f64::from(h);
     // A unit of mass less is that much of an entropy at the most.
     let lost = masses.len() as f64 * 30.0 / total;
-    let within = largest(64.0, 60, |x| {
-        let g = exponential(x);
-        // |f(p e^y) - f(p)| for f = -p ln p and |y| <= x.
-        let moved = |(entropy, mass): (f64, f64)| (g - 1.0) * entropy + g * x * mass + lost * g;
-        let stays = kept <= 1 || before.0 + moved(before) <= share * (whole.0 - moved(whole));
-        let goes = kept >= masses.len() || upto.0 - moved(upto) > share * (whole.0 + moved(whole));
+    let entropy = |p: f64| if p > 0.0 { -p * natural_logarithm(p) } else { 0.0 };
+    let peak = exponential(-1.0);
+    // The greatest or the least that the entropy of the first `front` less h times all can become.
+    let extreme = |front: usize, is_greatest: bool, x: f64| {
+        let (up, down) = (exponential(x), exponential(-x));
+        let mut sum = 0.0;
+        for (i, &mass) in masses.iter().enumerate() {
+            let p = mass as f64 / total;
+            let (low, high) = (p * down, lesser(p * up, 1.0));
+            let ends = (entropy(low), entropy(high));
+            let most = if low < peak && high > peak { peak } else { greater(ends.0, ends.1) };
+            let least = lesser(ends.0, ends.1);
+            let factor = if i < front { 1.0 - share } else { -share };
+            sum += factor * if (factor > 0.0) == is_greatest { most } else { least };
+        }
+        sum
+    };
+    let within = largest(32.0, 40, |x| {
+        let slack = lost * exponential(x);
+        // A token's own part is in the sum that decides about it.
+        let stays = kept <= 1 || extreme(kept, true, x) + slack <= 0.0;
+        let goes = kept >= masses.len() || extreme(kept + 1, false, x) - slack > 0.0;
         stays && goes
     });
     0.5 * f64::from(temperature) * at_least_zero(within - ROUNDING)

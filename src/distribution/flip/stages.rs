@@ -14,13 +14,13 @@ use crate::plan::{MAX_STAGES, Mirostat, Stage};
 const ONE: f64 = (1u64 << MASS_BITS) as f64;
 
 /// The mass of the tokens that a cut keeps.
-fn mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
+pub(super) fn mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
     surface.kernels.kept_and_total_mass(&surface.view, surface.maxima, cut.logit, surface.scale, cut).0
 }
 
 /// A stage that has run.
 #[derive(Clone, Copy)]
-pub(in crate::distribution) struct Record<'a> {
+pub(crate) struct Record<'a> {
     pub stage: Stage,
     pub before: Truncation<'a>,
     pub after: Truncation<'a>,
@@ -35,11 +35,14 @@ pub(in crate::distribution) struct Record<'a> {
     pub surprise: f32,
 }
 
+/// The stages of a step, in their order.
+pub(crate) type Records<'a> = [Option<Record<'a>>; MAX_STAGES];
+
 /// The place in the order after the last of some tokens.
 #[derive(Clone, Copy)]
-struct Edge {
-    count: usize,
-    cut: Cut,
+pub(super) struct Edge {
+    pub count: usize,
+    pub cut: Cut,
     /// The logit of the last of them.
     last: f64,
     /// The logit after it; -inf if there is none.
@@ -47,7 +50,7 @@ struct Edge {
 }
 
 /// The radius within which the stages keep the same tokens. `records` are in their order.
-pub(in crate::distribution) fn radius_of_kept(records: &[Option<Record<'_>>; MAX_STAGES]) -> f64 {
+pub(in crate::distribution) fn radius_of_kept(records: &Records<'_>) -> f64 {
     let mut radius = f64::INFINITY;
     let mut first = 0;
     let count = records.iter().flatten().count();
@@ -69,50 +72,95 @@ pub(in crate::distribution) fn radius_of_kept(records: &[Option<Record<'_>>; MAX
 
 /// The same of filters that each keep a prefix of what the first of them got.
 fn radius_of_prefix(records: &[Option<Record<'_>>]) -> f64 {
-    let mut records = records.iter().flatten();
-    let Some(first) = records.clone().next() else { return f64::INFINITY };
-    let available = first.counts.0;
-    let kept = records.clone().last().map_or(available, |last| last.counts.1);
-    let edge = edge_at(&first.before.surface, kept, available);
-    let order = if edge.next > f64::NEG_INFINITY { 0.5 * gap(edge.last, edge.next) } else { f64::INFINITY };
-    // Within `steady` the stage gets as many tokens as it got; within `closed` some stage keeps number m + 1 out; within
-    // `open` every stage keeps number m.
-    let (mut steady, mut open) = (f64::INFINITY, f64::INFINITY);
-    let mut closed = if kept == available { f64::INFINITY } else { 0.0 };
-    let count = records.clone().count();
-    for (i, record) in records.by_ref().enumerate() {
-        let known = match record.stage {
-            Stage::TopK { .. } | Stage::MinP(_) => f64::INFINITY,
-            _ => steady,
-        };
-        let (got, left) = record.counts;
-        let out = lesser(known, record.put_out(&edge));
-        open = lesser(open, out);
-        let mut own = out;
-        if left == kept && got > kept {
-            let within = lesser(known, record.let_in(&edge));
-            closed = greater(closed, within);
-            own = lesser(own, within);
-        } else if left != kept && i + 1 < count {
-            // A later stage cuts sooner; what this one hands on matters only for what that one measures.
-            let handed = edge_at(&first.before.surface, left, available);
-            own = lesser(known, record.put_out(&handed));
-            if got > left {
-                own = lesser(own, record.let_in(&handed));
-            }
-        }
-        steady = lesser(steady, own);
-    }
-    lesser(order, lesser(open, closed))
+    let Some(run) = Run::new(records) else { return f64::INFINITY };
+    let edge = run.edge_at(run.kept);
+    lesser(run.holds(&edge), run.closes(&edge))
 }
 
-/// The edge after the first `count` of the tokens of a surface that has so many.
-fn edge_at(surface: &Surface<'_>, count: usize, available: usize) -> Edge {
-    let token = |n: usize| cut::nth_token(surface, n as u64);
-    let cut = if count == 0 { Cut::at_least(f32::MAX) } else { token(count) };
-    let last = if count == 0 { f64::INFINITY } else { f64::from(cut.logit) };
-    let next = if count < available { f64::from(token(count + 1).logit) } else { f64::NEG_INFINITY };
-    Edge { count, cut, last, next }
+/// Filters that each keep a prefix of what the first of them got.
+pub(super) struct Run<'r, 'a> {
+    records: &'r [Option<Record<'a>>],
+    surface: &'r Surface<'a>,
+    /// Tokens that the first of them got, and that the last of them left.
+    pub available: usize,
+    pub kept: usize,
+    /// The radius within which each of them gets as many tokens as it got.
+    steady: [f64; MAX_STAGES],
+}
+
+impl<'r, 'a> Run<'r, 'a> {
+    /// `None` if there is no filter.
+    pub fn new(records: &'r [Option<Record<'a>>]) -> Option<Self> {
+        let mut all = records.iter().flatten();
+        let (first, last) = (all.clone().next()?, all.clone().last()?);
+        let (available, kept) = (first.counts.0, last.counts.1);
+        let surface = &first.before.surface;
+        let mut run = Run { records, surface, available, kept, steady: [f64::INFINITY; MAX_STAGES] };
+        let mut steady = f64::INFINITY;
+        for (i, record) in all.by_ref().enumerate() {
+            run.steady[i] = steady;
+            if i + 1 == records.len() {
+                break;
+            }
+            let (got, left) = record.counts;
+            let edge = run.edge_at(left);
+            let own = lesser(run.limit(i, record), record.put_out(&edge));
+            steady = lesser(steady, if got > left { lesser(own, record.let_in(&edge)) } else { own });
+        }
+        Some(run)
+    }
+
+    /// The edge after the first `count` tokens.
+    pub fn edge_at(&self, count: usize) -> Edge {
+        let token = |n: usize| cut::nth_token(self.surface, n as u64);
+        let cut = if count == 0 { Cut::at_least(f32::MAX) } else { token(count) };
+        let last = if count == 0 { f64::INFINITY } else { f64::from(cut.logit) };
+        let next = if count < self.available { f64::from(token(count + 1).logit) } else { f64::NEG_INFINITY };
+        Edge { count, cut, last, next }
+    }
+
+    /// Within this what a filter says holds: most of them measure what they get.
+    fn limit(&self, i: usize, record: &Record<'_>) -> f64 {
+        match record.stage {
+            Stage::TopK { .. } | Stage::MinP(_) => f64::INFINITY,
+            _ => self.steady[i],
+        }
+    }
+
+    /// The radius within which no token after the edge passes one before it.
+    fn order(edge: &Edge) -> f64 {
+        if edge.next > f64::NEG_INFINITY { 0.5 * gap(edge.last, edge.next) } else { f64::INFINITY }
+    }
+
+    /// The radius within which every token before the edge, which is no wider than what is kept, stays kept: every filter
+    /// keeps the last of them.
+    pub fn holds(&self, edge: &Edge) -> f64 {
+        let all = self.records.iter().flatten().enumerate();
+        let each = all.map(|(i, record)| lesser(self.limit(i, record), record.put_out(edge)));
+        each.fold(Self::order(edge), lesser)
+    }
+
+    /// The radius within which no token after the edge, which is no narrower than what is kept, comes in: some filter keeps
+    /// the next one out.
+    pub fn closes(&self, edge: &Edge) -> f64 {
+        if edge.count == self.available {
+            return f64::INFINITY;
+        }
+        let mut closed = 0.0;
+        for (i, record) in self.records.iter().flatten().enumerate() {
+            let (got, left) = record.counts;
+            // Top-k and min-p say of any token whether they let it in; the others only of those that they got.
+            let says = match record.stage {
+                Stage::MinP(_) => true,
+                Stage::TopK { k, .. } => k <= edge.count,
+                _ => got > edge.count,
+            };
+            if left <= edge.count && says {
+                closed = greater(closed, lesser(self.limit(i, record), record.let_in(edge)));
+            }
+        }
+        lesser(Self::order(edge), closed)
+    }
 }
 
 impl<'a> Record<'a> {
