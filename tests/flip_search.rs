@@ -205,9 +205,6 @@ fn no_corner_of_a_smaller_change_answers_otherwise_and_exact_radii_are_the_least
                 if is_exact && !is_wide && radius.is_finite() && least > 1.002 * radius + 2.001e-4 {
                     failures.push(format!("NOT EXACT {}", context()));
                 }
-                if std::env::var("SHOW").is_ok_and(|name| name == case.name) && what > 0 && radius < 0.8 * least && least.is_finite() {
-                    println!("{} kept {:?} token {} radii {radii:?}", context(), given.kept, given.token);
-                }
                 if radius.is_finite() && least.is_finite() {
                     shares[what] += radius / least;
                     flips[what] += 1;

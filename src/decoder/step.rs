@@ -56,7 +56,7 @@ pub(crate) fn open<'a>(source: Source<'a>, inputs: Inputs<'a>, scratch: Scratch<
     let Scratch { keys, work, masses, logits, .. } = scratch;
     let room = Room { keys, work, masses, logits };
     let envelope = Envelope { bounds, sums: bound_sums, sums_of_sums: bound_sums_of_sums };
-    let stretching = Stretching::new(&lists.rules, lists.end_rule);
+    let stretching = Stretching::new(&lists);
     Ok(Opened { plan, surface, room, envelope, position, state, stretching })
 }
 

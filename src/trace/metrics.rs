@@ -76,14 +76,13 @@ pub(crate) fn describe(
     }
     if wanted.contains(Metrics::FLIP) {
         // What the logits as given may do: an adjusted one may move farther than they.
-        let most = stretching.of_row(surface);
-        let argmax_radius = f64::from(pick.margin) / (stretching.of_token(surface, argmax) + most);
-        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius / most };
+        let argmax_radius = stretching.radius_of_argmax(surface, argmax, pick.margin);
+        let kept_radius = if plan.greedy { argmax_radius } else { stretching.radius(surface, kept.radius) };
         let is_loose = kept.has_loose_temperature && kept.listed != Some(1);
         let token_radius = match plan.greedy {
             true => argmax_radius,
             false if is_loose => 0.0,
-            false => drawn.radius / most,
+            false => stretching.radius(surface, drawn.radius),
         };
         pick.flip_argmax = rounded_down(argmax_radius);
         pick.flip_kept = rounded_down(kept_radius);

@@ -104,7 +104,7 @@ impl<'r, 'a> Run<'r, 'a> {
             }
             let (got, left) = record.counts;
             let edge = run.edge_at(left);
-            let own = lesser(run.limit(i, record), record.put_out(&edge));
+            let own = run.holds_at(i, record, &edge);
             steady = lesser(steady, if got > left { lesser(own, record.let_in(&edge)) } else { own });
         }
         Some(run)
@@ -136,8 +136,15 @@ impl<'r, 'a> Run<'r, 'a> {
     /// keeps the last of them.
     pub fn holds(&self, edge: &Edge) -> f64 {
         let all = self.records.iter().flatten().enumerate();
-        let each = all.map(|(i, record)| lesser(self.limit(i, record), record.put_out(edge)));
-        each.fold(Self::order(edge), lesser)
+        all.map(|(i, record)| self.holds_at(i, record, edge)).fold(Self::order(edge), lesser)
+    }
+
+    /// The radius within which one filter keeps the last token before the edge.
+    fn holds_at(&self, i: usize, record: &Record<'_>, edge: &Edge) -> f64 {
+        if record.always_keeps(edge.count) {
+            return f64::INFINITY;
+        }
+        lesser(self.limit(i, record), record.put_out(edge))
     }
 
     /// The radius within which no token after the edge, which is no narrower than what is kept, comes in: some filter keeps
@@ -190,10 +197,18 @@ impl<'a> Record<'a> {
         !matches!(self.stage, Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::TopK { .. } | Stage::TopNSigma(_))
     }
 
+    /// Whether the stage keeps so many of whatever it gets.
+    fn always_keeps(&self, count: usize) -> bool {
+        match self.stage {
+            Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => true,
+            Stage::TopK { k, .. } => count <= k,
+            _ => count <= self.min_keep.max(1),
+        }
+    }
+
     /// The radius within which the stage, if it gets as many tokens as it got, keeps number `edge.count`.
     fn put_out(&self, edge: &Edge) -> f64 {
-        let held = if let Stage::TopK { k, .. } = self.stage { k } else { self.min_keep.max(1) };
-        if edge.count <= held {
+        if self.always_keeps(edge.count) {
             return f64::INFINITY;
         }
         if self.before.has_loose_temperature && self.needs_temperature() {
