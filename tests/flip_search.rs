@@ -69,16 +69,20 @@ fn cases() -> Vec<Case> {
         case("hf", false, Config { top_k: 4, top_p: 0.9, min_p: 0.1, ..hf() }),
         case("llama.cpp", true, Config { top_k: 5, top_p: 0.9, min_p: 0.08, temperature: 0.7, ..llama() }),
         case("long chain", false, Config { top_k: 6, typical_p: 0.9, top_p: 0.9, min_p: 0.02, ..llama() }),
-        case("everything", false, Config {
-            top_k: 7,
-            top_p: 0.97,
-            min_p: 0.02,
-            epsilon_cutoff: 0.01,
-            top_n_sigma: 2.0,
-            xtc_probability: 1.0,
-            xtc_threshold: 0.3,
-            ..base()
-        }),
+        case(
+            "everything",
+            false,
+            Config {
+                top_k: 7,
+                top_p: 0.97,
+                min_p: 0.02,
+                epsilon_cutoff: 0.01,
+                top_n_sigma: 2.0,
+                xtc_probability: 1.0,
+                xtc_threshold: 0.3,
+                ..base()
+            },
+        ),
         case("dynamic", false, Config { dynatemp_range: 0.5, top_k: 4, ..base() }),
         case("dynamic, top_p", false, Config { dynatemp_range: 0.5, top_p: 0.9, min_p: 0.05, ..base() }),
         case("adaptive", false, Config { adaptive_target: 0.3, min_p: 0.05, ..base() }),
@@ -132,7 +136,11 @@ fn directions(vocab: usize, source: &mut Source) -> Vec<Vec<f64>> {
         .map(|bits| (0..vocab).map(|i| if bits >> (i % 8) & 1 == 1 { 1.0 } else { -1.0 }).collect())
         .collect();
     for _ in 0..96 {
-        found.push((0..vocab).map(|_| [-1.0, 1.0, -1.0, 1.0, 2.0 * source.unit() - 1.0][(5.0 * source.unit()) as usize]).collect());
+        found.push(
+            (0..vocab)
+                .map(|_| [-1.0, 1.0, -1.0, 1.0, 2.0 * source.unit() - 1.0][(5.0 * source.unit()) as usize])
+                .collect(),
+        );
     }
     found
 }

@@ -36,9 +36,9 @@ pub(crate) use top_p::nucleus_cut;
 
 use crate::kernels::{Band, Cut, Scale, Sums};
 use crate::logits::Surface;
-use flip::{Record, Records};
 use crate::numeric::rank_key;
 use crate::plan::{MAX_STAGES, Metrics, Plan, Stage};
+use flip::{Record, Records};
 
 /// Scratch memory of the truncating stages.
 pub(crate) struct Room<'a> {
@@ -80,7 +80,13 @@ pub(crate) struct Truncation<'a> {
 impl<'a> Truncation<'a> {
     /// Everything is kept.
     pub fn none(surface: &Surface<'a>) -> Truncation<'a> {
-        Truncation { surface: *surface, cut: Cut::ALL, listed: None, radius: f64::INFINITY, has_loose_temperature: false }
+        Truncation {
+            surface: *surface,
+            cut: Cut::ALL,
+            listed: None,
+            radius: f64::INFINITY,
+            has_loose_temperature: false,
+        }
     }
 
     /// The run of the order that is kept.

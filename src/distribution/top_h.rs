@@ -39,7 +39,8 @@ impl Stages<'_, '_, '_> {
             kept += 1;
         }
         if self.certifies {
-            self.own_radius = radius_of_top_h(&masses[..count.min(TOP_H_TOKENS)], kept, top_h, self.kept.surface.temperature);
+            self.own_radius =
+                radius_of_top_h(&masses[..count.min(TOP_H_TOKENS)], kept, top_h, self.kept.surface.temperature);
         }
         self.keep_sorted(kept, count, before);
     }

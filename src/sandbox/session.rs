@@ -318,7 +318,8 @@ impl<'m> Session<'m> {
                 break Stop::Exhausted;
             }
             let mask = Some(self.allowed.words());
-            let lists = if self.options.lists { lists(&mut self.decoder, &self.row, mask, self.options.top) } else { None };
+            let lists =
+                if self.options.lists { lists(&mut self.decoder, &self.row, mask, self.options.top) } else { None };
             let decoded = match &mut self.recorder {
                 Some(recorder) => {
                     recorder.columns(&space.columns(recent), None);

@@ -121,7 +121,12 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             ModeName::Greedy => Mode::Greedy,
             ModeName::Sample => Mode::Sample,
         },
-        metrics: Metrics::LOGPROB | Metrics::LOGPROB_RAW | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS | Metrics::FLIP,
+        metrics: Metrics::LOGPROB
+            | Metrics::LOGPROB_RAW
+            | Metrics::RANK
+            | Metrics::KEPT
+            | Metrics::KEPT_MASS
+            | Metrics::FLIP,
         ..Config::default()
     }));
     let profiles = [Some(config.profile), args.versus];

@@ -47,7 +47,13 @@ impl Sum {
 impl<'s, 'a> Logits<'s, 'a> {
     pub fn new(before: &'s Truncation<'a>) -> Self {
         let surface = &before.surface;
-        Logits { surface, band: before.band(), cut: before.cut, temperature: f64::from(surface.temperature), tokens: Cell::new(None) }
+        Logits {
+            surface,
+            band: before.band(),
+            cut: before.cut,
+            temperature: f64::from(surface.temperature),
+            tokens: Cell::new(None),
+        }
     }
 
     /// A logit in units of the temperature, relative to the first.

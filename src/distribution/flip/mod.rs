@@ -47,13 +47,13 @@ mod stages;
 mod stretching;
 mod token;
 
+use draw::radius_of_share_among;
 pub(crate) use draw::{LayoutEdge, mass_before, radius_before_reshaping, radius_of_draw, radius_of_selection};
 pub(super) use prefix::{radius_of_mirostat_count, radius_of_tail_free, radius_of_top_h};
-use draw::radius_of_share_among;
 pub(super) use stages::radius_of_kept;
 pub(crate) use stages::{Record, Records};
-pub(crate) use token::{radius_of_membership, radius_of_token};
 pub(crate) use stretching::Stretching;
+pub(crate) use token::{radius_of_membership, radius_of_token};
 
 use crate::numeric::{natural_logarithm, square_root};
 

@@ -110,7 +110,8 @@ pub(in crate::distribution) fn radius_of_mirostat_count(
         return 0.0;
     }
     let rate = 2.0 * core::f64::consts::LN_2 / (squares * f64::from(temperature));
-    let (lowest, beyond) = (natural_logarithm(count as f64) + ROUNDING, natural_logarithm(count as f64 + 1.0) - ROUNDING);
+    let (lowest, beyond) =
+        (natural_logarithm(count as f64) + ROUNDING, natural_logarithm(count as f64 + 1.0) - ROUNDING);
     largest(0.999 * exponent / rate, 60, |r| {
         let (low, high) = (exponent - rate * r, exponent + rate * r);
         let (least, most) = (ln_base(low), ln_base(high));

@@ -194,7 +194,10 @@ impl<'a> Record<'a> {
     }
 
     fn needs_temperature(&self) -> bool {
-        !matches!(self.stage, Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::TopK { .. } | Stage::TopNSigma(_))
+        !matches!(
+            self.stage,
+            Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::TopK { .. } | Stage::TopNSigma(_)
+        )
     }
 
     /// Whether the stage keeps so many of whatever it gets.
@@ -248,7 +251,11 @@ impl<'a> Record<'a> {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => 0.0,
             Stage::Typical(_) | Stage::Xtc { .. } => 0.0,
             Stage::TopK { keep_ties, .. } => {
-                if keep_ties { 0.5 * gap(edge.last, next) } else { f64::INFINITY }
+                if keep_ties {
+                    0.5 * gap(edge.last, next)
+                } else {
+                    f64::INFINITY
+                }
             }
             Stage::MinP(_) => self.apart(threshold, next, 2.0),
             Stage::TopP(p) => {
