@@ -173,7 +173,7 @@ fn no_corner_of_a_smaller_change_answers_otherwise_and_exact_radii_are_the_least
     let mut failures = Vec::new();
     for case in cases() {
         let (mut shares, mut flips) = ([0.0; 3], [0u32; 3]);
-        for (number, row) in rows(&mut source, 63).into_iter().enumerate() {
+        for (number, row) in rows(&mut source, 42).into_iter().enumerate() {
             let seed = number as u64;
             let mut plain = decoder(&case, Metrics::KEPT, seed, row.len());
             let pick = decoder(&case, Metrics::FLIP, seed, row.len()).evaluate(&row, None).unwrap();

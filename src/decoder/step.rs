@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source, Sums};
 use crate::logits::{Surface, prepare};
 use crate::numeric::MASS_BITS;
-use crate::plan::{Metrics, Mirostat, Plan};
+use crate::plan::{Metrics, Mirostat, Plan, Stage};
 use crate::rng::{Purpose, StepNumbers};
 use crate::selection::envelope::{Envelope, Filter, Proposed};
 use crate::selection::{Drawn, envelope, inversion};
@@ -66,9 +66,23 @@ pub(crate) struct KnownSums {
     sums: [Option<(Scale, Sums)>; 8],
     /// Where the next ones go.
     next: usize,
+    /// Whether more steps will come on the row, so that sums are worth more than what one step needs of them.
+    is_shared: bool,
 }
 
 impl KnownSums {
+    /// For many steps on one row.
+    pub fn shared() -> Self {
+        KnownSums { is_shared: true, ..KnownSums::default() }
+    }
+
+    /// The sums at this scale, masses included, for steps that share them: found now if they are not known.
+    fn share(&mut self, surface: &Surface<'_>) {
+        if self.is_shared && self.at(surface.scale, true).is_none() {
+            self.note(surface.scale, metrics::sums(surface, true));
+        }
+    }
+
     /// The sums at this scale, if they are known.
     fn at(&self, scale: Scale, masses: bool) -> Option<Sums> {
         let known = |entry: &&(Scale, Sums)| entry.0 == scale && (entry.1.mass != 0 || !masses);
@@ -143,6 +157,9 @@ pub(crate) fn pick_and_kept<'a>(
     let kept = match lone_nucleus {
         Some(_) => Truncation::none(&opened.surface),
         None => {
+            if matches!(plan.stages().next(), Some(Stage::TopP(_))) {
+                known.share(&opened.first());
+            }
             let of_first = known.at(opened.first().scale, false);
             opened.truncate_with(of_first.as_ref(), &mut findings)
         }
@@ -154,6 +171,10 @@ pub(crate) fn pick_and_kept<'a>(
     let surface = opened.surface.at_temperature(kept.surface.temperature);
     if surface.temperature != opened.surface.temperature {
         sums = known.find(&surface, plan);
+    }
+    if kept.is_whole() && sums.is_none() && plan.config.metrics.contains(Metrics::LOGPROB) {
+        known.share(&surface);
+        sums = known.at(surface.scale, true).filter(|_| known.is_shared);
     }
     let drawn = if plan.greedy {
         Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }

@@ -108,7 +108,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ) -> Result<()> {
         let own = self.plan.config.clone();
         let (inputs, scratch) = self.inputs(mask);
-        each(&mut open(row.into(), inputs, scratch)?, &own, &mut KnownSums::default());
+        each(&mut open(row.into(), inputs, scratch)?, &own, &mut KnownSums::shared());
         Ok(())
     }
 }

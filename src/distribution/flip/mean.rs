@@ -118,10 +118,15 @@ impl<'s, 'a> Logits<'s, 'a> {
         below.moved(-x, mean) + above.moved(x, mean) < -rounding
     }
 
+    /// The mean, in units of the temperature, relative to the first.
+    pub fn mean(&self) -> f64 {
+        let all = self.all();
+        all.product / all.weight
+    }
+
     /// The logit whose surprise is the entropy.
     pub fn centre(&self) -> f64 {
-        let all = self.all();
-        f64::from(self.surface.scale.maximum) + self.temperature * all.product / all.weight
+        f64::from(self.surface.scale.maximum) + self.temperature * self.mean()
     }
 
     /// The radius within which two distances from the centre that are so far apart keep their order: both move by what the
@@ -129,8 +134,7 @@ impl<'s, 'a> Logits<'s, 'a> {
     pub fn radius_of_distances(&self, apart: f64) -> f64 {
         let maximum = f64::from(self.surface.scale.maximum);
         let apart = 0.5 * at_least_zero(apart - LOGIT_ROUNDING * greater(maximum, -maximum)) / self.temperature;
-        let all = self.all();
-        let mean = all.product / all.weight;
+        let mean = self.mean();
         self.temperature
             * largest(lesser(apart, 16.0), 14, |x| {
                 let left = apart - x;

@@ -286,8 +286,10 @@ impl<'a> Record<'a> {
     /// For the limit `sqrt(epsilon) exp(-H)`: `ln p + H` is the distance of a logit from the mean, in units of T.
     fn eta(&self, logit: f64, epsilon: f64, comes_in: bool) -> f64 {
         let logits = Logits::new(&self.before);
-        let (half, own) = (0.5 * natural_logarithm(epsilon), logits.relative(logit));
-        largest(16.0, 24, |x| {
+        let (half, own, mean) = (0.5 * natural_logarithm(epsilon), logits.relative(logit), logits.mean());
+        // A shift of all tokens but this one against it is one of the changes, so half the distance is the most there is.
+        let apart = if comes_in { mean + half - own } else { own - mean - half };
+        largest(0.5 * at_least_zero(apart), 14, |x| {
             if comes_in {
                 logits.mean_stays_above(own + x - half, x)
             } else {
@@ -374,8 +376,11 @@ impl<'a> Record<'a> {
         // One less is kept once some token is the farthest and the others are enough.
         let slope = 2.0 + 2.0 * logits.slope_of_mean();
         for (_, logit) in tokens().filter(|&(token, logit)| kept.keeps(logit, token)) {
-            let enough = share(Part::new(mass - surface.scale.mass(logit), count - 1));
-            radius = lesser(radius, greater(gap(last, distance_of(logit)) / slope, enough));
+            let farthest = gap(last, distance_of(logit)) / slope;
+            if farthest < radius {
+                let enough = share(Part::new(mass - surface.scale.mass(logit), count - 1));
+                radius = lesser(radius, greater(farthest, enough));
+            }
         }
         radius
     }

@@ -33,7 +33,9 @@ fn run_of<'r, 'a>(records: &'r Records<'a>, kept: &Truncation<'_>) -> Option<Run
         return None;
     }
     let count = records.iter().flatten().count();
-    records.get(..count).and_then(Run::new)
+    let run = records.get(..count).and_then(Run::new)?;
+    // Beyond so many tokens each place in the order costs passes over the row.
+    (run.kept + STEPS[STEPS.len() - 1] <= kept.surface.maxima.len()).then_some(run)
 }
 
 /// The radius within which this token stays kept, and none of those refused comes in, of which one is the first in the
