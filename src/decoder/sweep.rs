@@ -1,8 +1,8 @@
 //! A sweep: one row, many configurations, one first pass.
 //!
 //! The row is read, checked and adjusted once, as the decoder itself would; then each configuration truncates and draws on
-//! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
-//! that of a decoder with that configuration in the same state.
+//! the same block maxima, and configurations of one temperature share the sums of the row's weights (of the last eight
+//! temperatures). Every pick is, bit for bit, that of a decoder with that configuration in the same state.
 
 use super::step::{KnownSums, Opened, open, pick_and_kept};
 use super::{Decoder, compile};
@@ -38,8 +38,9 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ///
     /// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
     /// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. Each gets a result
-    /// of its own, which says nothing about the end of the sequence. `memory` has [`sweep_words`] words or more, whatever they contain. `kept`, unless empty, takes a bitmask of
-    /// the tokens each configuration keeps: `vocab.div_ceil(32)` words each, bit `t & 31` of word `t >> 5`.
+    /// of its own, which says nothing about the end of the sequence. `memory` has [`sweep_words`] words or more, whatever they
+    /// contain. `kept`, unless empty, takes a bitmask of the tokens each configuration keeps: `vocab.div_ceil(32)` words each,
+    /// bit `t & 31` of word `t >> 5`.
     ///
     /// # Errors
     /// Those of [`Decoder::evaluate`] for the row; [`Error::WrongLength`] if the slices do not match, [`Error::StorageTooSmall`]

@@ -196,7 +196,7 @@ impl<'a> Stages<'_, 'a, '_> {
         Record {
             stage,
             before,
-            after: self.kept,
+            after: self.kept.band(),
             counts: (count(&before), count(&self.kept)),
             min_keep: self.min_keep,
             threshold: self.threshold,

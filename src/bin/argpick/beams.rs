@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a text is drawn, what its history does, and what is told of its steps.
-const NOT_OF_BEAMS: [&str; 41] = [
+const NOT_OF_BEAMS: [&str; 42] = [
     "mode",
     "seed",
     "stream",
@@ -48,6 +48,7 @@ const NOT_OF_BEAMS: [&str; 41] = [
     "top",
     "trace_out",
     "csv_out",
+    "logprobs",
     "record",
     "plot",
     "quiet",

@@ -52,7 +52,7 @@ pub(in crate::distribution) fn radius_of_tail_free(masses: &[u64], kept: usize, 
         let slack = lost * exponential(x);
         let stays = kept <= 1 || extreme(kept - 1, true, x) + slack <= 0.0;
         // The last that is measured goes whatever happens.
-        let goes = kept >= bends + 1 || extreme(kept, false, x) - slack > 0.0;
+        let goes = kept > bends || extreme(kept, false, x) - slack > 0.0;
         stays && goes
     });
     f64::from(temperature) * at_least_zero(within - ROUNDING)

@@ -5,7 +5,7 @@ use super::{
     LOGIT_ROUNDING, Part, ROUNDING, at_least_zero, gap, greater, largest, lesser, radius_to_leave, radius_to_reach,
 };
 use crate::distribution::{Truncation, cut};
-use crate::kernels::{Cut, RowView, distance_key};
+use crate::kernels::{Band, Cut, RowView, distance_key};
 use crate::logits::Surface;
 use crate::numeric::{MASS_BITS, exponential, exponential2, natural_logarithm, square_root};
 use crate::plan::{MAX_STAGES, Mirostat, Stage};
@@ -23,7 +23,8 @@ pub(super) fn mass_of(surface: &Surface<'_>, cut: Cut) -> u64 {
 pub(crate) struct Record<'a> {
     pub stage: Stage,
     pub before: Truncation<'a>,
-    pub after: Truncation<'a>,
+    /// The run of the order that it left.
+    pub after: Band,
     /// How many tokens it got, and how many it left.
     pub counts: (usize, usize),
     pub min_keep: usize,
@@ -335,7 +336,7 @@ impl<'a> Record<'a> {
     }
 
     fn typical(&self, p: f64) -> f64 {
-        let (surface, kept) = (&self.before.surface, self.after.band());
+        let (surface, kept) = (&self.before.surface, self.after);
         let view = RowView { band: Some(self.before.band()), ..surface.view };
         let logits = Logits::new(&self.before);
         let centre = logits.centre();
