@@ -157,10 +157,12 @@ pub(crate) fn pick_and_kept<'a>(
     let kept = match lone_nucleus {
         Some(_) => Truncation::none(&opened.surface),
         None => {
-            if matches!(plan.stages().next(), Some(Stage::TopP(_))) {
-                known.share(&opened.first());
-            }
-            let of_first = known.at(opened.first().scale, false);
+            // A nucleus of the row is found sooner from a guess than from the row's mass: that is handed on only as a lone
+            // step would.
+            let of_first = match plan.stages().next() {
+                Some(Stage::TopP(_)) => sums.filter(|_| plan.first_temperature == plan.temperature),
+                _ => known.at(opened.first().scale, false),
+            };
             opened.truncate_with(of_first.as_ref(), &mut findings)
         }
     };
