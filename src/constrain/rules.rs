@@ -74,6 +74,16 @@ impl Rules {
         }
     }
 
+    /// The repetition penalty; 1 is none.
+    pub fn repetition(&self) -> f32 {
+        self.repetition
+    }
+
+    /// Whether the repetition penalty looks at something else than the logit as given: a sum with a bias.
+    pub fn penalises_sums(&self) -> bool {
+        self.bias_first || self.shift != 0.0
+    }
+
     /// The logit after everything but masks.
     #[inline]
     pub fn apply(&self, logit: f32, found: &Found, end: EndRule) -> f32 {

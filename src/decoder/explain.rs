@@ -5,7 +5,7 @@
 
 use super::Decoder;
 use super::step::Opened;
-use crate::distribution::{Context, Truncation, truncate};
+use crate::distribution::{Context, Findings, Truncation, truncate};
 use crate::error::Result;
 use crate::kernels::{Band, Cut};
 use crate::trace::metrics::mass_kept;
@@ -83,7 +83,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
             if plan.greedy {
                 let whole = Truncation::none(&opened.surface);
                 report(describe(opened, "row", f64::NAN, &whole));
-                let kept = opened.truncate(None);
+                let kept = opened.truncate();
                 report(describe(opened, "greedy", f64::NAN, &kept));
                 return count;
             }
@@ -92,7 +92,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
                 let prefix = plan.first_stages(stages);
                 let context = Context { plan: &prefix, state: &opened.state, position: opened.position };
                 let first = opened.surface.at_temperature(plan.first_temperature);
-                let kept = truncate(&first, context, None, &mut opened.room);
+                let kept = truncate(&first, context, None, &mut opened.room, &mut Findings::none());
                 report(describe(opened, name, parameter, &kept));
             }
             count

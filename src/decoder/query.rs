@@ -65,7 +65,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// As [`Decoder::evaluate`].
     pub fn kept<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, kept: &mut [Candidate]) -> Result<usize> {
         self.with_row(row.into(), mask, |opened| {
-            let truncation = opened.truncate(None);
+            let truncation = opened.truncate();
             let Truncation { ref surface, cut, .. } = truncation;
             let shares = Shares::new(opened, &truncation);
             list_kept(surface, cut, kept, |logit| shares.logprob(logit));
@@ -81,7 +81,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     pub fn probability_of<'r>(&mut self, row: impl Into<Row<'r>>, mask: Option<&[u32]>, token: TokenId) -> Result<f32> {
         self.check_tokens(&[token])?;
         self.with_row(row.into(), mask, |opened| {
-            let truncation = opened.truncate(None);
+            let truncation = opened.truncate();
             let Truncation { ref surface, cut, .. } = truncation;
             let logit = surface.view.logit(token);
             if logit == f32::NEG_INFINITY || !cut.keeps(logit, token) {

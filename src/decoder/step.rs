@@ -2,16 +2,17 @@
 
 use super::storage::Scratch;
 use crate::constrain::Adjustments;
+use crate::distribution::flip::{Stretching, lesser, radius_of_membership, radius_of_token};
 use crate::distribution::{
-    Context, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
+    Context, Findings, Room, StepState, Target, Truncation, nucleus_cut, truncate, update_adaptive, updated_mu,
 };
 use crate::error::Result;
 use crate::kernels::{Cut, Kernels, Rewrite, RowView, Scale, Source, Sums};
 use crate::logits::{Surface, prepare};
 use crate::numeric::MASS_BITS;
-use crate::plan::{Metrics, Mirostat, Plan};
+use crate::plan::{Metrics, Mirostat, Plan, Stage};
 use crate::rng::{Purpose, StepNumbers};
-use crate::selection::envelope::{Envelope, Filter};
+use crate::selection::envelope::{Envelope, Filter, Proposed};
 use crate::selection::{Drawn, envelope, inversion};
 use crate::trace::{Pick, metrics};
 use crate::types::{Row, TokenId};
@@ -34,6 +35,7 @@ pub(crate) struct Opened<'a> {
     pub envelope: Envelope<'a>,
     pub position: u64,
     pub state: StepState,
+    stretching: Stretching,
 }
 
 /// Reads the row once, adjusted and checked.
@@ -54,22 +56,53 @@ pub(crate) fn open<'a>(source: Source<'a>, inputs: Inputs<'a>, scratch: Scratch<
     let Scratch { keys, work, masses, logits, .. } = scratch;
     let room = Room { keys, work, masses, logits };
     let envelope = Envelope { bounds, sums: bound_sums, sums_of_sums: bound_sums_of_sums };
-    Ok(Opened { plan, surface, room, envelope, position, state })
+    let stretching = Stretching::new(&lists);
+    Ok(Opened { plan, surface, room, envelope, position, state, stretching })
 }
 
-/// Sums of the whole row that a step has found and another one on the same row may use.
+/// Sums of the whole row that a step has found and another one on the same row may use: those of the last few scales.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct KnownSums {
-    sums: Option<(Scale, Sums)>,
+    sums: [Option<(Scale, Sums)>; 8],
+    /// Where the next ones go.
+    next: usize,
+    /// Whether more steps will come on the row, so that sums are worth more than what one step needs of them.
+    is_shared: bool,
 }
 
 impl KnownSums {
+    /// For many steps on one row.
+    pub fn shared() -> Self {
+        KnownSums { is_shared: true, ..KnownSums::default() }
+    }
+
+    /// The sums at this scale, masses included, for steps that share them: found now if they are not known.
+    fn share(&mut self, surface: &Surface<'_>) {
+        if self.is_shared && self.at(surface.scale, true).is_none() {
+            self.note(surface.scale, metrics::sums(surface, true));
+        }
+    }
+
+    /// The sums at this scale, if they are known.
+    fn at(&self, scale: Scale, masses: bool) -> Option<Sums> {
+        let known = |entry: &&(Scale, Sums)| entry.0 == scale && (entry.1.mass != 0 || !masses);
+        self.sums.iter().flatten().find(known).map(|(_, sums)| *sums)
+    }
+
+    /// Takes note of sums.
+    fn note(&mut self, scale: Scale, sums: Sums) {
+        let same = self.sums.iter().position(|entry| entry.is_some_and(|(known, _)| known == scale));
+        let at = same.unwrap_or(self.next % self.sums.len());
+        self.next += usize::from(same.is_none());
+        self.sums[at] = Some((scale, sums));
+    }
+
     /// The sums that the plan's metrics and stages want of the whole row, if any.
     fn find(&mut self, surface: &Surface<'_>, plan: &Plan) -> Option<Sums> {
         let masses = metrics::wants_sums(plan)?;
-        let known = self.sums.filter(|(scale, sums)| *scale == surface.scale && (sums.mass != 0 || !masses));
-        let sums = known.map_or_else(|| metrics::sums(surface, masses), |(_, sums)| sums);
-        self.sums = Some((surface.scale, sums));
+        let known = self.at(surface.scale, masses);
+        let sums = known.unwrap_or_else(|| metrics::sums(surface, masses));
+        self.note(surface.scale, sums);
         Some(sums)
     }
 }
@@ -80,45 +113,78 @@ impl<'a> Opened<'a> {
         let Envelope { bounds, sums, sums_of_sums } = &mut self.envelope;
         let envelope = Envelope { bounds, sums, sums_of_sums };
         let surface = self.surface.at_temperature(plan.temperature);
-        Opened { plan, surface, room, envelope, position: self.position, state }
+        Opened { plan, surface, room, envelope, position: self.position, state, stretching: self.stretching }
     }
 
-    /// What the configured stages keep; in greedy mode the argmax. `sums` are those of the whole row at the configured
-    /// temperature, if they are known.
-    pub fn truncate(&mut self, sums: Option<&Sums>) -> Truncation<'a> {
+    /// What the configured stages keep; in greedy mode the argmax.
+    pub fn truncate(&mut self) -> Truncation<'a> {
+        self.truncate_with(None, &mut Findings::none())
+    }
+
+    /// The row as the first stage gets it.
+    fn first(&self) -> Surface<'a> {
+        self.surface.at_temperature(self.plan.first_temperature)
+    }
+
+    /// The same. `sums` are those of the whole row as the first stage gets it, if they are known.
+    fn truncate_with(&mut self, sums: Option<&Sums>, findings: &mut Findings<'a>) -> Truncation<'a> {
         let plan = self.plan;
         if plan.greedy {
             let cut = Cut { logit: self.surface.scale.maximum, token: self.surface.argmax() };
             return Truncation { cut, ..Truncation::none(&self.surface) };
         }
         let context = Context { plan, state: &self.state, position: self.position };
-        let first = self.surface.at_temperature(plan.first_temperature);
-        let sums = sums.filter(|_| first.temperature == self.surface.temperature);
-        truncate(&first, context, sums, &mut self.room)
+        truncate(&self.first(), context, sums, &mut self.room, findings)
     }
 }
 
 /// Picks a token. Nothing but scratch memory is written. Returns the pick, and the state of the next step.
 pub(crate) fn pick(opened: &mut Opened<'_>, known: &mut KnownSums) -> (Pick, StepState) {
+    let (pick, state, _) = pick_and_kept(opened, known);
+    (pick, state)
+}
+
+/// The same with what was kept, unless the draw did without knowing it.
+pub(crate) fn pick_and_kept<'a>(
+    opened: &mut Opened<'a>,
+    known: &mut KnownSums,
+) -> (Pick, StepState, Option<Truncation<'a>>) {
     let plan = opened.plan;
     let argmax = opened.surface.argmax();
     let mut sums = known.find(&opened.surface, plan);
     let lone_nucleus = if plan.greedy { None } else { plan.lone_nucleus() };
+    let mut findings = Findings::none();
     let kept = match lone_nucleus {
         Some(_) => Truncation::none(&opened.surface),
-        None => opened.truncate(sums.as_ref()),
+        None => {
+            // A nucleus of the row is found sooner from a guess than from the row's mass: that is handed on only as a lone
+            // step would.
+            let of_first = match plan.stages().next() {
+                Some(Stage::TopP(_)) => sums.filter(|_| plan.first_temperature == plan.temperature),
+                _ => known.at(opened.first().scale, false),
+            };
+            opened.truncate_with(of_first.as_ref(), &mut findings)
+        }
     };
+    if let Some((scale, sums)) = findings.sums {
+        known.note(scale, sums);
+    }
     // A dynamic temperature is known only now.
     let surface = opened.surface.at_temperature(kept.surface.temperature);
     if surface.temperature != opened.surface.temperature {
         sums = known.find(&surface, plan);
     }
+    if kept.is_whole() && sums.is_none() && plan.config.metrics.contains(Metrics::LOGPROB) {
+        known.share(&surface);
+        sums = known.at(surface.scale, true).filter(|_| known.is_shared);
+    }
     let drawn = if plan.greedy {
         Drawn { token: argmax, count: Some(1), mass: Some(1 << MASS_BITS), shaped: None, radius: f64::INFINITY }
     } else {
-        draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus)
+        draw(opened, &surface, &kept, sums.as_ref(), lone_nucleus, &findings)
     };
-    conclude(opened, &surface, argmax, sums.as_ref(), &kept, &drawn)
+    let (pick, state) = conclude(opened, &surface, argmax, sums.as_ref(), &kept, &drawn);
+    (pick, state, lone_nucleus.is_none().then_some(kept))
 }
 
 /// The pick of a token that was chosen elsewhere among what is kept, as if it had been drawn here. `drawn` knows the mass
@@ -140,7 +206,7 @@ fn conclude(
 ) -> (Pick, StepState) {
     let plan = opened.plan;
     let mut state = opened.state;
-    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn);
+    let mut pick = metrics::describe(surface, plan, argmax, sums, kept, drawn, &opened.stretching);
     if plan.config.mirostat != Mirostat::Off && !plan.greedy {
         let logprob = metrics::drawn_logprob(surface, sums, kept, drawn);
         state.mirostat_mu = updated_mu(&plan.config, state.mirostat_mu, logprob.into());
@@ -162,6 +228,7 @@ fn draw(
     kept: &Truncation<'_>,
     sums: Option<&Sums>,
     lone_nucleus: Option<u64>,
+    findings: &Findings<'_>,
 ) -> Drawn {
     let Opened { plan, room, envelope, position, state, .. } = opened;
     let config = &plan.config;
@@ -183,15 +250,35 @@ fn draw(
             let find_cut =
                 |surface: &Surface<'_>, least: f32| nucleus_cut(surface, lone_nucleus.unwrap_or(0), sums, least);
             // It certifies itself: its layout is gone afterwards.
-            return envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, certify);
+            let mut proposed = Proposed::default();
+            let to = certify.then_some(&mut proposed);
+            let drawn = envelope::draw(surface, kept, filter, &mut numbers, envelope, find_cut, to);
+            if !certify {
+                return drawn;
+            }
+            let known = kept.radius;
+            let of_kept = match proposed {
+                Proposed { ended_in_kept: false, refused } if drawn.radius > known => {
+                    radius_of_membership(&findings.records, kept, drawn.token, refused, known)
+                }
+                _ => known,
+            };
+            return Drawn { radius: lesser(drawn.radius, of_kept), ..drawn };
         }
     };
     if !certify {
         return drawn;
     }
     let radius = match drawn.shaped {
-        Some(_) => inversion::shaped_radius(kept, config, state, first_number, &drawn),
-        None => inversion::radius(kept, first_number, &drawn),
+        Some(_) => lesser(inversion::shaped_radius(kept, config, state, first_number, &drawn), kept.radius),
+        None => {
+            let of_draw = inversion::radius(kept, first_number, &drawn);
+            if of_draw > kept.radius {
+                radius_of_token(&findings.records, kept, drawn.token, first_number, kept.radius)
+            } else {
+                of_draw
+            }
+        }
     };
     Drawn { radius, ..drawn }
 }
@@ -212,7 +299,7 @@ pub(crate) fn rewrite(row: &mut [f32], output: Output, inputs: Inputs<'_>, scrat
     let (count, band, scale, temperature, target) = {
         // The row is borrowed until it is known what to write.
         let mut opened = open(Row::F32(row).into(), inputs, scratch.reborrow())?;
-        let kept = opened.truncate(None);
+        let kept = opened.truncate();
         let temperature = kept.surface.temperature;
         let divides = output == Output::Logits && !plan.adaptive;
         if divides && kept.surface.scale.maximum / temperature == f32::INFINITY {

@@ -1,17 +1,17 @@
 //! A sweep: one row, many configurations, one first pass.
 //!
 //! The row is read, checked and adjusted once, as the decoder itself would; then each configuration truncates and draws on
-//! the same block maxima, and configurations of one temperature share a pass of exponentials. Every pick is, bit for bit,
-//! that of a decoder with that configuration in the same state.
+//! the same block maxima, and configurations of one temperature share the sums of the row's weights (of the last eight
+//! temperatures). Every pick is, bit for bit, that of a decoder with that configuration in the same state.
 
-use super::step::{KnownSums, Opened, open, pick};
+use super::step::{KnownSums, Opened, open, pick_and_kept};
 use super::{Decoder, compile};
-use crate::distribution::{Room, StepState};
+use crate::distribution::{Room, StepState, Truncation};
 use crate::error::{Error, Result};
-use crate::kernels::{Band, with_default_environment};
+use crate::kernels::with_default_environment;
 use crate::plan::{Config, Plan};
 use crate::trace::Pick;
-use crate::types::{BLOCK, Row, TokenId};
+use crate::types::Row;
 use bytemuck::cast_slice_mut;
 
 /// Words of 64 bits for lists of this capacity: three lists of keys or masses, one of logits.
@@ -38,8 +38,9 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ///
     /// The configurations may differ from the decoder's own in everything that comes after penalties, biases and masks: seed,
     /// stream, mode, temperature, filters, mirostat and adaptive-p (both in their first state), metrics. Each gets a result
-    /// of its own, which says nothing about the end of the sequence. `memory` has [`sweep_words`] words or more, whatever they contain. `kept`, unless empty, takes a bitmask of
-    /// the tokens each configuration keeps: `vocab.div_ceil(32)` words each, bit `t & 31` of word `t >> 5`.
+    /// of its own, which says nothing about the end of the sequence. `memory` has [`sweep_words`] words or more, whatever they
+    /// contain. `kept`, unless empty, takes a bitmask of the tokens each configuration keeps: `vocab.div_ceil(32)` words each,
+    /// bit `t & 31` of word `t >> 5`.
     ///
     /// # Errors
     /// Those of [`Decoder::evaluate`] for the row; [`Error::WrongLength`] if the slices do not match, [`Error::StorageTooSmall`]
@@ -108,7 +109,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     ) -> Result<()> {
         let own = self.plan.config.clone();
         let (inputs, scratch) = self.inputs(mask);
-        each(&mut open(row.into(), inputs, scratch)?, &own, &mut KnownSums::default());
+        each(&mut open(row.into(), inputs, scratch)?, &own, &mut KnownSums::shared());
         Ok(())
     }
 }
@@ -126,10 +127,10 @@ fn one(
     let list = memory.get_mut(..expected).ok_or(Error::StorageTooSmall { expected, actual })?;
     let state = StepState::first(&plan.config);
     let mut part = opened.with_plan(&plan, room_in(list, plan.list_capacity), state);
-    let (pick, _) = pick(&mut part, known);
+    let (pick, _, truncation) = pick_and_kept(&mut part, known);
     if let Some(words) = kept {
-        let band = part.truncate(None).band();
-        fill_kept(&part, band, words);
+        let Truncation { surface, cut, .. } = truncation.unwrap_or_else(|| part.truncate());
+        surface.kernels.kept_bits(&surface.view, surface.maxima, cut, words);
     }
     Ok(pick)
 }
@@ -140,22 +141,6 @@ fn room_in(memory: &mut [u64], capacity: usize) -> Room<'_> {
     let (work, rest) = rest.split_at_mut(capacity);
     let (masses, logits) = rest.split_at_mut(capacity);
     Room { keys, work, masses, logits: cast_slice_mut(logits) }
-}
-
-/// Sets the bit of each token in the band.
-fn fill_kept(opened: &Opened<'_>, band: Band, words: &mut [u32]) {
-    words.fill(0);
-    let surface = &opened.surface;
-    for block in 0..surface.view.blocks() {
-        if surface.maxima[block] < band.last.logit {
-            continue;
-        }
-        for token in block * BLOCK..((block + 1) * BLOCK).min(surface.view.valid) {
-            let logit = surface.view.logit(token as TokenId);
-            let is_kept = logit > f32::NEG_INFINITY && band.keeps(logit, token as TokenId);
-            words[token / 32] |= u32::from(is_kept) << (token % 32);
-        }
-    }
 }
 
 /// Refuses a configuration that would adjust the row otherwise, by the name of the first field that differs.

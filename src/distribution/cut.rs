@@ -12,7 +12,16 @@ use crate::numeric::{key_to_logit, natural_logarithm, nucleus_target, ordered_ke
 
 /// The cut that keeps the first `count` tokens; all if there are fewer.
 pub(crate) fn first_tokens(surface: &Surface<'_>, count: u64) -> Cut {
-    search(surface, count, false, ordered_key(f32::MIN))
+    let mut low = ordered_key(f32::MIN);
+    // So many different tokens reach the maximum of so many blocks; where tokens were removed from the front, maxima are no
+    // tokens' logits any more.
+    if surface.view.band.is_none() && count <= surface.maxima.len() as u64 {
+        let bound = surface.kernels.bound_for_count(surface.maxima, count as usize);
+        if bound > f32::NEG_INFINITY {
+            low = ordered_key(bound);
+        }
+    }
+    search(surface, count, false, low)
 }
 
 /// The token that is number `n` (from 1) of the order; there are at least as many.

@@ -41,6 +41,9 @@ impl<'a> Stages<'_, 'a, '_> {
             Some(count) => sums_of_tokens(tokens(&self.room.keys[..count]), surface.scale),
             None => surface.kernels.sums(&self.view(), surface.maxima, surface.scale, masses),
         };
+        if self.kept.listed.is_none() && self.kept.is_whole() {
+            self.whole_sums = Some((self.kept.surface.scale, sums));
+        }
         self.sums = Some(sums);
         sums
     }

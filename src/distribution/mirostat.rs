@@ -6,6 +6,7 @@
 //! `mu <- mu - eta (surprise - tau)`, the surprise among what was kept; mu starts at 2 tau. (llama.cpp's rules, here in f64.)
 
 use super::Stages;
+use super::flip::radius_of_mirostat_count;
 use crate::numeric::{LOG2_E, natural_logarithm, power, rank_key_parts};
 use crate::plan::{Config, MIROSTAT_TOKENS, Mirostat};
 
@@ -48,21 +49,28 @@ impl Stages<'_, '_, '_> {
         self.kept = before;
         let vocab = self.context.plan.valid;
         let exponent = if squares > 0.0 { products / squares } else { 1.0 };
-        let excess = exponent - 1.0;
-        let surprise = power(2.0, mu);
-        let ratio = if excess > -1e-9 && excess < 1e-9 {
-            // The limit for an exponent of 1.
-            surprise / natural_logarithm(vocab as f64)
-        } else {
-            excess * surprise / (1.0 - power(vocab as f64, -excess))
+        let ratio = |exponent: f64| {
+            let (excess, surprise) = (exponent - 1.0, power(2.0, mu));
+            if excess > -1e-9 && excess < 1e-9 {
+                // The limit for an exponent of 1.
+                surprise / natural_logarithm(vocab as f64)
+            } else {
+                excess * surprise / (1.0 - power(vocab as f64, -excess))
+            }
         };
         // An even row has the exponent 0: its limit is all tokens or the first.
-        let k = match ratio {
-            _ if exponent > 0.0 => power(ratio, 1.0 / exponent),
+        let k = match ratio(exponent) {
+            ratio if exponent > 0.0 => power(ratio, 1.0 / exponent),
             few if few < 1.0 => 0.0,
             _ => f64::INFINITY,
         };
-        if k < vocab as f64 { (k as usize).max(1) } else { vocab }
+        let k = if k < vocab as f64 { (k as usize).max(1) } else { vocab };
+        if self.certifies {
+            let temperature = self.kept.surface.temperature;
+            let ln_ratio = |exponent: f64| natural_logarithm(ratio(exponent));
+            self.own_radius = radius_of_mirostat_count((exponent, squares), k, vocab, temperature, ln_ratio);
+        }
+        k
     }
 }
 

@@ -34,10 +34,11 @@ pub(crate) use mirostat::updated_mu;
 pub(crate) use state::StepState;
 pub(crate) use top_p::nucleus_cut;
 
-use crate::kernels::{Band, Cut, Sums};
+use crate::kernels::{Band, Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::rank_key;
-use crate::plan::{Metrics, Plan, Stage};
+use crate::plan::{MAX_STAGES, Metrics, Plan, Stage};
+use flip::{Record, Records};
 
 /// Scratch memory of the truncating stages.
 pub(crate) struct Room<'a> {
@@ -72,12 +73,20 @@ pub(crate) struct Truncation<'a> {
     pub listed: Option<usize>,
     /// No change of the logits smaller than this makes the stages keep other tokens; +inf unless it was asked for.
     pub radius: f64,
+    /// Whether the temperature follows the logits in a way that leaves no bound for a draw.
+    pub has_loose_temperature: bool,
 }
 
 impl<'a> Truncation<'a> {
     /// Everything is kept.
     pub fn none(surface: &Surface<'a>) -> Truncation<'a> {
-        Truncation { surface: *surface, cut: Cut::ALL, listed: None, radius: f64::INFINITY }
+        Truncation {
+            surface: *surface,
+            cut: Cut::ALL,
+            listed: None,
+            radius: f64::INFINITY,
+            has_loose_temperature: false,
+        }
     }
 
     /// The run of the order that is kept.
@@ -88,6 +97,21 @@ impl<'a> Truncation<'a> {
     /// Whether nothing was removed.
     pub fn is_whole(&self) -> bool {
         self.cut == Cut::ALL && self.surface.view.band.is_none()
+    }
+}
+
+/// What a truncation found beside what it kept.
+pub(crate) struct Findings<'a> {
+    /// The stages that ran, where radii are asked for.
+    pub records: Records<'a>,
+    /// Sums of the whole row, and their scale.
+    pub sums: Option<(Scale, Sums)>,
+}
+
+impl Findings<'_> {
+    /// Before a truncation.
+    pub fn none() -> Self {
+        Findings { records: [None; MAX_STAGES], sums: None }
     }
 }
 
@@ -102,19 +126,21 @@ struct Stages<'s, 'a, 'r> {
     min_keep: usize,
     /// The threshold of the stage that ran last, if it had one.
     threshold: Option<f32>,
-    /// The radius of the stages so far, if it was asked for.
-    radius: Option<f64>,
-    /// Whether a stage makes what follows depend on the logits in a way that has no bound here.
-    is_crude: bool,
+    /// Whether radii were asked for, and what the stage that ran last says of its count while it has its sorted list.
+    certifies: bool,
+    own_radius: f64,
+    /// Sums of the whole row that a stage has found.
+    whole_sums: Option<(Scale, Sums)>,
 }
 
 /// Runs the plan's stages on `surface`, whose scale is that of the first stage. `sums` are those of the whole adjusted row
-/// at that scale, masses included, if they are known already.
+/// at that scale, masses included, if they are known already; what else is found goes to `findings`.
 pub(crate) fn truncate<'a>(
     surface: &Surface<'a>,
     context: Context<'_>,
     sums: Option<&Sums>,
     room: &mut Room<'_>,
+    findings: &mut Findings<'a>,
 ) -> Truncation<'a> {
     let mut stages = Stages {
         context,
@@ -123,12 +149,14 @@ pub(crate) fn truncate<'a>(
         sums: sums.copied(),
         min_keep: 1,
         threshold: None,
-        radius: context.plan.config.metrics.contains(Metrics::FLIP).then_some(f64::INFINITY),
-        is_crude: false,
+        certifies: context.plan.config.metrics.contains(Metrics::FLIP),
+        own_radius: 0.0,
+        whole_sums: None,
     };
+    let mut to = findings.records.iter_mut();
     for stage in context.plan.stages() {
         let before = stages.kept;
-        stages.threshold = None;
+        (stages.threshold, stages.own_radius) = (None, 0.0);
         stages.min_keep = context.plan.min_keep_of(stage);
         match stage {
             Stage::Temperature => stages.set_temperature(context.plan.temperature),
@@ -146,11 +174,36 @@ pub(crate) fn truncate<'a>(
             Stage::Xtc { probability, threshold } => stages.xtc(probability, threshold),
             Stage::Mirostat(version) => stages.mirostat(version),
         }
-        stages.certify(stage, &before);
+        if stages.certifies
+            && let Some(to) = to.next()
+        {
+            *to = Some(stages.record(stage, before));
+        }
+        stages.kept.has_loose_temperature |= matches!(stage, Stage::DynamicTemperature { .. });
     }
-    let radius = stages.radius.unwrap_or(f64::INFINITY);
-    // A temperature that follows the logits leaves no bound for the draw either.
-    Truncation { radius: if stages.is_crude { 0.0 } else { radius }, ..stages.kept }
+    findings.sums = stages.whole_sums;
+    let radius = if stages.certifies { flip::radius_of_kept(&findings.records) } else { f64::INFINITY };
+    Truncation { radius, ..stages.kept }
+}
+
+impl<'a> Stages<'_, 'a, '_> {
+    /// What the certificate wants to know of a stage that has just run on `before`.
+    fn record(&self, stage: Stage, before: Truncation<'a>) -> Record<'a> {
+        let count = |kept: &Truncation<'a>| {
+            let Surface { kernels, ref view, maxima, .. } = kept.surface;
+            kept.listed.unwrap_or_else(|| kernels.kept_count(view, maxima, kept.cut) as usize)
+        };
+        Record {
+            stage,
+            before,
+            after: self.kept.band(),
+            counts: (count(&before), count(&self.kept)),
+            min_keep: self.min_keep,
+            threshold: self.threshold,
+            own: self.own_radius,
+            surprise: self.context.state.mirostat_mu,
+        }
+    }
 }
 
 /// The rank key of a cut: kept are the keys from it up.

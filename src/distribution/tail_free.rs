@@ -6,6 +6,7 @@
 //! than three tokens are left, all stay. (text-generation-webui's shift by one; the share is an integer comparison.)
 
 use super::Stages;
+use super::flip::radius_of_tail_free;
 use crate::numeric::fixed_probability;
 use crate::plan::LIST_LIMIT;
 
@@ -15,6 +16,7 @@ impl Stages<'_, '_, '_> {
         self.list_first(LIST_LIMIT.min(self.list_room()));
         let count = self.kept.listed.unwrap_or(0);
         if count < 3 {
+            self.own_radius = f64::INFINITY;
             return;
         }
         self.sort_list_with_masses(count);
@@ -37,6 +39,9 @@ impl Stages<'_, '_, '_> {
                 break;
             }
             kept += 1;
+        }
+        if self.certifies {
+            self.own_radius = radius_of_tail_free(masses, kept, z, self.kept.surface.temperature);
         }
         self.keep_sorted(kept, count, before);
     }

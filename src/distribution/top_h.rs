@@ -5,6 +5,7 @@
 //! past the hundredth goes.
 
 use super::Stages;
+use super::flip::radius_of_top_h;
 use crate::numeric::natural_logarithm;
 use crate::plan::TOP_H_TOKENS;
 
@@ -36,6 +37,10 @@ impl Stages<'_, '_, '_> {
                 break;
             }
             kept += 1;
+        }
+        if self.certifies {
+            self.own_radius =
+                radius_of_top_h(&masses[..count.min(TOP_H_TOKENS)], kept, top_h, self.kept.surface.temperature);
         }
         self.keep_sorted(kept, count, before);
     }

@@ -1,5 +1,5 @@
 //! Longer pages: the rules of the numbers, every parameter, the order of a step, the history, beam search, speculative
-//! decoding, traces, the lab.
+//! decoding, how far logits may move, traces, the lab.
 
 #[doc = include_str!("numerics.md")]
 pub mod numerics {}
@@ -21,6 +21,9 @@ pub mod beam {}
 
 #[doc = include_str!("speculative.md")]
 pub mod speculative {}
+
+#[doc = include_str!("flips.md")]
+pub mod flips {}
 
 #[doc = include_str!("replay.md")]
 pub mod replay {}

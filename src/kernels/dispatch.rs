@@ -105,6 +105,7 @@ macro_rules! for_each_kernel {
                 view: &RowView<'_>, maxima: &[f32], least: f32, scale: Scale, cut: Cut
             ) -> (u64, u64);
             kept_count(view: &RowView<'_>, maxima: &[f32], cut: Cut) -> u32;
+            kept_bits(view: &RowView<'_>, maxima: &[f32], cut: Cut, words: &mut [u32]) -> ();
             block_masses(view: &RowView<'_>, block: usize, scale: Scale, cut: Cut, masses: &mut [u64; BLOCK]) -> u64;
             block_bounds(maxima: &[f32], scale: Scale, bounds: &mut [u64]) -> u64;
             bounds_below(maxima: &[f32], threshold: f32, bounds: &[u64]) -> u64;

@@ -98,7 +98,8 @@ impl Metrics {
     pub const KEPT_MASS: Metrics = Metrics(32);
     /// `loop_period`, `loop_repeats` and `loop_score`: whether the sequence runs in a circle.
     pub const LOOP: Metrics = Metrics(64);
-    /// `flip_argmax`, `flip_kept` and `flip_token`: how much the logits would have to change for another answer.
+    /// `flip_argmax`, `flip_kept` and `flip_token`: how much the logits would have to change for another answer
+    /// ([`docs::flips`](crate::docs::flips)). Some passes over the row, more where a filter measures all of it.
     pub const FLIP: Metrics = Metrics(128);
     /// Everything.
     pub const ALL: Metrics = Metrics(255);

@@ -21,7 +21,7 @@ use super::lists::Lists;
 use super::model::Model;
 use super::rules::{ClassSet, END, PUNCTUATION, RuleSets, Rules, Situation, before};
 use super::text::tokens;
-use crate::{Config, Decoder, Finish, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
+use crate::{Candidate, Config, Decoder, Finish, Kernels, Metrics, Mode, Pick, Recorder, TraceParts};
 
 /// What is asked of a session.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Options {
     pub lists: Lists,
     /// How many of the best logits each step reports.
     pub top: usize,
+    /// Whether each step has its [`StepLists`] too: three more looks at each row.
+    pub step_lists: bool,
 }
 
 impl Default for Options {
@@ -68,6 +70,7 @@ impl Default for Options {
             rules: Rules::default(),
             lists: Lists::default(),
             top: 8,
+            step_lists: false,
         }
     }
 }
@@ -93,6 +96,25 @@ pub struct Step {
     pub allowed: u32,
     /// The best classes that the mask leaves and their logits, best first.
     pub top: Vec<(u32, f32)>,
+    /// The log-probabilities of the step, if [`Options::lists`] asked for them.
+    pub lists: Option<StepLists>,
+}
+
+/// The log-probabilities of one step: natural logarithms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepLists {
+    /// The best classes after penalties, biases and masks, at the temperature, best first; as many as [`Options::top`].
+    pub top: Vec<Candidate>,
+    /// The same of the row as the model gave it, at temperature 1, among what the rules leave.
+    pub top_raw: Vec<Candidate>,
+    /// The classes that the filters keep, in ascending order; their log-probabilities are those of the draw.
+    pub kept: Vec<Candidate>,
+    /// That of the pick in the row as given.
+    pub logprob_raw: f32,
+    /// Sum over the text so far, the pick included.
+    pub cumulative_logprob: f32,
+    /// What no smaller change of the logits changes: argmax, kept set, pick.
+    pub flip: [f32; 3],
 }
 
 /// Why a text ended.
@@ -220,7 +242,11 @@ impl<'m> Session<'m> {
             top_k: options.top_k,
             top_p: options.top_p,
             min_p: options.min_p,
-            metrics: options.base.metrics | Metrics::CONFIDENCE | Metrics::LOGPROB | Metrics::RANK,
+            metrics: options.base.metrics
+                | Metrics::CONFIDENCE
+                | Metrics::LOGPROB
+                | Metrics::RANK
+                | if options.step_lists { Metrics::LOGPROB_RAW | Metrics::FLIP } else { Metrics::default() },
             ..options.lists.with_room(options.base.clone())
         };
         let mut decoder = Decoder::new_with_kernels(&config, model.vocab(), kernels)?;
@@ -314,6 +340,11 @@ impl<'m> Session<'m> {
                 break Stop::Exhausted;
             }
             let mask = Some(self.allowed.words());
+            let lists = if self.options.step_lists {
+                lists(&mut self.decoder, &self.row, mask, self.options.top)
+            } else {
+                None
+            };
             let decoded = match &mut self.recorder {
                 Some(recorder) => {
                     recorder.columns(&space.columns(recent), None);
@@ -327,7 +358,7 @@ impl<'m> Session<'m> {
                 Err(crate::Error::EverythingMasked) => break Stop::Exhausted,
                 Err(error) => break Stop::Refused(error.into()),
             };
-            steps.push(self.record(step, &pick));
+            steps.push(self.record(step, &pick, lists));
             let word = self.model.words()[pick.token as usize].as_str();
             if word == END || pick.finish == Finish::EndToken {
                 break Stop::EndToken;
@@ -361,7 +392,7 @@ impl<'m> Session<'m> {
         Ok(Transcript { context: context.to_owned(), prompt, unknown, steps, stop, stream, held_back })
     }
 
-    fn record(&mut self, step: u32, pick: &Pick) -> Step {
+    fn record(&mut self, step: u32, pick: &Pick, lists: Option<StepLists>) -> Step {
         let row = &self.row;
         self.order.clear();
         self.order.extend(self.allowed.iter().filter(|&class| row[class as usize] > f32::NEG_INFINITY));
@@ -382,6 +413,27 @@ impl<'m> Session<'m> {
             rank: pick.rank,
             allowed,
             top: self.order.iter().map(|&class| (class, row[class as usize])).collect(),
+            lists: lists.map(|lists| StepLists {
+                logprob_raw: pick.logprob_raw,
+                cumulative_logprob: pick.cumulative_logprob,
+                flip: [pick.flip_argmax, pick.flip_kept, pick.flip_token],
+                ..lists
+            }),
         }
     }
+}
+
+/// The lists of the step that comes next; `None` where the decoder refuses the row, which decoding then tells.
+fn lists(decoder: &mut Decoder, row: &[f32], mask: Option<&[u32]>, top: usize) -> Option<StepLists> {
+    let list = |count: usize| vec![Candidate::default(); count];
+    let mut lists = StepLists { top: list(top), top_raw: list(top), kept: list(row.len()), ..StepLists::default() };
+    let counts = [
+        decoder.top(row, mask, &mut lists.top).ok()?,
+        decoder.top_raw(row, mask, &mut lists.top_raw).ok()?,
+        decoder.kept(row, mask, &mut lists.kept).ok()?,
+    ];
+    for (list, count) in [&mut lists.top, &mut lists.top_raw, &mut lists.kept].into_iter().zip(counts) {
+        list.truncate(count);
+    }
+    Some(lists)
 }

@@ -66,10 +66,19 @@ impl Envelope<'_> {
         let (before, bound) = (at - left, self.bounds[block]);
         let after = total - before - bound;
         let upto = |lanes: usize| masses[..lanes].iter().sum::<u64>();
-        let (from, to) = lane.map_or((upto(BLOCK), bound), |lane| (upto(lane), upto(lane + 1)));
         let share = (at as f64 + 0.5) / total as f64;
-        let edge = |inside: u64| LayoutEdge { before, inside, bound, after }.radius(share, surface.temperature);
-        lesser(edge(from), edge(to))
+        let is_tight = upto(BLOCK) == bound;
+        let tokens = BLOCK * surface.view.blocks();
+        let edge = |inside: u64, lanes: usize| {
+            let left = block * BLOCK + lanes;
+            let edge = LayoutEdge { before, inside, bound, is_tight, after, tokens: (left, tokens - left) };
+            edge.radius(share, surface.temperature)
+        };
+        match lane {
+            Some(lane) => lesser(edge(upto(lane), lane), edge(upto(lane + 1), lane + 1)),
+            // In the slack, which lies after the block's tokens.
+            None => lesser(edge(upto(BLOCK), BLOCK), edge(bound, BLOCK)),
+        }
     }
 
     /// The block in which the running sum of the bounds passes `at`, and how far into it.
@@ -96,6 +105,23 @@ pub(crate) enum Filter {
     },
 }
 
+/// What was proposed on the way to the token drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Proposed {
+    /// Of the tokens that the filter refused the first in the order.
+    pub refused: Option<Cut>,
+    /// Whether the token was drawn from all that is kept in the end.
+    pub ended_in_kept: bool,
+}
+
+impl Proposed {
+    fn refuse(&mut self, token: Cut) {
+        if self.refused.is_none_or(|first| first.keeps(token.logit, token.token)) {
+            self.refused = Some(token);
+        }
+    }
+}
+
 /// Draws a token that passes the filter, with probability proportional to its mass; `kept` is the filter as the stages left
 /// it, or the whole row where a nucleus was left to the draw. `find_cut` finds the cut of that nucleus,
 /// which reaches the logit it is given; most draws do without.
@@ -106,7 +132,7 @@ pub(crate) fn draw(
     numbers: &mut StepNumbers,
     envelope: &mut Envelope<'_>,
     find_cut: impl Fn(&Surface<'_>, f32) -> Cut,
-    certify: bool,
+    proposed: Option<&mut Proposed>,
 ) -> Drawn {
     let Surface { kernels, view, maxima, scale, .. } = *surface;
     let bounds = kernels.block_bounds(maxima, scale, envelope.bounds);
@@ -115,9 +141,13 @@ pub(crate) fn draw(
     let mut total = bounds;
     let mut masses = [0; BLOCK];
     let mut radius = f64::INFINITY;
+    let certify = proposed.is_some();
+    let mut unasked = Proposed::default();
+    let proposed = proposed.unwrap_or(&mut unasked);
     if certify {
-        for &bound in envelope.bounds.iter().filter(|&&bound| bound != 0) {
-            radius = lesser(radius, radius_of_selection(bound, bounds, surface.temperature));
+        let tokens = BLOCK * maxima.len();
+        for &bound in &envelope.bounds[..view.blocks()] {
+            radius = lesser(radius, radius_of_selection(bound, bounds, tokens, surface.temperature));
         }
     }
     for group in 0..envelope.sums.len() {
@@ -157,6 +187,7 @@ pub(crate) fn draw(
                 } else if matches!(filter, Filter::Band(band) if band.keeps(logit, token)) {
                     return Drawn { token, count: None, mass: None, shaped: None, radius };
                 }
+                proposed.refuse(Cut { logit, token });
             }
             *slot = (block, mass);
         }
@@ -166,6 +197,7 @@ pub(crate) fn draw(
         }
     }
     // Draw (a) over what is kept, which its own surface describes; a nucleus keeps the row's.
+    proposed.ended_in_kept = true;
     let cut = match filter {
         Filter::Band(band) => band.last,
         Filter::Nucleus { .. } => find_cut(surface, f32::MIN),

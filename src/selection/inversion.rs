@@ -5,7 +5,7 @@
 
 use super::envelope::Envelope;
 use super::{Drawn, walk};
-use crate::distribution::flip::{mass_before, radius_before_reshaping, radius_of_draw};
+use crate::distribution::flip::{Part, mass_before, radius_before_reshaping, radius_of_draw};
 use crate::distribution::{Room, StepState, Target, Truncation};
 use crate::numeric::{rank_key_parts, scale_number};
 use crate::plan::Config;
@@ -134,13 +134,32 @@ pub(crate) fn shaped_block(kept: &Truncation<'_>, target: &Target, block: usize,
     sum
 }
 
+/// How many tokens are kept, and how many of them can stand before this one and up to it.
+fn tokens_around(kept: &Truncation<'_>, count: Option<u32>, token: TokenId) -> (usize, usize, usize) {
+    let surface = &kept.surface;
+    let count = count.unwrap_or_else(|| surface.kernels.kept_count(&surface.view, surface.maxima, kept.cut)) as usize;
+    let mut before = 0;
+    for block in 0..=token as usize / BLOCK {
+        if surface.maxima[block] < kept.cut.logit {
+            continue;
+        }
+        for token in block * BLOCK..(token as usize).min((block + 1) * BLOCK) {
+            let logit = surface.view.logit(token as TokenId);
+            before += usize::from(logit > f32::NEG_INFINITY && kept.cut.keeps(logit, token as TokenId));
+        }
+    }
+    (before, before + 1, count)
+}
+
 /// The radius within which `number` draws the same of the kept tokens.
 pub(crate) fn radius(kept: &Truncation<'_>, number: u64, drawn: &Drawn) -> f64 {
     let (Some(total), None) = (drawn.mass, drawn.shaped) else { return 0.0 };
     let surface = &kept.surface;
     let before = mass_before(surface, kept.cut, drawn.token);
     let own = surface.scale.mass(surface.view.logit(drawn.token));
-    radius_of_draw(before, own, total, scale_number(number, total), surface.temperature)
+    let (tokens_before, tokens_upto, tokens) = tokens_around(kept, drawn.count, drawn.token);
+    let (before, upto) = (Part::new(before, tokens_before), Part::new(before + own, tokens_upto));
+    radius_of_draw(before, upto, Part::new(total, tokens), number, surface.temperature)
 }
 
 /// The same where the distribution was reshaped around a target.
@@ -163,7 +182,9 @@ pub(crate) fn shaped_radius(
         let lanes = (drawn.token as usize - block * BLOCK).min(BLOCK);
         before += masses[..lanes].iter().sum::<u64>();
     }
-    let reshaped = radius_of_draw(before, shaped.mass(), total, scale_number(number, total), 1.0);
+    let (tokens_before, tokens_upto, tokens) = tokens_around(kept, drawn.count, drawn.token);
+    let (before, upto) = (Part::new(before, tokens_before), Part::new(before + shaped.mass(), tokens_upto));
+    let reshaped = radius_of_draw(before, upto, Part::new(total, tokens), number, 1.0);
     let largest = surface.scale.mass(surface.scale.maximum) as f64 / whole as f64;
     radius_before_reshaping(reshaped, largest, surface.temperature)
 }

@@ -16,8 +16,8 @@ pub(crate) struct Drawn {
     pub mass: Option<u64>,
     /// The token's new form, if the distribution was reshaped around a target; `mass` is then that of the new forms.
     pub shaped: Option<Shaped>,
-    /// No change of the logits smaller than this makes the same numbers draw another of the kept tokens; +inf unless it was
-    /// asked for.
+    /// No change of the logits smaller than this makes the same numbers draw another token; of what was drawn from the kept
+    /// tokens, another of these. +inf unless it was asked for.
     pub radius: f64,
 }
 

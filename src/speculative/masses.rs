@@ -19,7 +19,7 @@ pub(super) struct Measured<'a> {
 /// Truncates an opened row and sums up what is kept. The masses of a short list, or of the blocks, stay in the row's
 /// scratch memory.
 pub(super) fn measure<'a>(opened: &mut Opened<'a>) -> Measured<'a> {
-    let kept = opened.truncate(None);
+    let kept = opened.truncate();
     let (surface, plan) = (&kept.surface, opened.plan);
     let (mut total, count) = match kept.listed {
         Some(count) => (inversion::list_masses(&kept, count, &mut opened.room), count as u32),

@@ -2,7 +2,7 @@
 
 use super::pick::Pick;
 use crate::distribution::Truncation;
-use crate::distribution::flip::lesser;
+use crate::distribution::flip::Stretching;
 use crate::kernels::{Cut, Scale, Sums};
 use crate::logits::Surface;
 use crate::numeric::{LOG2_E, MASS_BITS, exponent_scale, natural_logarithm};
@@ -40,6 +40,7 @@ pub(crate) fn describe(
     sums: Option<&Sums>,
     kept: &Truncation<'_>,
     drawn: &Drawn,
+    stretching: &Stretching,
 ) -> Pick {
     let wanted = plan.config.metrics;
     let Surface { kernels, view, maxima, .. } = *surface;
@@ -74,9 +75,15 @@ pub(crate) fn describe(
         pick.kept_mass = (mass as f64 / sums.mass as f64) as f32;
     }
     if wanted.contains(Metrics::FLIP) {
-        let argmax_radius = 0.5 * f64::from(pick.margin);
-        let kept_radius = if plan.greedy { argmax_radius } else { kept.radius };
-        let token_radius = if plan.greedy { argmax_radius } else { lesser(kept.radius, drawn.radius) };
+        // What the logits as given may do: an adjusted one may move farther than they.
+        let argmax_radius = stretching.radius_of_argmax(surface, argmax, pick.margin);
+        let kept_radius = if plan.greedy { argmax_radius } else { stretching.radius(surface, kept.radius) };
+        let is_loose = kept.has_loose_temperature && kept.listed != Some(1);
+        let token_radius = match plan.greedy {
+            true => argmax_radius,
+            false if is_loose => 0.0,
+            false => stretching.radius(surface, drawn.radius),
+        };
         pick.flip_argmax = rounded_down(argmax_radius);
         pick.flip_kept = rounded_down(kept_radius);
         pick.flip_token = rounded_down(token_radius);

@@ -53,7 +53,9 @@ pub struct Pick {
     pub cumulative_logprob: f32,
     /// The temperature in force: the configured one, or where the entropy led a dynamic one.
     pub temperature: f32,
-    /// Half the margin: no change of the logits smaller than this changes the argmax. Asked for by `FLIP`.
+    /// No change of the logits smaller than this changes the argmax: half the margin, unless a repetition penalty stretches
+    /// changes. For which answers these three are the smallest change, and for which less, stands in
+    /// [`docs::flips`](crate::docs::flips). Asked for by `FLIP`.
     pub flip_argmax: f32,
     /// No change of the logits smaller than this changes which tokens are kept. Asked for by `FLIP`.
     pub flip_kept: f32,

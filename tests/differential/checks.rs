@@ -55,6 +55,7 @@ pub const ROW_CHECKS: &[(&str, Check)] = &[
     ("kept_masses", kept_masses),
     ("kept_and_total_mass", kept_and_total_mass),
     ("kept_count", kept_count),
+    ("kept_bits", kept_bits),
     ("block_masses", block_masses),
     ("block_bounds", block_bounds),
     ("bounds_below", bounds_below),
@@ -209,6 +210,14 @@ fn kept_and_total_mass(kernels: Kernels, case: &Case, said: &mut Said) {
 fn kept_count(kernels: Kernels, case: &Case, said: &mut Said) {
     for &cut in &case.cuts {
         said.0.push(kernels.kept_count(&case.view(), &case.maxima, cut).into());
+    }
+}
+
+fn kept_bits(kernels: Kernels, case: &Case, said: &mut Said) {
+    for &cut in &case.cuts {
+        let mut words = vec![0xdead_beef; case.view().valid.div_ceil(32)];
+        kernels.kept_bits(&case.view(), &case.maxima, cut, &mut words);
+        said.0.extend(words.into_iter().map(u64::from));
     }
 }
 

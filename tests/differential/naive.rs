@@ -157,6 +157,12 @@ fn masses(kernels: Kernels, case: &Case, scale: Scale) {
             .collect();
         let count = (0..logits.len()).filter(|&token| keeps(cut, logits[token], token)).count() as u32;
         assert_eq!(kernels.kept_count(&view, &case.maxima, cut), count, "{cut:?}: {name}");
+        let (mut words, mut bits) = (vec![7; logits.len().div_ceil(32)], vec![0; logits.len().div_ceil(32)]);
+        kernels.kept_bits(&view, &case.maxima, cut, &mut words);
+        for token in (0..logits.len()).filter(|&token| keeps(cut, logits[token], token)) {
+            bits[token / 32] |= 1u32 << (token % 32);
+        }
+        assert_eq!(words, bits, "{cut:?}: {name}");
         let mut by_block = vec![7; case.blocks()];
         let said = kernels.kept_masses(&view, &case.maxima, scale, cut, &mut by_block);
         assert_eq!((said.count, said.mass), (count, kept.iter().sum()), "{cut:?}: {name}");

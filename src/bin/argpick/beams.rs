@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a token is drawn and from what, and what is told of single steps.
-const NOT_OF_BEAMS: [&str; 33] = [
+const NOT_OF_BEAMS: [&str; 34] = [
     "mode",
     "seed",
     "stream",
@@ -42,6 +42,7 @@ const NOT_OF_BEAMS: [&str; 33] = [
     "top",
     "trace_out",
     "csv_out",
+    "logprobs",
     "record",
     "plot",
     "quiet",

@@ -108,6 +108,10 @@ pub struct Args {
     /// Best logits to report per step [default: 8, of which 5 are printed]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=MOST_TOP), help_heading = "Output")]
     top: Option<u32>,
+    /// With --json, the log-probabilities of each step: of the --top best (as given, and after the rules), of what the
+    /// filters keep, of the pick so far, and how far the logits may move before the answer changes
+    #[arg(long, requires = "json", help_heading = "Output")]
+    logprobs: bool,
     /// Write a trace, one JSON record per step
     #[arg(long, alias = "trace_out", value_name = "FILE", help_heading = "Output")]
     trace_out: Option<PathBuf>,
@@ -248,6 +252,7 @@ fn options(args: &Args, model: &Model) -> Options {
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,
         lists: args.lists.lists(),
+        step_lists: args.logprobs,
         rules: Rules {
             min_steps: args.min_steps,
             ban: known("--ban", args.ban.iter().flat_map(|list| args::word_list(list)).collect()),

@@ -4,6 +4,7 @@ use crate::list_args;
 use crate::repetition_args::{penalty_scope_name, without_repetition};
 use crate::report::{Findings, Shown};
 use crate::sampling_args::in_force;
+use argpick::Candidate;
 use argpick::sandbox::patterns::{CLIFF_MARGIN, Loop};
 use argpick::sandbox::session::{Stop, Transcript};
 use argpick::sandbox::trace::mode_name;
@@ -92,7 +93,7 @@ fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Valu
         .steps
         .iter()
         .map(|step| {
-            json!({
+            let mut shown = json!({
                 "step": step.step,
                 "picked": word(step.class),
                 "margin": step.margin,
@@ -102,7 +103,26 @@ fn text_json(shown: &Shown<'_>, text: &Transcript, found: &Option<Loop>) -> Valu
                 "rank": step.rank,
                 "allowed": step.allowed,
                 "top": step.top.iter().map(|&(class, logit)| json!([word(class), logit])).collect::<Vec<_>>(),
-            })
+            });
+            if let Some(lists) = &step.lists {
+                let list = |candidates: &[Candidate]| {
+                    let one = |&Candidate { token, logit, logprob }: &Candidate| {
+                        json!({ "token": token, "word": word(token), "logit": logit, "logprob": logprob })
+                    };
+                    candidates.iter().map(one).collect::<Vec<_>>()
+                };
+                let [flip_argmax, flip_kept, flip_token] = lists.flip;
+                shown["token"] = json!(step.class);
+                shown["logprob_raw"] = json!(lists.logprob_raw);
+                shown["cumulative_logprob"] = json!(lists.cumulative_logprob);
+                shown["flip_argmax"] = json!(flip_argmax);
+                shown["flip_kept"] = json!(flip_kept);
+                shown["flip_token"] = json!(flip_token);
+                shown["top_logprobs"] = json!(list(&lists.top));
+                shown["top_logprobs_raw"] = json!(list(&lists.top_raw));
+                shown["kept"] = json!(list(&lists.kept));
+            }
+            shown
         })
         .collect();
     json!({

@@ -68,6 +68,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1000),
           help_heading = "Output")]
     top: u32,
+    /// In JSON, the tokens that each profile keeps, with their log-probabilities
+    #[arg(long, requires = "json", help_heading = "Output")]
+    kept: bool,
     /// One JSON document instead of the text
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -83,6 +86,8 @@ struct Side {
     kept: Vec<Candidate>,
     probabilities: Vec<f32>,
     best: Vec<Candidate>,
+    /// The best of the row as given, at temperature 1.
+    best_raw: Vec<Candidate>,
     pick: Pick,
 }
 
@@ -113,7 +118,12 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             ModeName::Greedy => Mode::Greedy,
             ModeName::Sample => Mode::Sample,
         },
-        metrics: Metrics::LOGPROB | Metrics::RANK | Metrics::KEPT | Metrics::KEPT_MASS | Metrics::FLIP,
+        metrics: Metrics::LOGPROB
+            | Metrics::LOGPROB_RAW
+            | Metrics::RANK
+            | Metrics::KEPT
+            | Metrics::KEPT_MASS
+            | Metrics::FLIP,
         ..standard
     }));
     let profiles = [Some(config.profile), args.versus];
@@ -180,10 +190,13 @@ fn side(args: &Args, decoder: &mut Decoder, row: &OwnedRow, mask: Option<&[u32]>
     let mut best = vec![Candidate::default(); args.top as usize];
     let count = decoder.top(row.row(), mask, &mut best)?;
     best.truncate(count);
+    let mut best_raw = vec![Candidate::default(); args.top as usize];
+    let count = decoder.top_raw(row.row(), mask, &mut best_raw)?;
+    best_raw.truncate(count);
     let mut probabilities = row.to_f32();
     decoder.probabilities(&mut probabilities, mask)?;
     let profile = decoder.config().profile;
-    Ok(Side { profile, left_out: Vec::new(), stages, kept, probabilities, best, pick })
+    Ok(Side { profile, left_out: Vec::new(), stages, kept, probabilities, best, best_raw, pick })
 }
 
 /// Where two kept sets part: both are in the total order, which is the same for both.
@@ -337,21 +350,34 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
                     "kept": is_kept,
                 })
             });
-            json!({
+            let list = |candidates: &[Candidate]| {
+                let one = |&Candidate { token, logit, logprob }: &Candidate| {
+                    json!({ "token": token, "logit": logit, "logprob": logprob })
+                };
+                candidates.iter().map(one).collect::<Vec<_>>()
+            };
+            let mut shown = json!({
                 "profile": side.profile.name(),
                 "left_out": side.left_out,
                 "stages": stages.collect::<Vec<_>>(),
                 "kept": side.kept.len(),
                 "top": top.collect::<Vec<_>>(),
+                "top_logprobs": list(&side.best),
+                "top_logprobs_raw": list(&side.best_raw),
                 "pick": {
                     "token": side.pick.token,
                     "rank": side.pick.rank,
                     "logprob": side.pick.logprob,
+                    "logprob_raw": side.pick.logprob_raw,
                     "flip_argmax": side.pick.flip_argmax,
                     "flip_kept": side.pick.flip_kept,
                     "flip_token": side.pick.flip_token,
                 },
-            })
+            });
+            if args.kept {
+                shown["kept_tokens"] = json!(list(&side.kept));
+            }
+            shown
         })
         .collect();
     json!({

@@ -443,6 +443,25 @@ pub fn kept_count<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: C
     count
 }
 
+/// Sets the bit of each token that a cut keeps, bit `t & 31` of word `t >> 5`, and clears all others.
+#[inline(always)]
+pub fn kept_bits<L: Lanes>(lanes: L, view: &RowView<'_>, maxima: &[f32], cut: Cut, words: &mut [u32]) {
+    words.fill(0);
+    let mut blocks = Blocks::new(view, 0);
+    for ((block, words), &block_maximum) in words.chunks_mut(BLOCK / 32).enumerate().zip(maxima).take(view.blocks()) {
+        if block_maximum < cut.logit {
+            continue;
+        }
+        let quarters = blocks.load(lanes, block);
+        for_quarters!(L::QUARTERS_IN_REGISTERS, i => {
+            let kept = lanes.bits(cut.lanes(lanes, quarters[i], block * BLOCK + 16 * i));
+            if let Some(word) = words.get_mut(i / 2) {
+                *word |= kept << (16 * (i % 2));
+            }
+        });
+    }
+}
+
 /// The masses of the kept tokens of one block, in token order; the rest are 0. Returns their sum.
 #[inline(always)]
 pub fn block_masses<L: Lanes>(

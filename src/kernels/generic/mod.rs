@@ -18,8 +18,8 @@ pub use collect::{
 };
 pub use columns::{COLUMN_TILE, ColumnSum, ColumnType, add_scaled, write_sum};
 pub use mass::{
-    Cut, Kept, Moments, Scale, Sums, block_bounds, block_masses, bounds_below, kept_and_total_mass, kept_count,
-    kept_masses, list_masses, moments, moments_of_tokens, sums, sums_of_tokens, total,
+    Cut, Kept, Moments, Scale, Sums, block_bounds, block_masses, bounds_below, kept_and_total_mass, kept_bits,
+    kept_count, kept_masses, list_masses, moments, moments_of_tokens, sums, sums_of_tokens, total,
 };
 pub use maxima::{
     FirstPass, block_maxima, block_maximum, bound_for_count, count_at_least, find_at_least, find_equal, fold_maxima,
