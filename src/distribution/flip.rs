@@ -101,7 +101,9 @@ impl<'a> Stages<'_, 'a, '_> {
         match stage {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => f64::INFINITY,
             Stage::Mirostat(Mirostat::One) => 0.0,
-            Stage::TopK { .. } => {
+            // Tokens that stay because they equal the k-th go as soon as one of them moves.
+            Stage::TopK { k, .. } if self.count() > k => 0.0,
+            Stage::TopK { .. } | Stage::Coldest => {
                 let edge = self.edge(before, self.kept.cut);
                 if edge.next == f64::NEG_INFINITY { f64::INFINITY } else { 0.5 * gap(edge.last, edge.next) }
             }
@@ -170,7 +172,7 @@ impl<'a> Stages<'_, 'a, '_> {
         let view = RowView { band: Some(before.band()), ..surface.view };
         let sums = surface.kernels.sums(&view, surface.maxima, surface.scale, true);
         let mean = core::f64::consts::LN_2 * sums.weight_exponent / sums.weight;
-        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
+        let centre = f64::from(surface.scale.maximum) + surface.temperature_of_weights() * mean;
         let distance_of = |logit: f32| f64::from(f32::from_bits(distance_key(logit, centre)));
         let tokens = || (0..view.valid as u32).map(|token| (token, view.logit(token)));
         // The farthest kept and the nearest removed token, how many share the farthest distance, and the mass.
