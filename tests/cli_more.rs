@@ -198,11 +198,12 @@ fn what_does_not_go_with_beams_is_bad_usage() {
         --xtc-threshold 0.2 --min-keep 2 --dynatemp-range 0.5 --dynatemp-exponent 2 --mirostat 2 --mirostat-tau 3 \
         --mirostat-eta 0.2 --adaptive-target 0.5 --adaptive-decay 0.5 --repetition-penalty 1.2 --frequency-penalty 1 \
         --presence-penalty 1 --penalty-window 4 --dry-multiplier 1 --dry-base 2 --dry-allowed-length 3 \
-        --no-repeat-ngram 2 --loop-repeats 3 --min-tokens 2 --top 3 --trace-out x --csv-out x --record x --plot x";
+        --no-repeat-ngram 2 --loop-repeats 3 --min-tokens 2 --valid-vocab 5 --penalty-scope all --dry-window 9 \
+        --loop-period 5 --length-decay-start 2 --length-decay-factor 1.1 --history-capacity 99 --top 3 --trace-out x --csv-out x --record x --plot x";
     let words: Vec<&str> = options.split_whitespace().collect();
     let mut pairs: Vec<Vec<&str>> = words.chunks(2).map(<[&str]>::to_vec).collect();
     pairs.extend([vec!["--quiet"], vec!["--all-steps"]]);
-    assert_eq!(pairs.len(), 41);
+    assert_eq!(pairs.len(), 48);
     for pair in &pairs {
         let mut arguments = vec!["decode", "--beams", "2"];
         arguments.extend(pair);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a text is drawn, what its history does, and what is told of its steps.
-const NOT_OF_BEAMS: [&str; 41] = [
+const NOT_OF_BEAMS: [&str; 48] = [
     "mode",
     "seed",
     "stream",
@@ -35,16 +35,23 @@ const NOT_OF_BEAMS: [&str; 41] = [
     "mirostat_eta",
     "adaptive_target",
     "adaptive_decay",
+    "valid_vocab",
     "repetition_penalty",
     "frequency_penalty",
     "presence_penalty",
     "penalty_window",
+    "penalty_scope",
     "dry_multiplier",
     "dry_base",
     "dry_allowed_length",
+    "dry_window",
     "no_repeat_ngram",
     "loop_repeats",
+    "loop_period",
     "min_tokens",
+    "length_decay_start",
+    "length_decay_factor",
+    "history_capacity",
     "top",
     "trace_out",
     "csv_out",

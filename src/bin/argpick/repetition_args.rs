@@ -1,12 +1,19 @@
 //! The options about what has been said already, shared by the commands that decode.
 
-use argpick::Config;
+use argpick::{Config, PenaltyScope};
 
 /// Penalties and their like. The defaults are those of [`Config`]: off.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RepetitionArgs {
     /// Divide positive logits of what was said by this and multiply the others; 1 = off
-    #[arg(long, alias = "repetition_penalty", value_name = "X", default_value_t = 1.0, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "repetition_penalty",
+        value_name = "X",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub repetition_penalty: f32,
     /// Subtract this from a logit for each time its word was said
     #[arg(
@@ -31,24 +38,64 @@ pub struct RepetitionArgs {
     /// The penalties see the last N words, those of the prompt among them; 0 = all
     #[arg(long, alias = "penalty_window", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
     pub penalty_window: u32,
+    /// Which words the penalties see: as the profile has it, all, or generated ones only
+    #[arg(long, alias = "penalty_scope", value_name = "profile|all|generated", default_value = "profile",
+          value_parser = scope, help_heading = "Repetition")]
+    pub penalty_scope: PenaltyScope,
     /// DRY: subtract this, times --dry-base for each further word, where a word would prolong a repetition; 0 = off
-    #[arg(long, alias = "dry_multiplier", value_name = "X", default_value_t = 0.0, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "dry_multiplier",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub dry_multiplier: f32,
     /// See --dry-multiplier
-    #[arg(long, alias = "dry_base", value_name = "X", default_value_t = 1.75, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "dry_base",
+        value_name = "X",
+        default_value_t = 1.75,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub dry_base: f32,
     /// DRY: repetitions of fewer words are free
     #[arg(long, alias = "dry_allowed_length", value_name = "N", default_value_t = 2, help_heading = "Repetition")]
     pub dry_allowed_length: u32,
+    /// DRY looks at the last N words; 0 = all
+    #[arg(long, alias = "dry_window", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub dry_window: u32,
     /// No N words in a row twice; 0 = off
     #[arg(long, alias = "no_repeat_ngram", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
     pub no_repeat_ngram: u32,
     /// End a text when its end stands N times in a row; 0 = never
     #[arg(long, alias = "loop_repeats", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
     pub loop_repeats: u32,
+    /// The longest loop that is looked for, in words; 0 = 64
+    #[arg(long, alias = "loop_period", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub loop_period: u32,
     /// No end token before N tokens are generated; --min-steps also keeps off punctuation
     #[arg(long, alias = "min_tokens", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
     pub min_tokens: u32,
+    /// End tokens rise once so many tokens are generated, by --length-decay-factor
+    #[arg(long, alias = "length_decay_start", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub length_decay_start: u32,
+    /// By |logit| times this to the power of the tokens past the start, less 1; 1 = off
+    #[arg(
+        long,
+        alias = "length_decay_factor",
+        value_name = "X",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
+    pub length_decay_factor: f32,
+    /// So many words are remembered, the newest; 0 = 4096
+    #[arg(long, alias = "history_capacity", value_name = "N", default_value_t = 0, help_heading = "Repetition")]
+    pub history_capacity: u32,
 }
 
 impl RepetitionArgs {
@@ -66,6 +113,12 @@ impl RepetitionArgs {
             no_repeat_ngram,
             loop_repeats,
             min_tokens,
+            penalty_scope,
+            dry_window,
+            loop_period,
+            length_decay_start,
+            length_decay_factor,
+            history_capacity,
         } = self;
         Config {
             repetition_penalty,
@@ -78,8 +131,32 @@ impl RepetitionArgs {
             no_repeat_ngram,
             loop_repeats,
             min_tokens,
+            penalty_scope,
+            dry_window,
+            loop_period,
+            length_decay_start,
+            length_decay_factor,
+            history_capacity,
             ..rest
         }
+    }
+}
+
+fn scope(text: &str) -> Result<PenaltyScope, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "profile" => Ok(PenaltyScope::Profile),
+        "all" => Ok(PenaltyScope::All),
+        "generated" => Ok(PenaltyScope::Generated),
+        _ => Err("it must be profile, all or generated".to_owned()),
+    }
+}
+
+/// The scope of a configuration's penalties as the option has it.
+pub fn scope_name(config: &Config) -> &'static str {
+    match config.penalty_scope {
+        PenaltyScope::Profile => "profile",
+        PenaltyScope::All => "all",
+        PenaltyScope::Generated => "generated",
     }
 }
 
@@ -97,6 +174,12 @@ pub fn without_repetition(config: &Config) -> Config {
         no_repeat_ngram: off.no_repeat_ngram,
         loop_repeats: off.loop_repeats,
         min_tokens: off.min_tokens,
+        penalty_scope: off.penalty_scope,
+        dry_window: off.dry_window,
+        loop_period: off.loop_period,
+        length_decay_start: off.length_decay_start,
+        length_decay_factor: off.length_decay_factor,
+        history_capacity: off.history_capacity,
         ..config.clone()
     }
 }

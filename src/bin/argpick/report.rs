@@ -1,6 +1,6 @@
 //! What `argpick decode` prints: the steps of each text in aligned columns, then what the texts show together.
 
-use crate::repetition_args::without_repetition;
+use crate::repetition_args::{scope_name, without_repetition};
 use crate::sampling_args::in_force_text;
 use argpick::sandbox::Model;
 use argpick::sandbox::patterns::{self, Attractor, CLIFF_MARGIN, Cliff, Loop};
@@ -170,13 +170,21 @@ fn repetition(options: &Options) -> Vec<String> {
     add(asked.frequency_penalty != off.frequency_penalty, format!("frequency-penalty {}", asked.frequency_penalty));
     add(asked.presence_penalty != off.presence_penalty, format!("presence-penalty {}", asked.presence_penalty));
     add(penalised && asked.penalty_window > 0, format!("penalty-window {}", asked.penalty_window));
+    add(penalised && asked.penalty_scope != off.penalty_scope, format!("penalty-scope {}", scope_name(asked)));
     add(
         asked.dry_multiplier > 0.0,
         format!("dry {} x {}^n from {}", asked.dry_multiplier, asked.dry_base, asked.dry_allowed_length),
     );
+    add(asked.dry_multiplier > 0.0 && asked.dry_window > 0, format!("dry-window {}", asked.dry_window));
     add(asked.no_repeat_ngram > 0, format!("no-repeat-ngram {}", asked.no_repeat_ngram));
     add(asked.loop_repeats > 0, format!("loop-repeats {}", asked.loop_repeats));
+    add(asked.loop_repeats > 0 && asked.loop_period > 0, format!("loop-period {}", asked.loop_period));
     add(asked.min_tokens > 0, format!("min-tokens {}", asked.min_tokens));
+    add(
+        asked.length_decay_factor != off.length_decay_factor,
+        format!("length-decay {} from {}", asked.length_decay_factor, asked.length_decay_start),
+    );
+    add(asked.history_capacity > 0, format!("history-capacity {}", asked.history_capacity));
     parts
 }
 

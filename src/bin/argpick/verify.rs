@@ -2,7 +2,7 @@
 
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
-use crate::sampling_args::SamplingArgs;
+use crate::sampling_args::{SamplingArgs, remark_on_greedy};
 use crate::{Failure, args};
 use argpick::{
     Acceptance, Config, Decoder, DraftModel, Drafts, Finish, Level, Metrics, Mode, Pick, ROOT, Row, Verified, verify,
@@ -62,6 +62,9 @@ pub struct Args {
     end_tokens: Vec<u32>,
     #[command(flatten)]
     sampling: SamplingArgs,
+    /// Only ids below this take part; 0 = all
+    #[arg(long, alias = "valid_vocab", value_name = "N", default_value_t = 0, help_heading = "Filters")]
+    valid_vocab: u32,
     #[command(flatten)]
     repetition: RepetitionArgs,
     /// How drafts are judged; drawn and without-replacement need --draft-rows
@@ -150,6 +153,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         seed: args.seed,
         stream: args.stream,
         temperature: args.temp as f32,
+        valid_vocab: args.valid_vocab,
         mode: match args.mode {
             ModeName::Greedy => Mode::Greedy,
             ModeName::Sample => Mode::Sample,
@@ -157,6 +161,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         metrics: Metrics::LOGPROB | Metrics::RANK,
         ..Config::default()
     }));
+    remark_on_greedy(&config, false, true);
     let decoder = || -> argpick::Result<Decoder> {
         let mut decoder = Decoder::new_with_kernels(&config, vocab, kernels)?;
         decoder.set_end_tokens(&args.end_tokens)?;
