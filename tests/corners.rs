@@ -158,6 +158,18 @@ fn mirostat_1_keeps_all_for_a_surprise_beyond_f64() {
     assert_eq!(kept(&config, &row), [43]);
 }
 
+/// Tail-free looks at 4,096 tokens; `min_keep` holds beyond them, also where nothing bends.
+#[test]
+fn min_keep_goes_beyond_what_tail_free_looks_at() {
+    let even = vec![1.0f32; 5000];
+    let bent: Vec<f32> = (0..5000).map(|token| -(token as f32) * 0.01).collect();
+    for row in [&even, &bent] {
+        let config = Config { tfs_z: 0.5, min_keep: 4500, ..Config::default() };
+        assert_eq!(kept(&config, row).len(), 4500);
+    }
+    assert_eq!(kept(&Config { tfs_z: 0.5, ..Config::default() }, &even).len(), 4096);
+}
+
 #[test]
 fn a_dynamic_temperature_stays_finite() {
     let config = Config { temperature: 3.0e38, dynatemp_range: 1.0e38, ..Config::default() };

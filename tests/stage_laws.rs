@@ -183,7 +183,7 @@ fn trial(source: &mut Source, vocab: usize, chance: usize) -> (String, Trial) {
 
 #[test]
 fn each_filter_alone_keeps_its_law() {
-    let tallies = trials(6_000, 0, |_, source| {
+    let tallies = trials(4_000, 0, |_, source| {
         let most = source.pick(&[8, 130, 2000]);
         let vocab = 1 + source.below(most);
         trial(source, vocab, 0)
@@ -193,7 +193,7 @@ fn each_filter_alone_keeps_its_law() {
 
 #[test]
 fn chains_keep_their_laws_stage_by_stage() {
-    trials(6_000, 1_000_000, |_, source| {
+    trials(4_000, 1_000_000, |_, source| {
         let most = source.pick(&[8, 130, 2000, 6000]);
         let vocab = 1 + source.below(most);
         let chance = source.pick(&[2, 4]);

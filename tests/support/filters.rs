@@ -452,7 +452,7 @@ impl Chain<'_> {
         let bend = |i: usize| ((q[i] - q[i + 1]) - (q[i + 1] - q[i + 2])).abs();
         let whole: i128 = (0..count - 2).map(bend).sum();
         if whole == 0 {
-            return (run.0, run.0 + count);
+            return (run.0, run.1.min(run.0 + count.max(floor)));
         }
         let z = (f64::from(self.case.settings.filters.tfs_z) * 2f64.powi(32)).round() as i128;
         let mut kept = 1;
