@@ -430,11 +430,11 @@ fn what_does_not_go_with_beams_is_bad_usage() {
     let options = "--mode sample --seed 1 --stream 1 --top-k 4 --keep-ties 1 --top-p 0.5 --min-p 0.1 --typical-p 0.5 \
         --epsilon-cutoff 0.1 --eta-cutoff 0.1 --top-n-sigma 1 --top-a 0.1 --tfs-z 0.5 --top-h 0.5 --xtc-probability 0.5 \
         --xtc-threshold 0.2 --min-keep 2 --dynatemp-range 0.5 --dynatemp-exponent 2 --mirostat 2 --mirostat-tau 3 \
-        --mirostat-eta 0.2 --adaptive-target 0.5 --adaptive-decay 0.5 --stop-string a --forced 0=the --top 3 --trace-out x --csv-out x --record x --plot x";
+        --mirostat-eta 0.2 --adaptive-target 0.5 --adaptive-decay 0.5 --valid-vocab 5 --stop-string a --forced 0=the --top 3 --trace-out x --csv-out x --record x --plot x";
     let words: Vec<&str> = options.split_whitespace().collect();
     let mut pairs: Vec<Vec<&str>> = words.chunks(2).map(<[&str]>::to_vec).collect();
     pairs.extend([vec!["--quiet"], vec!["--all-steps"], vec!["--logprobs", "--json"]]);
-    assert_eq!(pairs.len(), 34);
+    assert_eq!(pairs.len(), 35);
     for pair in &pairs {
         let mut arguments = vec!["decode", "--beams", "2"];
         arguments.extend(pair);

@@ -184,6 +184,7 @@ fn llama_cpp_vectors() {
             (sampler, Tally { cases, different: wrong.len(), shown })
         })
         .collect();
-    assert!(stages.len() >= 11, "the vectors have lost samplers");
+    let cases: usize = stages.values().map(|tally| tally.cases).sum();
+    assert_eq!((stages.len(), cases), (11, 65), "the vectors have lost cases");
     assert_eq!(report("llama_cpp_vectors", &stages), 0, "samplers that fail; see above");
 }

@@ -16,7 +16,9 @@ fn draws_by_inversion(case: &Case) -> bool {
     let (settings, filters) = (&case.settings, &case.settings.filters);
     match filters.mirostat {
         0 => {
-            settings.top_k_active(case.row.len())
+            // Temperature 0 after filters keeps one.
+            settings.temperature == 0.0 && !filters.are_dynamic()
+                || settings.top_k_active(case.row.len())
                 || settings.min_p > 0.0
                 || filters.top_n_sigma > 0.0
                 || filters.tfs_z < 1.0

@@ -83,6 +83,12 @@ fn cases() -> Vec<Case> {
                 ..base()
             },
         ),
+        case("coldest of typical", false, Config { typical_p: 0.6, temperature: 0.0, ..llama() }),
+        case(
+            "coldest of xtc",
+            false,
+            Config { xtc_probability: 1.0, xtc_threshold: 0.15, temperature: 0.0, ..llama() },
+        ),
         case("dynamic", false, Config { dynatemp_range: 0.5, top_k: 4, ..base() }),
         case("dynamic, top_p", false, Config { dynatemp_range: 0.5, top_p: 0.9, min_p: 0.05, ..base() }),
         case("adaptive", false, Config { adaptive_target: 0.3, min_p: 0.05, ..base() }),

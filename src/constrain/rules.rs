@@ -60,10 +60,11 @@ impl Rules {
         let config = &plan.config;
         let vllm = config.profile == Profile::Vllm;
         let generated = config.penalty_scope == PenaltyScope::Generated;
+        let penalises = !plan.ignores_penalties();
         Rules {
-            repetition: config.repetition_penalty,
-            frequency: config.frequency_penalty,
-            presence: config.presence_penalty,
+            repetition: if penalises { config.repetition_penalty } else { 1.0 },
+            frequency: if penalises { config.frequency_penalty } else { 0.0 },
+            presence: if penalises { config.presence_penalty } else { 0.0 },
             counts_generated: generated || vllm,
             repeats_generated: generated,
             bias_first: config.profile != Profile::Canon,

@@ -123,6 +123,9 @@ fn one(
     kept: Option<&mut [u32]>,
 ) -> Result<Pick> {
     let plan = Plan::compile(config, opened.plan.vocab)?;
+    if plan.ignores_penalties() != opened.plan.ignores_penalties() {
+        return Err(Error::InvalidParameter { name: "mirostat", value: f64::from(config.mirostat as u32) });
+    }
     let (expected, actual) = (list_words(plan.list_capacity), memory.len());
     let list = memory.get_mut(..expected).ok_or(Error::StorageTooSmall { expected, actual })?;
     let state = StepState::first(&plan.config);

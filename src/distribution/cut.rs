@@ -32,8 +32,7 @@ pub(super) fn nth_token(surface: &Surface<'_>, n: u64) -> Cut {
     }
     // All of its logit are among the first n: it is the last of them.
     let kernels = surface.kernels;
-    let above = Cut::at_least(key_to_logit(ordered_key(cut.logit) + 1));
-    let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, above));
+    let higher = u64::from(kernels.kept_count(&surface.view, surface.maxima, Cut::at_least(above(cut.logit))));
     let token = kernels.nth_equal(&surface.view, surface.maxima, 0, cut.logit, n - 1 - higher).unwrap_or(u32::MAX);
     Cut { logit: cut.logit, token }
 }
@@ -72,6 +71,11 @@ pub(super) fn nth_logit_between(surface: &Surface<'_>, (from, until): (f32, f32)
         (low, high) = bin_of(bracket, bin);
     }
     key_to_logit(low)
+}
+
+/// The next higher logit; +inf after the largest finite one.
+pub(super) fn above(logit: f32) -> f32 {
+    key_to_logit(ordered_key(logit) + 1)
 }
 
 /// The next lower logit. Zero has one key of its own and none beside it.

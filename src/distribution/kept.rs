@@ -6,6 +6,9 @@ use crate::numeric::{natural_logarithm, rank_key_parts};
 use crate::plan::{LIST_LIMIT, Profile};
 use crate::types::{BLOCK, TokenId};
 
+/// What the normaliser is known to, in nats: a ratio of probabilities nearer to 1 is 1.
+const CLEARLY: f64 = 1e-6;
+
 /// Normaliser and entropy of what is kept.
 pub(super) struct Statistics {
     /// ln of the sum of the weights, relative to the first token kept: -ln of that token's probability.
@@ -74,11 +77,14 @@ impl<'a> Stages<'_, 'a, '_> {
         }
     }
 
-    /// The logit of a token whose probability among the kept is `e^ln_probability`.
+    /// The logit of a token whose probability among the kept is `e^ln_probability`. If that is clearly more than any token has, it
+    /// is above all logits: rounding does not bring it down to the largest.
     pub(super) fn logit_of_probability(&mut self, ln_probability: f64) -> f32 {
-        let ln_z = self.statistics().ln_z;
+        let ratio = ln_probability + self.statistics().ln_z;
         let surface = &self.kept.surface;
-        (f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (ln_probability + ln_z)) as f32
+        let maximum = surface.scale.maximum;
+        let logit = (f64::from(maximum) + surface.temperature_of_weights() * ratio) as f32;
+        if ratio > CLEARLY && logit <= maximum { cut::above(maximum) } else { logit }
     }
 
     /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.

@@ -7,7 +7,7 @@
 
 use super::Stages;
 use super::flip::radius_of_mirostat_count;
-use crate::numeric::{LOG2_E, natural_logarithm, power, rank_key_parts};
+use crate::numeric::{LOG2_E, exponential2, natural_logarithm, power, rank_key_parts};
 use crate::plan::{Config, MIROSTAT_TOKENS, Mirostat};
 
 const LN_2: f64 = core::f64::consts::LN_2;
@@ -38,7 +38,7 @@ impl Stages<'_, '_, '_> {
         self.list_first(MIROSTAT_TOKENS);
         let count = self.kept.listed.unwrap_or(0);
         self.sort_list(count);
-        let temperature = f64::from(self.kept.surface.temperature);
+        let temperature = self.kept.surface.temperature_of_weights();
         let logit = |key: u64| f64::from(rank_key_parts(key).0);
         let (mut products, mut squares) = (0.0, 0.0);
         for (i, pair) in self.room.work[..count].windows(2).enumerate() {
@@ -60,6 +60,8 @@ impl Stages<'_, '_, '_> {
         };
         // An even row has the exponent 0: its limit is all tokens or the first.
         let k = match ratio(exponent) {
+            // 2^mu alone is more than f64 holds, and all else is nothing beside it.
+            f64::INFINITY if exponent > 0.0 => exponential2(mu / exponent),
             ratio if exponent > 0.0 => power(ratio, 1.0 / exponent),
             few if few < 1.0 => 0.0,
             _ => f64::INFINITY,

@@ -160,6 +160,7 @@ pub(crate) fn truncate<'a>(
         stages.min_keep = context.plan.min_keep_of(stage);
         match stage {
             Stage::Temperature => stages.set_temperature(context.plan.temperature),
+            Stage::Argmax => stages.keep_first(1),
             Stage::DynamicTemperature { low, high, exponent } => stages.dynamic_temperature(low, high, exponent),
             Stage::TopK { k, keep_ties } => stages.top_k(k, keep_ties),
             Stage::TopP(p) => stages.top_p(p),

@@ -3,7 +3,7 @@
 //! Law: of the first 4,096 tokens kept, in the total order with integer masses q, the curvatures
 //! `|(q_i - q_(i+1)) - (q_(i+1) - q_(i+2))|` are summed from the front; a token stays as long as the sum before it is at
 //! most z times the whole. So the first always stays, and the last of the 4,096 always goes. Where nothing bends, or fewer
-//! than three tokens are left, all stay. (text-generation-webui's shift by one; the share is an integer comparison.)
+//! than three tokens are left, all of them stay. (text-generation-webui's shift by one; the share is an integer comparison.)
 
 use super::Stages;
 use super::flip::radius_of_tail_free;
@@ -28,7 +28,8 @@ impl Stages<'_, '_, '_> {
         };
         let whole: u64 = masses.windows(3).map(curvature).sum();
         if whole == 0 {
-            return;
+            // All that was looked at stays, and what `min_keep` asks for beyond.
+            return self.keep_sorted(count, count, before);
         }
         let limit = u128::from(fixed_probability(z)) * u128::from(whole);
         let mut sum = 0;

@@ -7,11 +7,11 @@
 //! smallest prefix whose integer mass reaches `round(p 2^32) / 2^32` of the whole, and at least `min_keep` tokens. Under the
 //! profile huggingface all tokens of the last distance that the mass needs stay.
 
-use super::cut::{self, below};
+use super::cut::{self, above, below};
 use super::{Room, Stages, distance};
 use crate::kernels::{Band, Cut, distance_key};
 use crate::logits::Surface;
-use crate::numeric::{key_to_logit, nucleus_target, ordered_key, rank_key_parts};
+use crate::numeric::{nucleus_target, ordered_key, rank_key_parts};
 use crate::plan::Profile;
 use crate::types::TokenId;
 use core::cmp::Ordering;
@@ -40,16 +40,12 @@ impl Order {
     }
 }
 
-fn above(logit: f32) -> f32 {
-    key_to_logit(ordered_key(logit) + 1)
-}
-
 impl Stages<'_, '_, '_> {
     pub(super) fn typical(&mut self, p: u64) {
         self.sums(true);
         let mean = self.statistics().mean;
         let surface = &self.kept.surface;
-        let centre = f64::from(surface.scale.maximum) + f64::from(surface.temperature) * mean;
+        let centre = f64::from(surface.scale.maximum) + surface.temperature_of_weights() * mean;
         let order = Order { centre };
         let whole_distances = self.context.plan.config.profile == Profile::HuggingFace;
         let band = match self.kept.listed {

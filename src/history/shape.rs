@@ -3,7 +3,7 @@
 use super::grams::{self, Grams, base_power};
 use super::loops::Runs;
 use super::tally::{self, Counted, Slot, Tally, TallyState};
-use crate::plan::{Metrics, PenaltyScope, Plan, Profile};
+use crate::plan::{Metrics, PenaltyScope, Plan, Profile, is_set};
 use bytemuck::cast_slice_mut;
 
 /// So many tokens can be undone whatever has been recorded before, or all that the history holds if that is fewer.
@@ -46,10 +46,11 @@ impl Shape {
     pub fn new(plan: &Plan) -> Shape {
         let config = &plan.config;
         let capacity = plan.history_capacity;
-        // By their bits: a host may have its float environment flush small numbers to zero.
-        let is_set = |parameter: f32| parameter.to_bits() << 1 != 0;
-        let penalised =
-            config.repetition_penalty != 1.0 || is_set(config.frequency_penalty) || is_set(config.presence_penalty);
+        let penalised = !plan.ignores_penalties()
+            && (config.repetition_penalty != 1.0
+                || is_set(config.frequency_penalty)
+                || is_set(config.presence_penalty));
+        let has_dry = !plan.ignores_penalties() && is_set(config.dry_multiplier);
         let scored = config.metrics.contains(Metrics::LOOP);
         let looped = scored || config.loop_repeats != 0;
         let ngram = config.no_repeat_ngram as usize;
@@ -65,7 +66,7 @@ impl Shape {
             no_repeat: plan.no_repeat_window,
             unigrams: if ngram == 1 { capacity } else { 0 },
             ngram: if ngram > 1 { ngram } else { 0 },
-            dry: if is_set(config.dry_multiplier) { window(config.dry_window, capacity) } else { 0 },
+            dry: if has_dry { window(config.dry_window, capacity) } else { 0 },
             periods: if looped { period.min(capacity) } else { 0 },
             score: scored,
         }

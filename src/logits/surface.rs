@@ -3,7 +3,7 @@
 use crate::constrain::{Adjustments, adjust, first_invalid};
 use crate::error::{Error, Result};
 use crate::kernels::{Band, Kernels, Override, RowView, Scale};
-use crate::numeric::exponent_scale;
+use crate::numeric::{LOG2_E, exponent_scale};
 use crate::types::{BLOCK, TokenId};
 
 /// A row after its first pass: checked, adjusted, with the maxima of its blocks.
@@ -90,6 +90,16 @@ impl<'a> Surface<'a> {
             next = self.kernels.find_at_least(self.maxima, block + 1, least);
         }
         largest
+    }
+
+    /// The temperature that the weights have: the one in force, unless the scale cannot hold it.
+    pub fn temperature_of_weights(&self) -> f64 {
+        let temperature = f64::from(self.temperature);
+        if self.temperature > 1e-18 && self.temperature < 1e18 {
+            temperature
+        } else {
+            LOG2_E / f64::from(self.scale.scale)
+        }
     }
 
     /// The same row at another temperature.

@@ -20,7 +20,9 @@ use crate::types::BLOCK;
 pub(crate) enum Stage {
     /// The configured temperature is in force from here on; before it, temperature 1.
     Temperature,
-    /// The same with a temperature that follows the entropy of what is left: `low` to `high`.
+    /// Temperature 0 after filters that may take the argmax: the first token of what is left stays.
+    Argmax,
+    /// A temperature that follows the entropy of what is left: `low` to `high`.
     DynamicTemperature { low: f32, high: f32, exponent: f32 },
     /// Keep so many, and perhaps all that equal the last.
     TopK { k: usize, keep_ties: bool },
@@ -139,6 +141,15 @@ impl Plan {
         self.stages.iter().flatten().copied()
     }
 
+    /// Whether there are penalties or DRY that are not applied: llama.cpp's chain of mirostat has biases, temperature and mirostat
+    /// alone.
+    pub(crate) fn ignores_penalties(&self) -> bool {
+        let config = &self.config;
+        let is_used = config.repetition_penalty != 1.0
+            || [config.frequency_penalty, config.presence_penalty, config.dry_multiplier].iter().any(|&x| is_set(x));
+        is_used && is_llama_mirostat(config)
+    }
+
     /// What a stage keeps at least: the profiles' engines do not ask `min_keep` everywhere.
     pub(crate) fn min_keep_of(&self, stage: Stage) -> usize {
         let knows = match self.config.profile {
@@ -176,11 +187,39 @@ impl Plan {
 fn temperature_rule(config: &Config) -> (bool, f32) {
     let asked = config.mode == Mode::Greedy;
     match config.temperature {
+        0.0 if leaves_filters_at_zero(config) => (asked, 1.0),
         0.0 => (true, 1.0),
         // vLLM raises what is lower to 0.01 before it asks what is greedy (`SamplingParams`, 0.33.0).
         low if config.profile == Profile::Vllm && low < 0.01 => (asked, 0.01),
         temperature => (asked, temperature),
     }
+}
+
+/// llama.cpp's temperature is the last of its chain: at 0 it takes the best of what typical and XTC have left, which need not be
+/// the argmax, and one that follows the entropy does not stay 0.
+fn leaves_filters_at_zero(config: &Config) -> bool {
+    let takes_the_first = config.typical_p < 1.0 || xtc_acts(config);
+    config.profile == Profile::LlamaCpp
+        && config.mirostat == Mirostat::Off
+        && (takes_the_first || follows_entropy(config))
+}
+
+/// By its bits: a host may have its float environment flush small numbers to zero.
+pub(crate) fn is_set(parameter: f32) -> bool {
+    parameter.to_bits() << 1 != 0
+}
+
+fn xtc_acts(config: &Config) -> bool {
+    config.xtc_probability > 0.0 && config.xtc_threshold <= 0.5
+}
+
+fn is_llama_mirostat(config: &Config) -> bool {
+    config.profile == Profile::LlamaCpp && config.mirostat != Mirostat::Off
+}
+
+/// Whether the temperature follows the entropy; that of llama.cpp's mirostat does not.
+fn follows_entropy(config: &Config) -> bool {
+    config.dynatemp_range > 0.0 && !is_llama_mirostat(config)
 }
 
 /// The kinds of stages, for the orders below.
@@ -218,7 +257,7 @@ fn order(config: &Config) -> &'static [Kind] {
 /// A stage with its parameter; `None` if it cannot do anything.
 fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<Stage> {
     match kind {
-        Kind::Temperature if config.dynatemp_range > 0.0 => {
+        Kind::Temperature if follows_entropy(config) => {
             let low = config.temperature - config.dynatemp_range;
             Some(Stage::DynamicTemperature {
                 low: if low > 0.0 { low } else { 0.0 },
@@ -226,6 +265,7 @@ fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<S
                 exponent: config.dynatemp_exponent,
             })
         }
+        Kind::Temperature if config.temperature == 0.0 => Some(Stage::Argmax),
         Kind::Temperature => Some(Stage::Temperature),
         Kind::TopK => {
             // llama.cpp's top-k does not know min_keep.
@@ -244,7 +284,7 @@ fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<S
         Kind::TopA => (config.top_a > 0.0).then_some(Stage::TopA(config.top_a)),
         Kind::TailFree => (config.tfs_z < 1.0).then_some(Stage::TailFree(config.tfs_z)),
         Kind::TopH => (config.top_h > 0.0).then_some(Stage::TopH(config.top_h)),
-        Kind::Xtc => (config.xtc_probability > 0.0 && config.xtc_threshold <= 0.5).then(|| Stage::Xtc {
+        Kind::Xtc => xtc_acts(config).then(|| Stage::Xtc {
             probability: fixed_probability(config.xtc_probability),
             threshold: config.xtc_threshold,
         }),
@@ -260,6 +300,7 @@ fn bounds_by_rank_or_threshold(stage: Stage) -> bool {
     matches!(
         stage,
         Stage::TopK { .. }
+            | Stage::Argmax
             | Stage::MinP(_)
             | Stage::TopNSigma(_)
             | Stage::TailFree(_)
@@ -274,6 +315,7 @@ fn listed(stage: Stage, min_keep: usize, valid: usize) -> usize {
     let own = match stage {
         Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Xtc { .. } => return 0,
         Stage::TopK { k, .. } => within(k),
+        Stage::Argmax => 1,
         Stage::TailFree(_) => LIST_LIMIT,
         Stage::TopH(_) => TOP_H_TOKENS,
         Stage::Mirostat(Mirostat::One) => MIROSTAT_TOKENS,

@@ -48,6 +48,10 @@ pub(super) fn check(config: &Config, vocab: usize) -> Result<()> {
             return invalid(name, value.into());
         }
     }
+    if !(config.temperature + config.dynatemp_range).is_finite() {
+        // The upper end of the range is a temperature, too.
+        return invalid("dynatemp_range", config.dynatemp_range.into());
+    }
     let history = history_capacity(config) as u32;
     let counts = [
         ("valid_vocab", config.valid_vocab, vocab as u32),

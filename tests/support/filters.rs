@@ -67,6 +67,19 @@ impl Default for Filters {
     }
 }
 
+impl Filters {
+    /// Whether the temperature follows the entropy; in llama.cpp's mirostat it does not.
+    pub fn are_dynamic(&self) -> bool {
+        self.dynatemp_range > 0.0 && !(self.whose == Whose::LlamaCpp && self.mirostat != 0)
+    }
+
+    /// llama.cpp's temperature comes last: at 0 it takes the best of what its filters leave, and a dynamic one is not 0.
+    pub fn leave_something_at_zero(&self) -> bool {
+        let may_take_the_argmax = self.typical_p < 1.0 || self.xtc_probability > 0.0 && self.xtc_threshold <= 0.5;
+        self.whose == Whose::LlamaCpp && self.mirostat == 0 && (may_take_the_argmax || self.are_dynamic())
+    }
+}
+
 /// What the steps before left behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
@@ -135,7 +148,7 @@ pub fn outcome(case: &Case, memory: &Memory, reported: f32, weight: Weight) -> R
     if stages[0] != "temperature" {
         temperature = 1.0;
     }
-    if settings.filters.dynatemp_range > 0.0 {
+    if settings.filters.are_dynamic() {
         temperature = 1.0;
     }
     let mut chain = Chain { case, z: &z, memory, temperature: f64::from(temperature), reported, weight };
@@ -214,7 +227,7 @@ struct Shares {
 
 impl Chain<'_> {
     fn is_dynamic(&self) -> bool {
-        self.case.settings.filters.dynatemp_range > 0.0
+        self.case.settings.filters.are_dynamic()
     }
 
     fn final_temperature(&self) -> f32 {
@@ -253,12 +266,15 @@ impl Chain<'_> {
         Shares { p, ln_z: total.ln(), entropy, blur: 1e-6 * (1.0 + entropy) + 40.0 * lost }
     }
 
-    /// Every run that a threshold may leave: tokens of one logit go together, and at least `floor` stay.
-    fn above(&self, run: Run, threshold: f64, tolerance: f64, floor: usize) -> Option<Vec<Run>> {
+    /// Every run that a threshold, so far from the first logit, may leave: tokens of one logit go together, and at least `floor`
+    /// stay.
+    fn above(&self, run: Run, offset: f64, tolerance: f64, floor: usize) -> Option<Vec<Run>> {
         let z = &self.z[run.0..run.1];
+        let threshold = z[0] + offset;
         let count = |limit: f64| z.iter().take_while(|&&z| z >= limit).count();
         let tolerance = tolerance + threshold.abs() * 2f64.powi(-24) + 1e-45;
-        let rounded = f64::from(threshold as f32);
+        // What is clearly above all logits is above them in every rounding.
+        let rounded = if offset > 1e-6 * self.temperature { f64::INFINITY } else { f64::from(threshold as f32) };
         let (low, nominal, high) = (count(threshold + tolerance), count(rounded), count(threshold - tolerance));
         let mut runs = vec![nominal];
         runs.extend((low..=high).filter(|&n| n == 0 || n == z.len() || z[n - 1] != z[n]));
@@ -282,6 +298,9 @@ impl Chain<'_> {
         let first = self.z[run.0];
         let same = Some(vec![run]);
         match stage {
+            "temperature" if settings.temperature == 0.0 && !self.is_dynamic() => {
+                return Some(vec![(run.0, run.0 + 1)]);
+            }
             "temperature" => return if self.dynamic_agrees(run) { same } else { Some(Vec::new()) },
             "top_k" if settings.top_k_active(self.case.row.len()) => {
                 let k = floor.max(settings.top_k as usize);
@@ -310,20 +329,19 @@ impl Chain<'_> {
                 return (ends.len() <= MOST).then(|| ends.into_iter().map(|n| (run.0, run.0 + n)).collect());
             }
             "min_p" if settings.min_p > 0.0 => {
-                let threshold = first + t * f64::from(settings.min_p).ln();
-                return self.above(run, threshold, 0.0, floor);
+                return self.above(run, t * f64::from(settings.min_p).ln(), 0.0, floor);
             }
             "epsilon" if filters.epsilon_cutoff > 0.0 => {
                 let shares = self.shares(run);
-                let threshold = first + t * (f64::from(filters.epsilon_cutoff).ln() + shares.ln_z);
-                return self.above(run, threshold, t * 1e-6, self.floor_with_equals(run, floor));
+                let offset = t * (f64::from(filters.epsilon_cutoff).ln() + shares.ln_z);
+                return self.above(run, offset, t * 1e-6, self.floor_with_equals(run, floor));
             }
             "eta" if filters.eta_cutoff > 0.0 => {
                 let shares = self.shares(run);
                 let epsilon = f64::from(filters.eta_cutoff);
                 let eta = epsilon.min(epsilon.sqrt() * (-shares.entropy).exp());
-                let threshold = first + t * (eta.ln() + shares.ln_z);
-                return self.above(run, threshold, t * (1e-6 + shares.blur), self.floor_with_equals(run, floor));
+                let offset = t * (eta.ln() + shares.ln_z);
+                return self.above(run, offset, t * (1e-6 + shares.blur), self.floor_with_equals(run, floor));
             }
             "top_n_sigma" if filters.top_n_sigma > 0.0 => {
                 let z = &self.z[run.0..run.1];
@@ -334,11 +352,11 @@ impl Chain<'_> {
                 // The variance is a difference of sums that are known to about 1e-6.
                 let error = if sigma > 0.0 { (1e-6 * square / sigma).min(1e-3 * square.sqrt()) } else { 0.0 };
                 let n = f64::from(filters.top_n_sigma);
-                return self.above(run, first - n * sigma, n * error, floor);
+                return self.above(run, -n * sigma, n * error, floor);
             }
             "top_a" if filters.top_a > 0.0 => {
-                let threshold = first + t * (f64::from(filters.top_a).ln() - self.shares(run).ln_z);
-                return self.above(run, threshold, t * 1e-6, floor);
+                let offset = t * (f64::from(filters.top_a).ln() - self.shares(run).ln_z);
+                return self.above(run, offset, t * 1e-6, floor);
             }
             "tail_free" if filters.tfs_z < 1.0 => return Some(vec![self.tail_free(run, floor)]),
             "top_h" if filters.top_h > 0.0 => return self.top_h(run, floor),
@@ -434,7 +452,7 @@ impl Chain<'_> {
         let bend = |i: usize| ((q[i] - q[i + 1]) - (q[i + 1] - q[i + 2])).abs();
         let whole: i128 = (0..count - 2).map(bend).sum();
         if whole == 0 {
-            return (run.0, run.0 + count);
+            return (run.0, run.1.min(run.0 + count.max(floor)));
         }
         let z = (f64::from(self.case.settings.filters.tfs_z) * 2f64.powi(32)).round() as i128;
         let mut kept = 1;
@@ -475,8 +493,8 @@ impl Chain<'_> {
         if (number >> 32) as f64 >= (f64::from(filters.xtc_probability) * 2f64.powi(32)).round() {
             return Some(vec![run]);
         }
-        let limit = self.z[run.0] + self.temperature * (f64::from(filters.xtc_threshold).ln() + self.shares(run).ln_z);
-        let likely = self.above(run, limit, self.temperature * 1e-6, 0)?;
+        let offset = self.temperature * (f64::from(filters.xtc_threshold).ln() + self.shares(run).ln_z);
+        let likely = self.above(run, offset, self.temperature * 1e-6, 0)?;
         let without = |(_, end): Run| {
             let removed = (end - run.0).saturating_sub(1);
             if run.1 - run.0 - removed < floor { run } else { (run.0 + removed, run.1) }
@@ -488,8 +506,8 @@ impl Chain<'_> {
         let (mu, blur) = self.memory.mu;
         let (count, ln_2) = (run.1 - run.0, std::f64::consts::LN_2);
         if self.case.settings.filters.mirostat == 2 {
-            let threshold = self.z[run.0] + self.temperature * (self.shares(run).ln_z - mu * ln_2);
-            return self.above(run, threshold, self.temperature * (1e-6 + blur * ln_2), floor);
+            let offset = self.temperature * (self.shares(run).ln_z - mu * ln_2);
+            return self.above(run, offset, self.temperature * (1e-6 + blur * ln_2), floor);
         }
         let measured = count.min(100);
         let (mut products, mut squares) = (0.0, 0.0);

@@ -66,7 +66,7 @@ impl Default for Settings {
 impl Settings {
     /// Mode greedy, asked for or by temperature 0.
     pub fn is_greedy(&self) -> bool {
-        self.greedy || self.temperature == 0.0
+        self.greedy || self.temperature == 0.0 && !self.filters.leave_something_at_zero()
     }
 
     /// The temperature the metrics are taken at: that of the configuration, 1 where it says 0.

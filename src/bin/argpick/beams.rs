@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::io::Write;
 
 /// What a search has no use for: how a token is drawn and from what, and what is told of single steps.
-const NOT_OF_BEAMS: [&str; 34] = [
+const NOT_OF_BEAMS: [&str; 35] = [
     "mode",
     "seed",
     "stream",
@@ -39,6 +39,7 @@ const NOT_OF_BEAMS: [&str; 34] = [
     "adaptive_decay",
     "stop_string",
     "forced",
+    "valid_vocab",
     "top",
     "trace_out",
     "csv_out",

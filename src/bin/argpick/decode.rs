@@ -3,7 +3,7 @@
 use crate::beams::{self, BeamArgs};
 use crate::list_args::ListArgs;
 use crate::repetition_args::RepetitionArgs;
-use crate::sampling_args::SamplingArgs;
+use crate::sampling_args::{SamplingArgs, remark_on_greedy};
 use crate::{Failure, args, document, plot, remark, report};
 use argpick::sandbox::beams::BeamOptions;
 use argpick::sandbox::default::CONTEXTS;
@@ -43,9 +43,9 @@ pub struct Args {
     /// At most so many tokens per text
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Decoding")]
     steps: u32,
-    /// How to pick
-    #[arg(long, value_enum, default_value = "greedy", help_heading = "Decoding")]
-    mode: ModeName,
+    /// How to pick [default: greedy]
+    #[arg(long, value_enum, help_heading = "Decoding")]
+    mode: Option<ModeName>,
     /// Temperature; 0 is greedy. In greedy mode, that of the reported probabilities
     #[arg(long, visible_alias = "temperature", value_name = "T", default_value = "1", value_parser = args::temperature,
           help_heading = "Decoding")]
@@ -62,6 +62,9 @@ pub struct Args {
 
     #[command(flatten)]
     sampling: SamplingArgs,
+    /// Only ids below this take part; 0 = all
+    #[arg(long, alias = "valid_vocab", value_name = "N", default_value_t = 0, help_heading = "Filters")]
+    valid_vocab: u32,
     #[command(flatten)]
     repetition: RepetitionArgs,
     #[command(flatten)]
@@ -169,6 +172,8 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         };
         return beams::run(out, &model, kernels, &options, &prompts, args.json);
     }
+    let asked = Config { mode: mode(&args), temperature: args.temp as f32, ..args.sampling.config(Config::default()) };
+    remark_on_greedy(&asked, args.seed != 0 || args.stream != 0, args.mode.is_some());
     // A replay that meets another row can say then by how much it must be off.
     let mut recorded = options.clone();
     if args.record.is_some() {
@@ -218,6 +223,13 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
+fn mode(args: &Args) -> Mode {
+    match args.mode {
+        Some(ModeName::Sample) => Mode::Sample,
+        Some(ModeName::Greedy) | None => Mode::Greedy,
+    }
+}
+
 /// Words as the model has them, with a remark on each that cannot have an effect.
 fn known(model: &Model, option: &str, list: Vec<String>) -> Vec<String> {
     list.into_iter()
@@ -239,15 +251,14 @@ fn options(args: &Args, model: &Model) -> Options {
     };
     Options {
         steps: args.steps,
-        mode: match args.mode {
-            ModeName::Greedy => Mode::Greedy,
-            ModeName::Sample => Mode::Sample,
-        },
+        mode: mode(args),
         temperature: args.temp,
         top_k: args.sampling.top_k,
         top_p: args.sampling.top_p,
         min_p: args.sampling.min_p,
-        base: args.sampling.config(args.repetition.config(Config::default())),
+        base: args
+            .sampling
+            .config(args.repetition.config(Config { valid_vocab: args.valid_vocab, ..Config::default() })),
         seed: args.seed,
         stream: args.stream,
         top: args.top.unwrap_or(8) as usize,

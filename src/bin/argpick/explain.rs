@@ -2,10 +2,10 @@
 
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
-use crate::sampling_args::{SamplingArgs, in_force, in_force_text, profile};
+use crate::sampling_args::{SamplingArgs, in_force, in_force_text, profile, remark_on_greedy};
 use crate::sequence_args::{LimitArgs, SequenceArgs};
 use crate::{Failure, args, remark};
-use argpick::{Candidate, Config, Decoder, Error, Kernels, Level, Metrics, Mode, Pick, Profile, StageReport};
+use argpick::{Candidate, Config, Decoder, Error, Kernels, Level, Metrics, Mirostat, Mode, Pick, Profile, StageReport};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -82,21 +82,49 @@ struct Side {
     /// Parameters that are set and that the profile does not have.
     left_out: Vec<&'static str>,
     stages: Vec<StageReport>,
-    /// In the total order.
-    kept: Vec<Candidate>,
-    probabilities: Vec<f32>,
-    best: Vec<Candidate>,
+    /// Adaptive-p's target, where it reshapes what is kept.
+    adaptive: Option<f32>,
+    /// The tokens that take part, in the order of their logits after penalties, biases and masks.
+    order: Vec<Candidate>,
     /// The best of the row as given, at temperature 1.
     best_raw: Vec<Candidate>,
+    /// These logits by token; -inf is masked.
+    logits: Vec<f32>,
+    /// What is kept, in the same order.
+    kept_tokens: Vec<Candidate>,
+    /// Whether each token is kept.
+    kept: Vec<bool>,
+    probabilities: Vec<f32>,
     pick: Pick,
 }
 
-/// The first token of the order that one side keeps and the other does not.
+impl Side {
+    fn kept_count(&self) -> usize {
+        self.pick.kept as usize
+    }
+
+    /// The temperature of the draw.
+    fn temperature(&self) -> f32 {
+        self.stages.last().map_or(f32::NAN, |stage| stage.temperature)
+    }
+}
+
+/// What is between two sides.
+struct Between {
+    /// How many logits penalties, biases and masks leave different, and the first token of either order that has two.
+    adjusted: Option<(usize, u32)>,
+    /// Where the kept sets part.
+    parting: Option<Parting>,
+    /// Half the sum of what the probabilities differ by: 0 for equal distributions, 1 for those that share no token.
+    total_variation: f64,
+}
+
+/// The first token of either order that one side keeps and the other does not.
 struct Parting {
-    token: Candidate,
+    token: u32,
     /// Which side keeps it.
     kept_by: usize,
-    /// The stage of the other side that removes it.
+    /// The stage of the other side that removes it; `adjustments` if it is masked there.
     removed_at: &'static str,
 }
 
@@ -126,6 +154,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             | Metrics::FLIP,
         ..standard
     }));
+    remark_on_greedy(&config, false, true);
     let profiles = [Some(config.profile), args.versus];
     let sides: Vec<Side> = profiles
         .into_iter()
@@ -143,15 +172,15 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
             remark(format_args!("{} has no {option}: left out there", side.profile.name()));
         }
     }
-    let parting = match &sides[..] {
-        [one, other] => parting(one, other),
+    let between = match &sides[..] {
+        [one, other] => Some(between(one, other)),
         _ => None,
     };
     if args.json {
-        let document = document(&args, &config, rows.length, &sides, parting.as_ref());
+        let document = document(&args, &config, rows.length, &sides, between.as_ref());
         writeln!(out, "{document:#}")?;
     } else {
-        print(out, &args, &config, rows.length, &sides, parting.as_ref())?;
+        print(out, &args, &config, rows.length, &sides, between.as_ref())?;
     }
     Ok(())
 }
@@ -179,70 +208,78 @@ fn decoder(
 }
 
 fn side(args: &Args, decoder: &mut Decoder, row: &OwnedRow, mask: Option<&[u32]>) -> argpick::Result<Side> {
+    let vocab = row.row().len();
     let pick = decoder.evaluate(row.row(), mask)?;
     let mut stages = vec![StageReport::EMPTY; StageReport::MOST];
     let count = decoder.explain(row.row(), mask, &mut stages)?;
     stages.truncate(count);
-    let mut kept = vec![Candidate::default(); pick.kept as usize];
-    let count = decoder.kept(row.row(), mask, &mut kept)?;
-    kept.truncate(count);
-    kept.sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
-    let mut best = vec![Candidate::default(); args.top as usize];
-    let count = decoder.top(row.row(), mask, &mut best)?;
-    best.truncate(count);
+    let mut order = vec![Candidate::default(); vocab];
+    let count = decoder.top(row.row(), mask, &mut order)?;
+    order.truncate(count);
     let mut best_raw = vec![Candidate::default(); args.top as usize];
     let count = decoder.top_raw(row.row(), mask, &mut best_raw)?;
     best_raw.truncate(count);
+    let mut logits = vec![f32::NEG_INFINITY; vocab];
+    order.iter().for_each(|candidate| logits[candidate.token as usize] = candidate.logit);
+    let mut kept_tokens = vec![Candidate::default(); pick.kept as usize];
+    let count = decoder.kept(row.row(), mask, &mut kept_tokens)?;
+    kept_tokens.truncate(count);
+    kept_tokens.sort_unstable_by(|a, b| b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token)));
+    let mut kept = vec![false; vocab];
+    kept_tokens.iter().for_each(|candidate| kept[candidate.token as usize] = true);
     let mut probabilities = row.to_f32();
     decoder.probabilities(&mut probabilities, mask)?;
-    let profile = decoder.config().profile;
-    Ok(Side { profile, left_out: Vec::new(), stages, kept, probabilities, best, best_raw, pick })
+    let is_greedy = stages.iter().any(|stage| stage.name == "greedy");
+    let config = decoder.config();
+    let reshapes = config.adaptive_target >= 0.0 && config.mirostat == Mirostat::Off && !is_greedy;
+    let adaptive = reshapes.then_some(config.adaptive_target);
+    let (profile, left_out) = (config.profile, Vec::new());
+    Ok(Side { profile, left_out, stages, adaptive, order, best_raw, logits, kept_tokens, kept, probabilities, pick })
 }
 
-/// Where two kept sets part: both are in the total order, which is the same for both.
-fn parting(one: &Side, other: &Side) -> Option<Parting> {
+/// The first token, in the order of either side, for which `holds`.
+fn first_token(one: &Side, other: &Side, holds: impl Fn(u32) -> bool) -> Option<u32> {
+    let place = |side: &Side| side.order.iter().position(|candidate| holds(candidate.token));
+    let found = |side: &Side, place: Option<usize>| place.map(|place| (place, side.order[place].token));
+    let (one, other) = (found(one, place(one)), found(other, place(other)));
+    // The one that stands further in front; of equal places the first side's.
+    [one, other].into_iter().flatten().min_by_key(|&(place, _)| place).map(|(_, token)| token)
+}
+
+/// What is between two sides. Their orders need not be one: penalties and biases may leave other logits.
+fn between(one: &Side, other: &Side) -> Between {
     let sides = [one, other];
-    let holds = |side: &Side, token: u32| side.kept.iter().any(|candidate| candidate.token == token);
-    let (mut at, mut found) = ([0, 0], None);
-    while found.is_none() {
-        let next = [one.kept.get(at[0]), other.kept.get(at[1])];
-        // The next token of either, the first in the order of the two.
-        let (side, token) = match next {
-            [None, None] => return None,
-            [Some(token), None] => (0, *token),
-            [None, Some(token)] => (1, *token),
-            [Some(a), Some(b)] if a.token == b.token => {
-                at = [at[0] + 1, at[1] + 1];
-                continue;
-            }
-            [Some(a), Some(b)] if b.logit > a.logit || b.logit == a.logit && b.token < a.token => (1, *b),
-            [Some(a), Some(_)] => (0, *a),
-        };
-        at[side] += 1;
-        if !holds(sides[1 - side], token.token) {
-            found = Some((side, token));
-        }
-    }
-    let (kept_by, token) = found?;
-    let removes = |stage: &&StageReport| !stage.keeps(token.token, token.logit);
-    let removed_at = sides[1 - kept_by].stages.iter().find(removes).map_or("adjustments", |stage| stage.name);
-    Some(Parting { token, kept_by, removed_at })
-}
-
-/// Half the sum of what the probabilities differ by: 0 for equal distributions, 1 for those that share no token.
-fn total_variation(one: &Side, other: &Side) -> f64 {
+    let differs = |token: u32| one.logits[token as usize] != other.logits[token as usize];
+    let adjusted = (0..one.logits.len() as u32).filter(|&token| differs(token)).count();
+    let parts = |token: u32| one.kept[token as usize] != other.kept[token as usize];
+    let parting = first_token(one, other, parts).map(|token| {
+        let kept_by = usize::from(!one.kept[token as usize]);
+        let remover = sides[1 - kept_by];
+        // The logit that its own stages saw.
+        let logit = remover.logits[token as usize];
+        let removes = |stage: &&StageReport| !stage.keeps(token, logit);
+        let stage = remover.stages.iter().find(removes).filter(|_| logit > f32::NEG_INFINITY);
+        Parting { token, kept_by, removed_at: stage.map_or("adjustments", |stage| stage.name) }
+    });
     let pairs = one.probabilities.iter().zip(&other.probabilities);
-    pairs.map(|(&p, &q)| (f64::from(p) - f64::from(q)).abs()).sum::<f64>() / 2.0
+    let total_variation = pairs.map(|(&p, &q)| (f64::from(p) - f64::from(q)).abs()).sum::<f64>() / 2.0;
+    Between { adjusted: first_token(one, other, differs).map(|token| (adjusted, token)), parting, total_variation }
 }
 
-/// The tokens shown: the best of the row, and those picked.
-fn shown(sides: &[Side]) -> Vec<(u32, f32)> {
+/// The tokens shown, with their logits of the first side that has them: the best of each, those picked, and where sides part.
+fn shown(sides: &[Side], between: Option<&Between>, most: usize) -> Vec<(u32, f32)> {
+    let best = sides.iter().flat_map(|side| side.order.iter().take(most).map(|candidate| candidate.token));
+    let picked = sides.iter().map(|side| side.pick.token);
+    let parting = between.and_then(|between| between.parting.as_ref()).map(|parting| parting.token);
+    let adjusted = between.and_then(|between| between.adjusted).map(|(_, token)| token);
     let mut tokens: Vec<(u32, f32)> = Vec::new();
-    let best = sides.iter().flat_map(|side| &side.best);
-    let picked = sides.iter().flat_map(|side| side.kept.iter().filter(|kept| kept.token == side.pick.token));
-    for candidate in best.chain(picked) {
-        if !tokens.iter().any(|(token, _)| *token == candidate.token) {
-            tokens.push((candidate.token, candidate.logit));
+    for token in best.chain(picked).chain(parting).chain(adjusted) {
+        if !tokens.iter().any(|(known, _)| *known == token) {
+            let logits = sides.iter().map(|side| side.logits[token as usize]);
+            tokens.push((
+                token,
+                logits.into_iter().find(|logit| *logit > f32::NEG_INFINITY).unwrap_or(f32::NEG_INFINITY),
+            ));
         }
     }
     tokens
@@ -254,11 +291,15 @@ fn print(
     config: &Config,
     vocab: usize,
     sides: &[Side],
-    parting: Option<&Parting>,
+    between: Option<&Between>,
 ) -> Result<(), Failure> {
     let position = args.sequence.position();
     writeln!(out, "row      {}:{}, {vocab} logits", args.rows.display(), args.row)?;
-    let set = in_force_text(&Config { profile: Profile::Canon, ..config.clone() });
+    // Room for the lists is no option.
+    let shown_config =
+        Config { profile: Profile::Canon, adjustment_capacity: 0, sequence_capacity: 0, ..config.clone() };
+    let mut set = in_force_text(&shown_config);
+    set.extend(args.sequence.in_words());
     let set = if set.is_empty() { "defaults".to_owned() } else { set.join(", ") };
     writeln!(out, "options  {set}; seed {}, stream {}, position {position}", config.seed, config.stream)?;
     for side in sides {
@@ -275,16 +316,18 @@ fn print(
                 stage.temperature
             )?;
         }
+        if let Some(target) = side.adaptive {
+            writeln!(out, "  {:<16} {target:>10}  other probabilities for what is kept", "adaptive-target")?;
+        }
     }
     write!(out, "\n{:>9} {:>12}", "token", "logit")?;
     sides.iter().try_for_each(|side| write!(out, " {:>12}", side.profile.name()))?;
     writeln!(out)?;
-    for (token, logit) in shown(sides) {
+    for (token, logit) in shown(sides, between, args.top as usize) {
         let mut line = format!("{token:>9} {logit:>12.6}");
         for side in sides {
             let mark = if side.pick.token == token { "*" } else { " " };
-            let is_kept = side.kept.iter().any(|kept| kept.token == token);
-            let probability = side.probabilities[token as usize];
+            let (is_kept, probability) = (side.kept[token as usize], side.probabilities[token as usize]);
             line += &if is_kept { format!(" {probability:>11.8}{mark}") } else { format!(" {:>11}{mark}", "-") };
         }
         writeln!(out, "{}", line.trim_end())?;
@@ -300,30 +343,57 @@ fn print(
         let (name, Pick { flip_argmax, flip_kept, flip_token, .. }) = (side.profile.name(), side.pick);
         writeln!(out, "flip     {name}: argmax {flip_argmax}, kept {flip_kept}, token {flip_token}")?;
     }
-    let [one, other] = sides else { return Ok(()) };
-    match parting {
-        None if one.kept.len() == 1 => writeln!(out, "parts    nowhere: both keep the same token alone")?,
-        None => writeln!(out, "parts    nowhere: both keep the same {} tokens", one.kept.len())?,
+    let ([one, other], Some(between)) = (sides, between) else { return Ok(()) };
+    if let Some((count, token)) = between.adjusted {
+        let [a, b] = [one, other].map(|side| format!("{} {}", side.profile.name(), side.logits[token as usize]));
+        let logits = if count == 1 { "logit" } else { "logits" };
+        writeln!(out, "adjusted {count} {logits} otherwise, first of token {token}: {a}, {b}")?;
+    }
+    match &between.parting {
         Some(Parting { token, kept_by, removed_at }) => {
             let (keeps, removes) = (&sides[*kept_by], &sides[1 - *kept_by]);
             writeln!(
                 out,
-                "parts    token {} (logit {}): {} keeps it with probability {:.6}, {} removes it at {}",
-                token.token,
-                token.logit,
+                "parts    token {token} (logit {}): {} keeps it with probability {:.6}, {} removes it at {}",
+                keeps.logits[*token as usize],
                 keeps.profile.name(),
-                keeps.probabilities[token.token as usize],
+                keeps.probabilities[*token as usize],
                 removes.profile.name(),
                 removed_at.replace('_', "-")
             )?;
         }
+        None if one.kept_count() == 1 => writeln!(out, "parts    nowhere: both keep the same token alone")?,
+        None => {
+            let what = format!("both keep the same {} tokens", one.kept_count());
+            match reasons(one, other, between) {
+                _ if between.total_variation == 0.0 => writeln!(out, "parts    nowhere: {what}")?,
+                reasons if reasons.is_empty() => writeln!(out, "parts    nowhere but in rounding: {what}")?,
+                reasons => writeln!(out, "parts    at the draw: {what}, with other probabilities by {reasons}")?,
+            }
+        }
     }
-    writeln!(out, "apart    {:.6} total variation", total_variation(one, other))?;
+    writeln!(out, "apart    {:.6} total variation", between.total_variation)?;
     Ok(())
 }
 
-fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting: Option<&Parting>) -> Value {
-    let tokens = shown(sides);
+/// Why two sides that keep the same tokens give them other probabilities.
+fn reasons(one: &Side, other: &Side, between: &Between) -> String {
+    let mut reasons = Vec::new();
+    if between.adjusted.is_some() {
+        reasons.push("other logits".to_owned());
+    }
+    let (a, b) = (one.temperature(), other.temperature());
+    if a != b {
+        reasons.push(format!("temperature ({a}, {b})"));
+    }
+    if one.adaptive != other.adaptive {
+        reasons.push("adaptive-target".to_owned());
+    }
+    reasons.join(" and ")
+}
+
+fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], between: Option<&Between>) -> Value {
+    let tokens = shown(sides, between, args.top as usize);
     let parameters: serde_json::Map<String, Value> = in_force(config)
         .into_iter()
         .filter(|(name, _)| !matches!(*name, "profile" | "metrics"))
@@ -341,13 +411,12 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
                     "temperature": stage.temperature,
                 })
             });
-            let top = tokens.iter().map(|&(token, logit)| {
-                let is_kept = side.kept.iter().any(|kept| kept.token == token);
+            let top = tokens.iter().map(|&(token, _)| {
                 json!({
                     "token": token,
-                    "logit": logit,
+                    "logit": side.logits[token as usize],
                     "probability": side.probabilities[token as usize],
-                    "kept": is_kept,
+                    "kept": side.kept[token as usize],
                 })
             });
             let list = |candidates: &[Candidate]| {
@@ -360,9 +429,10 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
                 "profile": side.profile.name(),
                 "left_out": side.left_out,
                 "stages": stages.collect::<Vec<_>>(),
-                "kept": side.kept.len(),
+                "adaptive_target": side.adaptive,
+                "kept": side.kept_count(),
                 "top": top.collect::<Vec<_>>(),
-                "top_logprobs": list(&side.best),
+                "top_logprobs": list(&side.order[..side.order.len().min(args.top as usize)]),
                 "top_logprobs_raw": list(&side.best_raw),
                 "pick": {
                     "token": side.pick.token,
@@ -375,7 +445,7 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
                 },
             });
             if args.kept {
-                shown["kept_tokens"] = json!(list(&side.kept));
+                shown["kept_tokens"] = json!(list(&side.kept_tokens));
             }
             shown
         })
@@ -388,18 +458,21 @@ fn document(args: &Args, config: &Config, vocab: usize, sides: &[Side], parting:
         "stream": config.stream,
         "position": args.sequence.position(),
         "parameters": parameters,
+        "lists": args.sequence.in_words(),
         "profiles": profiles,
-        "parts_at": parting.map(|parting| json!({
-            "token": parting.token.token,
-            "logit": parting.token.logit,
+        "adjusted_otherwise": between.and_then(|between| between.adjusted).map(|(count, token)| json!({
+            "count": count,
+            "token": token,
+            "logits": sides.iter().map(|side| side.logits[token as usize]).collect::<Vec<_>>(),
+        })),
+        "parts_at": between.and_then(|between| between.parting.as_ref()).map(|parting| json!({
+            "token": parting.token,
+            "logit": sides[parting.kept_by].logits[parting.token as usize],
             "kept_by": sides[parting.kept_by].profile.name(),
             "removed_by": sides[1 - parting.kept_by].profile.name(),
             "removed_at": parting.removed_at,
-            "probability": sides[parting.kept_by].probabilities[parting.token.token as usize],
+            "probability": sides[parting.kept_by].probabilities[parting.token as usize],
         })),
-        "total_variation": match sides {
-            [one, other] => Some(total_variation(one, other)),
-            _ => None,
-        },
+        "total_variation": between.map(|between| between.total_variation),
     })
 }

@@ -122,7 +122,11 @@ impl From<argpick::lab::Error> for Failure {
 
 impl From<argpick::Error> for Failure {
     fn from(error: argpick::Error) -> Self {
-        Failure::Message(error.to_string())
+        let range = match error {
+            argpick::Error::InvalidParameter { name, .. } => argpick::lab::allowed(name),
+            _ => None,
+        };
+        Failure::Message(range.map_or_else(|| error.to_string(), |range| format!("{error}: {range}")))
     }
 }
 

@@ -6,7 +6,14 @@ use argpick::{Config, PenaltyScope};
 #[derive(Clone, Debug, clap::Args)]
 pub struct RepetitionArgs {
     /// Divide positive logits of what was said by this and multiply the others; 1 = off
-    #[arg(long, alias = "repetition_penalty", value_name = "X", default_value_t = 1.0, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "repetition_penalty",
+        value_name = "X",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub repetition_penalty: f32,
     /// Subtract this from a logit for each time its word was said
     #[arg(
@@ -36,10 +43,24 @@ pub struct RepetitionArgs {
           value_parser = penalty_scope, help_heading = "Repetition")]
     pub penalty_scope: PenaltyScope,
     /// DRY: subtract this, times --dry-base for each further word, where a word would prolong a repetition; 0 = off
-    #[arg(long, alias = "dry_multiplier", value_name = "X", default_value_t = 0.0, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "dry_multiplier",
+        value_name = "X",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub dry_multiplier: f32,
     /// See --dry-multiplier
-    #[arg(long, alias = "dry_base", value_name = "X", default_value_t = 1.75, help_heading = "Repetition")]
+    #[arg(
+        long,
+        alias = "dry_base",
+        value_name = "X",
+        default_value_t = 1.75,
+        allow_negative_numbers = true,
+        help_heading = "Repetition"
+    )]
     pub dry_base: f32,
     /// DRY: repetitions of fewer words are free
     #[arg(long, alias = "dry_allowed_length", value_name = "N", default_value_t = 2, help_heading = "Repetition")]
@@ -138,7 +159,6 @@ pub fn without_repetition(config: &Config) -> Config {
     }
 }
 
-/// A scope by name.
 /// Its name on the command line.
 pub fn penalty_scope_name(scope: PenaltyScope) -> &'static str {
     match scope {
@@ -148,6 +168,7 @@ pub fn penalty_scope_name(scope: PenaltyScope) -> &'static str {
     }
 }
 
+/// A scope by name.
 fn penalty_scope(text: &str) -> Result<PenaltyScope, String> {
     match text.to_ascii_lowercase().as_str() {
         "profile" => Ok(PenaltyScope::Profile),

@@ -179,6 +179,7 @@ fn repetition(options: &Options) -> Vec<String> {
         asked.dry_multiplier > 0.0,
         format!("dry {} x {}^n from {}", asked.dry_multiplier, asked.dry_base, asked.dry_allowed_length),
     );
+    add(asked.dry_multiplier > 0.0 && asked.dry_window > 0, format!("dry-window {}", asked.dry_window));
     add(asked.no_repeat_ngram > 0, format!("no-repeat-ngram {}", asked.no_repeat_ngram));
     add(
         penalised && asked.penalty_scope != off.penalty_scope,
@@ -193,6 +194,11 @@ fn repetition(options: &Options) -> Vec<String> {
     );
     add(asked.history_capacity > 0, format!("history-capacity {}", asked.history_capacity));
     add(asked.min_tokens > 0, format!("min-tokens {}", asked.min_tokens));
+    add(
+        asked.length_decay_factor != off.length_decay_factor,
+        format!("length-decay {} from {}", asked.length_decay_factor, asked.length_decay_start),
+    );
+    add(asked.history_capacity > 0, format!("history-capacity {}", asked.history_capacity));
     parts
 }
 

@@ -3,8 +3,9 @@
 //! Each is named like its field in [`Config`] with hyphens, and is accepted with underscores; the core checks the ranges, but
 //! for those that are usage errors wherever they are written.
 
-use crate::args;
-use argpick::{Config, Mirostat, Profile};
+use crate::repetition_args::penalty_scope_name;
+use crate::{args, remark};
+use argpick::{Config, Mirostat, Mode, Profile};
 
 /// Profile and filters. The defaults are those of [`Config`]: off.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,10 +48,24 @@ pub struct SamplingArgs {
           help_heading = "Filters")]
     pub eta_cutoff: f32,
     /// Logits within so many standard deviations of the highest; 0 = off
-    #[arg(long, alias = "top_n_sigma", value_name = "N", default_value_t = 0.0, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "top_n_sigma",
+        value_name = "N",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub top_n_sigma: f32,
     /// Without tokens less likely than this times the square of the best one's probability; 0 = off
-    #[arg(long, alias = "top_a", value_name = "A", default_value_t = 0.0, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "top_a",
+        value_name = "A",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub top_a: f32,
     /// Tail-free: cut where the sorted probabilities bend, at this share of their curvature; 1 = off
     #[arg(long, alias = "tfs_z", value_name = "Z", default_value = "1", value_parser = args::probability,
@@ -72,27 +87,103 @@ pub struct SamplingArgs {
     #[arg(long, alias = "min_keep", value_name = "N", default_value_t = 0, help_heading = "Filters")]
     pub min_keep: u32,
     /// A temperature that follows the entropy: half of its range; 0 = off
-    #[arg(long, alias = "dynatemp_range", value_name = "T", default_value_t = 0.0, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "dynatemp_range",
+        value_name = "T",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub dynatemp_range: f32,
     /// The exponent of that curve
-    #[arg(long, alias = "dynatemp_exponent", value_name = "X", default_value_t = 1.0, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "dynatemp_exponent",
+        value_name = "X",
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub dynatemp_exponent: f32,
     /// Mirostat in place of the filters: 1 or 2; 0 = off
     #[arg(long, value_name = "0|1|2", default_value = "0", value_parser = mirostat, help_heading = "Filters")]
     pub mirostat: Mirostat,
     /// Mirostat: the surprise to hold, in bits
-    #[arg(long, alias = "mirostat_tau", value_name = "BITS", default_value_t = 5.0, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "mirostat_tau",
+        value_name = "BITS",
+        default_value_t = 5.0,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub mirostat_tau: f32,
     /// Mirostat: how fast it learns
-    #[arg(long, alias = "mirostat_eta", value_name = "X", default_value_t = 0.1, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "mirostat_eta",
+        value_name = "X",
+        default_value_t = 0.1,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub mirostat_eta: f32,
     /// Adaptive-p: prefer tokens whose probability is near this; negative = off
     #[arg(long, alias = "adaptive_target", value_name = "P", default_value_t = -1.0, allow_negative_numbers = true,
           help_heading = "Filters")]
     pub adaptive_target: f32,
     /// Adaptive-p: how slowly it forgets what was picked, 0 to 0.99
-    #[arg(long, alias = "adaptive_decay", value_name = "X", default_value_t = 0.9, help_heading = "Filters")]
+    #[arg(
+        long,
+        alias = "adaptive_decay",
+        value_name = "X",
+        default_value_t = 0.9,
+        allow_negative_numbers = true,
+        help_heading = "Filters"
+    )]
     pub adaptive_decay: f32,
+}
+
+/// What matters to a draw alone. A threshold or an exponent without its filter is not named: it does nothing either way.
+const OF_DRAWS: [&str; 16] = [
+    "top_k",
+    "keep_ties",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_n_sigma",
+    "top_a",
+    "tfs_z",
+    "top_h",
+    "xtc_probability",
+    "min_keep",
+    "dynatemp_range",
+    "mirostat",
+    "adaptive_target",
+];
+
+/// Says which options do nothing because the mode is greedy. `seeded` is whether a seed or a stream was given. `asked` is whether
+/// greedy was: a temperature is then understood to be that of the reported probabilities.
+pub fn remark_on_greedy(config: &Config, seeded: bool, asked: bool) {
+    if config.mode != Mode::Greedy {
+        return;
+    }
+    let names = in_force(config).into_iter().map(|(name, _)| name);
+    let mut idle: Vec<String> =
+        names.filter(|name| OF_DRAWS.contains(name)).map(|name| format!("--{}", name.replace('_', "-"))).collect();
+    if seeded && !asked {
+        idle.push("--seed or --stream".to_owned());
+    }
+    let way_out = if asked { "" } else { "; --mode sample draws" };
+    let has = if idle.len() == 1 { "has" } else { "have" };
+    if !idle.is_empty() {
+        remark(format_args!("the mode is greedy, so {} {has} no effect{way_out}", idle.join(", ")));
+    } else if !asked && config.temperature != Config::default().temperature && config.temperature != 0.0 {
+        remark(format_args!("the mode is greedy, so --temp changes the reported probabilities only{way_out}"));
+    }
 }
 
 impl SamplingArgs {
@@ -166,6 +257,8 @@ pub fn in_force(config: &Config) -> Vec<(&'static str, f64)> {
 pub fn in_force_text(config: &Config) -> Vec<String> {
     let text = |(name, value): (&str, f64)| match name {
         "profile" => format!("profile {}", config.profile.name()),
+        "mode" => "mode greedy".to_owned(),
+        "penalty_scope" => format!("penalty-scope {}", penalty_scope_name(config.penalty_scope)),
         // The fewest digits that read back the same f32, which all of them are.
         _ => format!("{} {}", name.replace('_', "-"), value as f32),
     };

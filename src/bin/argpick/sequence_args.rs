@@ -150,6 +150,21 @@ impl SequenceArgs {
         Ok(())
     }
 
+    /// The lists as the options have them.
+    pub fn in_words(&self) -> Vec<String> {
+        let ids = |tokens: &[u32]| tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let mut words: Vec<String> = self.bias.iter().map(|(token, bias)| format!("bias {token}={bias}")).collect();
+        for (name, tokens) in [("ban", &self.ban), ("end-tokens", &self.end_tokens)] {
+            words.extend((!tokens.is_empty()).then(|| format!("{name} {}", ids(tokens))));
+        }
+        for (name, lists) in [("stop", &self.stop), ("breaker", &self.breaker), ("bad-sequence", &self.bad_sequence)] {
+            words.extend(lists.iter().map(|list| format!("{name} {}", ids(&list.0))));
+        }
+        words.extend(self.sequence_bias.iter().map(|list| format!("sequence-bias {}={}", ids(&list.0), list.1)));
+        words.extend(self.forced.iter().map(|(position, token)| format!("forced {position}={token}")));
+        words
+    }
+
     /// The position of the row.
     pub fn position(&self) -> u64 {
         self.position.unwrap_or(self.generated.len() as u64)

@@ -2,7 +2,7 @@
 
 use crate::repetition_args::RepetitionArgs;
 use crate::rows::{OwnedRow, Rows};
-use crate::sampling_args::SamplingArgs;
+use crate::sampling_args::{SamplingArgs, remark_on_greedy};
 use crate::sequence_args::{LimitArgs, SequenceArgs};
 use crate::sweep::set;
 use crate::{Failure, args};
@@ -213,6 +213,7 @@ pub fn run(args: Args, out: &mut dyn Write) -> Result<(), Failure> {
         metrics: Metrics::LOGPROB | Metrics::RANK,
         ..args.sequence.with_room(args.limits.config(Config::default()))
     }));
+    remark_on_greedy(&config, false, true);
     let draft_config = match &args.draft_config {
         Some(path) => with_file(config.clone(), path)?,
         None => config.clone(),

@@ -123,7 +123,7 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Within this what a filter says holds: most of them measure what they get.
     fn limit(&self, i: usize, record: &Record<'_>) -> f64 {
         match record.stage {
-            Stage::TopK { .. } | Stage::MinP(_) => f64::INFINITY,
+            Stage::Argmax | Stage::TopK { .. } | Stage::MinP(_) => f64::INFINITY,
             _ => self.steady[i],
         }
     }
@@ -159,7 +159,7 @@ impl<'r, 'a> Run<'r, 'a> {
             let (got, left) = record.counts;
             // Top-k and min-p say of any token whether they let it in; the others only of those that they got.
             let says = match record.stage {
-                Stage::MinP(_) => true,
+                Stage::MinP(_) | Stage::Argmax => true,
                 Stage::TopK { k, .. } => k <= edge.count,
                 _ => got > edge.count,
             };
@@ -197,7 +197,11 @@ impl<'a> Record<'a> {
     fn needs_temperature(&self) -> bool {
         !matches!(
             self.stage,
-            Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::TopK { .. } | Stage::TopNSigma(_)
+            Stage::Temperature
+                | Stage::DynamicTemperature { .. }
+                | Stage::Argmax
+                | Stage::TopK { .. }
+                | Stage::TopNSigma(_)
         )
     }
 
@@ -205,6 +209,7 @@ impl<'a> Record<'a> {
     fn always_keeps(&self, count: usize) -> bool {
         match self.stage {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => true,
+            Stage::Argmax => count <= 1,
             Stage::TopK { k, .. } => count <= k,
             _ => count <= self.min_keep.max(1),
         }
@@ -224,7 +229,7 @@ impl<'a> Record<'a> {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => f64::INFINITY,
             Stage::Typical(_) | Stage::Xtc { .. } => f64::INFINITY,
             // Beyond k by equal logits.
-            Stage::TopK { .. } => 0.0,
+            Stage::Argmax | Stage::TopK { .. } => 0.0,
             Stage::MinP(_) => self.apart(last, threshold, 2.0),
             Stage::TopP(p) => {
                 let (whole, own) = (self.whole(), self.before.surface.scale.mass(last as f32));
@@ -251,6 +256,7 @@ impl<'a> Record<'a> {
         match self.stage {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => 0.0,
             Stage::Typical(_) | Stage::Xtc { .. } => 0.0,
+            Stage::Argmax => f64::INFINITY,
             Stage::TopK { keep_ties, .. } => {
                 if keep_ties {
                     0.5 * gap(edge.last, next)
