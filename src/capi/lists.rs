@@ -9,7 +9,6 @@ use super::pick::finish_number;
 use super::status::argpick_status;
 use crate::decoder::lists::{BAD, BIASED, BREAKERS, STOPS};
 use crate::error::Error;
-use crate::history::TextMatch;
 use core::ffi::c_void;
 
 /// No stop string was found.
@@ -247,8 +246,8 @@ pub unsafe extern "C" fn argpick_decoder_set_stop_strings(
 }
 
 /// The number of the stop string that was found. There are at most 2^16 of them.
-pub(super) fn stop_number(found: TextMatch) -> u32 {
-    found.stop.map_or(ARGPICK_NO_STOP, |stop| stop as u32)
+pub(super) fn stop_number(stop: Option<usize>) -> u32 {
+    stop.map_or(ARGPICK_NO_STOP, |stop| stop as u32)
 }
 
 /// Hands over the bytes of the last generated token, for the stop strings; in pieces if need be.
@@ -277,7 +276,7 @@ pub unsafe extern "C" fn argpick_decoder_push_bytes(
         // SAFETY: the caller's part is the same; the outputs were checked.
         unsafe {
             let found = enter(decoder, |decoder| Ok(decoder.push_bytes(slice(bytes.cast::<u8>(), size, "bytes")?)))?;
-            stop.write(stop_number(found));
+            stop.write(stop_number(found.stop));
             held_back.write(found.held_back);
         }
         Ok(())

@@ -276,7 +276,7 @@ pub unsafe extern "C" fn argpick_trace_push_bytes(
             let found = enter_both(trace, decoder, |recorder, decoder| {
                 Ok(recorder.push_bytes(decoder, slice(bytes.cast::<u8>(), size, "bytes")?))
             })?;
-            stop.write(stop_number(found));
+            stop.write(stop_number(found.stop));
             held_back.write(found.held_back);
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Runs<'_> {
     /// The run of a period, from the tokens themselves, leaving out the newest `skipped`.
     fn measure(&self, ring: &Ring<'_>, period: usize, skipped: usize, long: &mut Long) -> u32 {
         if let Some((shortest, stretch)) = *long
-            && period % shortest == 0
+            && period.is_multiple_of(shortest)
         {
             return (stretch - period) as u32;
         }

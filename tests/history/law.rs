@@ -475,7 +475,7 @@ fn same_sum(actual: f32, expected: f64) -> bool {
 
 /// Mostly a few tokens, sometimes all there are.
 fn most_undone(pair: &Pair) -> usize {
-    if pair.naive.entries.len() % 5 == 0 { pair.naive.run().max(1) } else { 7 }
+    if pair.naive.entries.len().is_multiple_of(5) { pair.naive.run().max(1) } else { 7 }
 }
 
 impl Pair {

@@ -45,7 +45,7 @@ enum Command {
     /// What a token costs on this machine, beside the bare reading of its row
     Bench(bench::Args),
     /// Continue texts and show every step: the choices, the pick, and how sure it was
-    Decode(decode::Args),
+    Decode(Box<decode::Args>),
     /// Execute a recorded run again and name the first difference
     Replay(replay::Args),
     /// One page from recorded runs, traces of steps and sweeps
@@ -71,7 +71,7 @@ enum Command {
 fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         Command::Bench(args) => bench::run(args, out),
-        Command::Decode(args) => decode::run(args, out),
+        Command::Decode(args) => decode::run(*args, out),
         Command::Replay(args) => replay::run(args, out),
         Command::Report(args) => report_page::run(args, out),
         Command::Explain(args) => explain::run(args, out),
