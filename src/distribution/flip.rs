@@ -101,7 +101,7 @@ impl<'a> Stages<'_, 'a, '_> {
         match stage {
             Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Mirostat(Mirostat::Off) => f64::INFINITY,
             Stage::Mirostat(Mirostat::One) => 0.0,
-            Stage::TopK { .. } => {
+            Stage::Argmax | Stage::TopK { .. } => {
                 let edge = self.edge(before, self.kept.cut);
                 if edge.next == f64::NEG_INFINITY { f64::INFINITY } else { 0.5 * gap(edge.last, edge.next) }
             }

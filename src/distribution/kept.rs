@@ -78,6 +78,14 @@ impl<'a> Stages<'_, 'a, '_> {
         (f64::from(surface.scale.maximum) + f64::from(surface.temperature) * (ln_probability + ln_z)) as f32
     }
 
+    /// Whether not even the first of the kept has the probability `e^ln_probability`, though its logit is the one of that
+    /// probability in f32: where logits are so large (beyond 128) that their steps are coarser than probabilities.
+    pub(super) fn is_out_of_reach(&mut self, ln_probability: f64) -> bool {
+        const COARSE: f64 = 1.0 / 262_144.0;
+        let ln_z = self.statistics().ln_z;
+        f64::from(self.kept.surface.temperature) * (ln_probability + ln_z) > COARSE
+    }
+
     /// Keeps the logits from `threshold` up, and at least the first `min_keep` tokens.
     pub(super) fn keep_from(&mut self, threshold: f32) {
         if threshold > self.kept.surface.scale.maximum {

@@ -133,6 +133,7 @@ pub(crate) fn truncate<'a>(
         match stage {
             Stage::Temperature => stages.set_temperature(context.plan.temperature),
             Stage::DynamicTemperature { low, high, exponent } => stages.dynamic_temperature(low, high, exponent),
+            Stage::Argmax => stages.top_k(1, false),
             Stage::TopK { k, keep_ties } => stages.top_k(k, keep_ties),
             Stage::TopP(p) => stages.top_p(p),
             Stage::MinP(p) => stages.min_p(p),

@@ -16,10 +16,11 @@ impl Stages<'_, '_, '_> {
         if numbers.next_number() >> 32 >= probability {
             return;
         }
-        let lowest = if threshold > 0.0 {
-            self.logit_of_probability(natural_logarithm(f64::from(threshold)))
+        let (lowest, is_reached) = if threshold > 0.0 {
+            let ln_threshold = natural_logarithm(f64::from(threshold));
+            (self.logit_of_probability(ln_threshold), !self.is_out_of_reach(ln_threshold))
         } else {
-            f32::NEG_INFINITY
+            (f32::NEG_INFINITY, true)
         };
         self.threshold = Some(lowest);
         let likely = self.kept.cut.stricter(Cut::at_least(lowest));
@@ -28,7 +29,7 @@ impl Stages<'_, '_, '_> {
             Some(listed) => self.room.keys[..listed].iter().filter(|&&key| key >= cut_key(likely)).count(),
             None => surface.kernels.kept_count(&surface.view, surface.maxima, likely) as usize,
         };
-        if count < 2 || kept - (count - 1) < self.min_keep {
+        if count < 2 || !is_reached || kept - (count - 1) < self.min_keep {
             return;
         }
         let first = match self.kept.listed {

@@ -22,6 +22,8 @@ pub(crate) enum Stage {
     Temperature,
     /// The same with a temperature that follows the entropy of what is left: `low` to `high`.
     DynamicTemperature { low: f32, high: f32, exponent: f32 },
+    /// Temperature 0 behind other filters: keep the first of what they left.
+    Argmax,
     /// Keep so many, and perhaps all that equal the last.
     TopK { k: usize, keep_ties: bool },
     /// Keep the prefix that reaches this probability, in units of 2^-32.
@@ -144,7 +146,9 @@ impl Plan {
         let knows = match self.config.profile {
             Profile::Canon => true,
             Profile::HuggingFace => !matches!(stage, Stage::TopH(_)),
-            Profile::LlamaCpp => !matches!(stage, Stage::TopK { .. } | Stage::TopNSigma(_) | Stage::Mirostat(_)),
+            Profile::LlamaCpp => {
+                !matches!(stage, Stage::Argmax | Stage::TopK { .. } | Stage::TopNSigma(_) | Stage::Mirostat(_))
+            }
             Profile::Vllm => false,
         };
         if knows { self.min_keep } else { 1 }
@@ -176,11 +180,19 @@ impl Plan {
 fn temperature_rule(config: &Config) -> (bool, f32) {
     let asked = config.mode == Mode::Greedy;
     match config.temperature {
-        0.0 => (true, 1.0),
+        0.0 => (asked || !filters_come_before_zero(config), 1.0),
         // vLLM raises what is lower to 0.01 before it asks what is greedy (`SamplingParams`, 0.33.0).
         low if config.profile == Profile::Vllm && low < 0.01 => (asked, 0.01),
         temperature => (asked, temperature),
     }
+}
+
+/// Whether temperature 0 is not the argmax of the row: llama.cpp runs it after its filters, of which typical and XTC can
+/// remove the argmax, and with a range it follows the entropy (`common_sampler_init`, llama-cpp-python 0.3.36).
+fn filters_come_before_zero(config: &Config) -> bool {
+    let removes_argmax = config.typical_p < 1.0 || (config.xtc_probability > 0.0 && config.xtc_threshold <= 0.5);
+    let is_last = config.profile == Profile::LlamaCpp && config.mirostat == Mirostat::Off;
+    is_last && (removes_argmax || config.dynatemp_range > 0.0)
 }
 
 /// The kinds of stages, for the orders below.
@@ -226,6 +238,7 @@ fn stage(kind: Kind, config: &Config, valid: usize, min_keep: usize) -> Option<S
                 exponent: config.dynatemp_exponent,
             })
         }
+        Kind::Temperature if config.temperature == 0.0 => Some(Stage::Argmax),
         Kind::Temperature => Some(Stage::Temperature),
         Kind::TopK => {
             // llama.cpp's top-k does not know min_keep.
@@ -259,7 +272,8 @@ fn sets_temperature(stage: Stage) -> bool {
 fn bounds_by_rank_or_threshold(stage: Stage) -> bool {
     matches!(
         stage,
-        Stage::TopK { .. }
+        Stage::Argmax
+            | Stage::TopK { .. }
             | Stage::MinP(_)
             | Stage::TopNSigma(_)
             | Stage::TailFree(_)
@@ -273,6 +287,7 @@ fn listed(stage: Stage, min_keep: usize, valid: usize) -> usize {
     let within = |wanted: usize| if wanted <= LIST_LIMIT { wanted } else { 0 };
     let own = match stage {
         Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Xtc { .. } => return 0,
+        Stage::Argmax => 1,
         Stage::TopK { k, .. } => within(k),
         Stage::TailFree(_) => LIST_LIMIT,
         Stage::TopH(_) => TOP_H_TOKENS,

@@ -12,7 +12,7 @@ impl Stage {
     /// The name of the parameter in [`Config`] that puts the stage there.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Stage::Temperature => "temperature",
+            Stage::Temperature | Stage::Argmax => "temperature",
             Stage::DynamicTemperature { .. } => "dynatemp_range",
             Stage::TopK { .. } => "top_k",
             Stage::TopP(_) => "top_p",
@@ -32,7 +32,7 @@ impl Stage {
     /// Its parameter as a step uses it.
     pub(crate) fn parameter(self, config: &Config) -> f64 {
         match self {
-            Stage::Temperature => config.temperature.into(),
+            Stage::Temperature | Stage::Argmax => config.temperature.into(),
             Stage::DynamicTemperature { .. } => config.dynatemp_range.into(),
             Stage::TopK { k, .. } => k as f64,
             Stage::TopP(p) | Stage::Typical(p) => share(p),
