@@ -282,7 +282,11 @@ impl Chain<'_> {
         let first = self.z[run.0];
         let same = Some(vec![run]);
         match stage {
-            "temperature" => return if self.dynamic_agrees(run) { same } else { Some(Vec::new()) },
+            "temperature" if !self.dynamic_agrees(run) => return Some(Vec::new()),
+            "temperature" if settings.temperature == 0.0 && !self.is_dynamic() => {
+                return Some(vec![(run.0, run.0 + 1)]);
+            }
+            "temperature" => return same,
             "top_k" if settings.top_k_active(self.case.row.len()) => {
                 let k = floor.max(settings.top_k as usize);
                 let mut end = run.1.min(run.0 + k);
@@ -475,7 +479,12 @@ impl Chain<'_> {
         if (number >> 32) as f64 >= (f64::from(filters.xtc_probability) * 2f64.powi(32)).round() {
             return Some(vec![run]);
         }
-        let limit = self.z[run.0] + self.temperature * (f64::from(filters.xtc_threshold).ln() + self.shares(run).ln_z);
+        let above_first = self.temperature * (f64::from(filters.xtc_threshold).ln() + self.shares(run).ln_z);
+        if above_first > 2f64.powi(-18) + self.temperature * 1e-6 {
+            // Nothing reaches it, also where the first logit is so large that adding this to it is lost.
+            return Some(vec![run]);
+        }
+        let limit = self.z[run.0] + above_first;
         let likely = self.above(run, limit, self.temperature * 1e-6, 0)?;
         let without = |(_, end): Run| {
             let removed = (end - run.0).saturating_sub(1);

@@ -66,7 +66,14 @@ impl Default for Settings {
 impl Settings {
     /// Mode greedy, asked for or by temperature 0.
     pub fn is_greedy(&self) -> bool {
-        self.greedy || self.temperature == 0.0
+        self.greedy || (self.temperature == 0.0 && !self.filters_come_before_zero())
+    }
+
+    /// llama.cpp's temperature comes last: at 0 it keeps the first of what typical and XTC left, and with a range it is not 0.
+    fn filters_come_before_zero(&self) -> bool {
+        let filters = &self.filters;
+        let removes_argmax = filters.typical_p < 1.0 || (filters.xtc_probability > 0.0 && filters.xtc_threshold <= 0.5);
+        filters.whose == Whose::LlamaCpp && filters.mirostat == 0 && (removes_argmax || filters.dynatemp_range > 0.0)
     }
 
     /// The temperature the metrics are taken at: that of the configuration, 1 where it says 0.
