@@ -232,6 +232,46 @@ fn the_programs_pass() {
     }
 }
 
+/// The reader of the golden files fails where one expectation is wrong, or where a case says what it does not read.
+#[test]
+fn the_conformance_program_fails_on_a_broken_case() {
+    let Some(compiler) = compiler("gcc") else { return };
+    let folder = folder("broken");
+    let binary = folder.join("conformance");
+    compile(compiler, "-std=c99", &source_of("conformance"), &binary, &[]);
+    let golden = |name: &str| fs::read_to_string(root().join("tests/golden").join(name)).expect("a golden file");
+    let files = ["huggingface.jsonl", "llama_cpp.jsonl", "vllm.jsonl"].map(|name| (name, golden(name)));
+    // One line in 64, of which the first, which is changed here.
+    let tried = |change: &dyn Fn(&str) -> String| {
+        for (name, text) in &files {
+            let (first, rest) = text.split_once('\n').expect("lines");
+            let first = if name.starts_with("vllm") { change(first) } else { first.to_owned() };
+            fs::write(folder.join(name), format!("{first}\n{rest}")).expect("a file");
+        }
+        let output = Command::new(&binary).arg(&folder).arg("64").output().expect("the program runs");
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let replaced = |from: &'static str, to: &'static str| {
+        move |line: &str| {
+            assert!(line.contains(from), "{from} is not in {line}");
+            line.replacen(from, to, 1)
+        }
+    };
+    let (passes, printed) = tried(&str::to_owned);
+    assert!(passes, "{printed}");
+    for (change, said) in [
+        (replaced("\"kept\":[", "\"kept\":[3,"), "keeps another number"),
+        (replaced("\"probabilities\":[", "\"probabilities\":[0.98,"), "another probability"),
+        (replaced("\"token\":", "\"token\":1"), "another token at temperature 0"),
+        (replaced("\"expect\":{", "\"expect\":{\"watermark\":1,"), "nobody reads: watermark"),
+        (replaced("\"params\":{", "\"params\":{\"watermark\":1,"), "not so: known"),
+        (replaced("\"stages\"", "\"watermark\":1,\"stages\""), "nobody reads: watermark"),
+    ] {
+        let (passes, printed) = tried(&change);
+        assert!(!passes && printed.contains(said), "{said}: {printed}");
+    }
+}
+
 #[test]
 fn the_programs_pass_under_sanitizers() {
     let Some(compiler) = compiler("gcc") else { return };

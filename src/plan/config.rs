@@ -150,7 +150,8 @@ pub struct Config {
     pub stream: u64,
     /// Greedy or by a draw.
     pub mode: Mode,
-    /// Divides the logits; 1 leaves them, 0 means mode greedy with metrics at temperature 1.
+    /// Divides the logits; 1 leaves them, 0 means mode greedy with metrics at temperature 1 (under llama.cpp's profile the first of
+    /// what typical and XTC leave).
     pub temperature: f32,
     /// Keeps the k highest logits (equal ones by lower id).
     pub top_k: u32,

@@ -155,7 +155,9 @@ impl Plan {
         let knows = match self.config.profile {
             Profile::Canon => true,
             Profile::HuggingFace => !matches!(stage, Stage::TopH(_)),
-            Profile::LlamaCpp => !matches!(stage, Stage::TopK { .. } | Stage::TopNSigma(_) | Stage::Mirostat(_)),
+            Profile::LlamaCpp => {
+                !matches!(stage, Stage::Argmax | Stage::TopK { .. } | Stage::TopNSigma(_) | Stage::Mirostat(_))
+            }
             Profile::Vllm => false,
         };
         if knows { self.min_keep } else { 1 }
@@ -314,8 +316,8 @@ fn listed(stage: Stage, min_keep: usize, valid: usize) -> usize {
     let within = |wanted: usize| if wanted <= LIST_LIMIT { wanted } else { 0 };
     let own = match stage {
         Stage::Temperature | Stage::DynamicTemperature { .. } | Stage::Xtc { .. } => return 0,
-        Stage::TopK { k, .. } => within(k),
         Stage::Argmax => 1,
+        Stage::TopK { k, .. } => within(k),
         Stage::TailFree(_) => LIST_LIMIT,
         Stage::TopH(_) => TOP_H_TOKENS,
         Stage::Mirostat(Mirostat::One) => MIROSTAT_TOKENS,

@@ -5,6 +5,31 @@ use super::tables::{levels, mix, recipe};
 use argpick::{BeamConfig, BeamSearch, Config, Continuation, Decoder, EarlyStopping, Profile, Row};
 use serde_json::Value;
 
+/// What a case and its parts consist of: a field that nobody reads is refused.
+const CASE: [&str; 14] = [
+    "id",
+    "profile",
+    "stages",
+    "table",
+    "prompt",
+    "num_beams",
+    "length_penalty",
+    "early_stopping",
+    "end_tokens",
+    "max_new_tokens",
+    "num_return_sequences",
+    "params",
+    "expect",
+    "tolerance",
+];
+const TABLE: [&str; 6] = ["kind", "seed", "vocab", "raised", "raise", "masked"];
+
+fn only(value: &Value, known: &[&str]) {
+    for name in value.as_object().expect("an object").keys() {
+        assert!(known.contains(&name.as_str()), "a field that nobody reads: {name}");
+    }
+}
+
 fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().expect("a list").iter().map(|number| number.as_u64().expect("a token") as u32).collect()
 }
@@ -34,6 +59,9 @@ fn the_sequences_are_those_of_transformers() {
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!((&case["profile"], &case["stages"][0]), (&"huggingface".into(), &"beam".into()));
+        only(&case, &CASE);
+        only(&case["table"], &TABLE);
+        only(&case["expect"], &["sequences", "scores"]);
         let count = |name: &str| case[name].as_u64().expect("a count") as u32;
         let params = case["params"].as_object().expect("parameters");
         let vocab = case["table"]["vocab"].as_u64().expect("a vocabulary") as usize;

@@ -129,6 +129,21 @@ static inline const json_value *json_get(const json_reader *reader, const json_v
   return found;
 }
 
+/* Refuses an object with a member that is not in the list, whose last entry is NULL. */
+static inline void json_only(const json_reader *reader, const json_value *object, const char *const *names) {
+  size_t child, i;
+  CHECK(object->type == JSON_OBJECT);
+  for (child = object->first; child != 0; child = reader->values[child].next) {
+    const json_value *member = &reader->values[child];
+    for (i = 0; names[i] != NULL && !json_is(member->key, member->key_length, names[i]); i++) {
+    }
+    if (names[i] == NULL) {
+      fprintf(stderr, "a field that nobody reads: %.*s\n", (int)member->key_length, member->key);
+    }
+    CHECK(names[i] != NULL);
+  }
+}
+
 /* An element of a list. */
 static inline const json_value *json_at(const json_reader *reader, const json_value *list, size_t index) {
   size_t child = list->first;

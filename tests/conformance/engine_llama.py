@@ -87,7 +87,7 @@ class Chain:
 
     def __init__(self, lib, case):
         self.lib, params = lib, case["params"]
-        vocab = case["row"]["vocab"]
+        vocab = len(case["logits"]) if "logits" in case else case["row"]["vocab"]
         least = params.get("min_keep", 0)
         tokens = case["prompt"] + case["history"]
         self.samplers = []

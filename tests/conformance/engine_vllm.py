@@ -111,6 +111,11 @@ def run(engine, case, row):
         allowed = torch.zeros(1, vocab, dtype=torch.bool)
         allowed[0, case["bans"]] = True
         logits.masked_fill_(allowed, float("-inf"))
+    if case["allowed"]:
+        # `allowed_token_ids`: the worker keeps a mask of what is not in the list.
+        masked = torch.ones(1, vocab, dtype=torch.bool)
+        masked[0, case["allowed"]] = False
+        logits.masked_fill_(masked, float("-inf"))
     if case["bad_sequences"]:
         engine.bad_words.apply_bad_words(logits, {0: case["bad_sequences"]}, [case["history"]])
     update = sys.modules["vllm.v1.sample.logits_processor.interface"].BatchUpdate(

@@ -7,12 +7,24 @@ import numpy
 import rules
 from rows import Numbers, build
 
-# Stage, parameters, reason. Each row has masked entries, which llama.cpp leaves in its list of candidates.
+# Stage, parameters, what three entries of each row are, reason. llama.cpp leaves masked entries in its list of candidates.
 REASONS = [
-    ("typical", {"typical_p": 0.5}, "a masked entry makes the entropy NaN"),
-    ("typical", {"typical_p": 0.9}, "a masked entry makes the entropy NaN"),
-    ("dynamic_temperature", {"temperature": 1.0, "dynatemp_range": 0.5}, "masked entries count in the largest entropy"),
-    ("xtc", {"xtc_probability": 1.0, "xtc_threshold": 0.05, "min_keep": 4}, "masked entries count for min_keep"),
+    ("typical_masked", {"typical_p": 0.5}, "-inf", "a masked entry makes the entropy NaN"),
+    ("typical_masked", {"typical_p": 0.9}, "-inf", "a masked entry makes the entropy NaN"),
+    (
+        "dynamic_temperature_masked",
+        {"temperature": 1.0, "dynatemp_range": 0.5},
+        "-inf",
+        "masked entries count in the largest entropy",
+    ),
+    (
+        "xtc_masked",
+        {"xtc_probability": 1.0, "xtc_threshold": 0.05, "min_keep": 4},
+        "-inf",
+        "masked entries count for min_keep",
+    ),
+    ("typical_underflow", {"typical_p": 0.5}, -200.0, "a probability that f32 rounds to 0 makes the entropy NaN"),
+    ("typical_underflow", {"typical_p": 0.9}, -200.0, "a probability that f32 rounds to 0 makes the entropy NaN"),
 ]
 
 
@@ -20,14 +32,14 @@ def lines(engine):
     from generate import complete, expectation
 
     found = []
-    for index, (stage, params, reason) in enumerate(REASONS):
+    for index, (stage, params, entry, reason) in enumerate(REASONS):
         n = Numbers(0xE0 + index)
         written = 0
         for _ in range(200):
             vocab = n.between(5, 24)
             masked = sorted({n.below(vocab) for _ in range(3)})
-            row = {"kind": "normal", "seed": n.below(1 << 44), "vocab": vocab, "patch": [[t, "-inf"] for t in masked]}
-            case = {"profile": "llama_cpp", "stages": [stage + "_masked"], "params": params, "row": row}
+            row = {"kind": "normal", "seed": n.below(1 << 44), "vocab": vocab, "patch": [[t, entry] for t in masked]}
+            case = {"profile": "llama_cpp", "stages": [stage], "params": params, "row": row}
             values = build(row)
             rule = rules.Rule(values)
             rules.llama_cpp(rule, complete(case))

@@ -11,11 +11,11 @@ import sys
 import numpy
 
 import rules
-from rows import Numbers, build
-from stages import LISTS, STAGES, TAME, UNMASKED, expand_tokens, row, vocabulary
+from rows import Numbers, logits
+from stages import LISTS, STAGES, TAME, expand_tokens, extreme, kinds_without, row, unmasked, vocabulary
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
-EXPLICIT, SWEEPS, SWEEP_ROWS = 170, 25, 40
+EXPLICIT, SWEEPS, SWEEP_ROWS, EXTREMES = 170, 25, 80, 60
 LISTED, SHOWN = 64, 8
 
 
@@ -28,19 +28,20 @@ def complete(case, offset=0):
     full["params"] = {k: float(numpy.float32(v)) if isinstance(v, float) else v for k, v in case["params"].items()}
     for name in LISTS:
         full[name] = expand_tokens(case.get(name, []), offset)
-    full["row"] = dict(case["row"], seed=case["row"]["seed"] + offset)
+    if "row" in case:
+        full["row"] = dict(case["row"], seed=case["row"]["seed"] + offset)
     return full
 
 
 class Tally:
     def __init__(self):
-        self.made = self.near = self.empty = self.ties = self.different = 0
+        self.made = self.near = self.empty = self.ties = self.different = self.tokens = 0
 
 
 def judge(profile, engine, case, tally):
     """(kept, probabilities) on which both judges agree; None if the case is dropped."""
     tally.made += 1
-    row = build(case["row"])
+    row = logits(case)
     rule = rules.Rule(row)
     adjusted = rules.Rule(row)
     try:
@@ -49,10 +50,11 @@ def judge(profile, engine, case, tally):
     except rules.NothingLeft:
         tally.empty += 1
         return None
-    if rule.near:
+    if rule.near or rule.underflow:
         tally.near += 1
         return None
-    final = engine(case, row)
+    with numpy.errstate(all="ignore"):
+        final = engine(case, row)
     with numpy.errstate(invalid="ignore"):
         weights = numpy.exp(final.astype(numpy.float64) - numpy.max(final))
     theirs = numpy.flatnonzero(final > -numpy.inf)
@@ -86,6 +88,26 @@ FILTERS = {
 }  # fmt: skip
 
 
+def token(profile, engine, case, tally):
+    """What both judges pick of the case at temperature 0; None where the two highest are nearer than rounding."""
+    row = logits(case)
+    bare = rules.greedy(profile, case)
+    rule = rules.Rule(row)
+    rules.CHAINS[profile](rule, bare)
+    if profile == "huggingface" and not rule.near:
+        rule.temperature(0.0)
+    if rule.near or rule.underflow:
+        return None
+    picked = int(rule.answer()[0][0])
+    theirs = int(numpy.argmax(engine(bare, row)))
+    source = rules.Rule(row)
+    if theirs != picked and final_logits(profile, case, row, source)[theirs] != source.z[picked]:
+        tally.different += 1
+        print(f"  DIFFERENT {json.dumps(case)}\n   engine picks {theirs}, rule {picked}")
+    tally.tokens += 1
+    return picked
+
+
 def digest(kept):
     """FNV-1a, 32 bits, of the ids as little-endian words."""
     value = 0x811C9DC5
@@ -94,20 +116,32 @@ def digest(kept):
     return value
 
 
+def lacks(stage, lines):
+    """Prints and returns whether a stage's lines miss a size of vocabulary or are too few rows."""
+    sizes = {len(case["logits"]) if "logits" in case else case["row"]["vocab"] for case in lines}
+    rows = sum(len(case.get("expect_each") or case.get("steps") or [0]) for case in lines)
+    missing = {4, 1_000, 151_936} - sizes
+    if missing or rows < 2_000:
+        print(f"  {stage}: {rows} rows; no vocabulary of {sorted(missing)}")
+    return bool(missing) or rows < 2_000
+
+
 def short(x):
     return float(f"{x:.7g}") if x >= 1e-7 else float(f"{x:.3g}")
 
 
-def expectation(kept, p):
+def expectation(kept, p, token=None):
+    """What is written of an answer; `token` as `token` has it."""
+    picked = {} if token is None else {"token": token}
     if len(kept) > LISTED:
-        return {
+        return picked | {
             "count": len(kept),
             "digest": digest(kept),
             "first": kept[:4].tolist(),
             "last": kept[-2:].tolist(),
             "probabilities": [short(x) for x in p[:4]],
         }
-    return {"kept": kept.tolist(), "probabilities": [round(float(x), 7) for x in p[:SHOWN]]}
+    return picked | {"kept": kept.tolist(), "probabilities": [round(float(x), 7) for x in p[:SHOWN]]}
 
 
 def make(profile, stage, n, index):
@@ -115,23 +149,29 @@ def make(profile, stage, n, index):
     params, lists, kinds = STAGES[profile][stage](n, vocab)
     case = {"profile": profile, "stages": [stage], "params": params}
     case["row"] = row(n, vocab, kinds, stage in TAME)
-    if (profile, stage) in UNMASKED:
+    if unmasked(profile, stage, params):
         case["row"].pop("patch", None)
     case.update({name: value for name, value in lists.items() if value != []})
     return case
 
 
+def explicit(name, case, profile, engine, tally):
+    """The line of one row, if both judges agree on it."""
+    for name_of_list in LISTS:
+        recipe = case.get(name_of_list)
+        if isinstance(recipe, dict) and recipe["length"] <= LISTED:
+            case[name_of_list] = expand_tokens(recipe)
+    full = complete(case)
+    agreed = judge(profile, engine, full, tally)
+    if agreed is not None:
+        case["expect"] = expectation(*agreed, token(profile, engine, full, tally))
+        yield dict({"id": name}, **case, tolerance=1.0e-5)
+
+
 def cases(profile, stage, engine, tally):
     n = Numbers(digest([ord(c) for c in f"{profile} {stage}"]))
     for index in range(EXPLICIT):
-        case = make(profile, stage, n, index)
-        for name in LISTS:
-            if isinstance(case.get(name), dict):
-                case[name] = expand_tokens(case[name])
-        agreed = judge(profile, engine, complete(case), tally)
-        if agreed is not None:
-            case["expect"] = expectation(*agreed)
-            yield dict({"id": f"{profile}-{stage}-{index:03}"}, **case, tolerance=1.0e-5)
+        yield from explicit(f"{profile}-{stage}-{index:03}", make(profile, stage, n, index), profile, engine, tally)
     for index in range(SWEEPS):
         case = make(profile, stage, n, 3 if index == 11 else 1)
         case["count"] = SWEEP_ROWS
@@ -142,11 +182,18 @@ def cases(profile, stage, engine, tally):
                 skip.append(offset)
             else:
                 kept, p = agreed
-                each.append([len(kept), digest(kept), round(float(p[0]), 7), round(float((p * p).sum()), 7)])
+                each.append([len(kept), digest(kept), round(float(p[0]), 6), round(float((p * p).sum()), 6)])
         if skip:
             case["skip"] = skip
         case["expect_each"] = each
         yield dict({"id": f"{profile}-{stage}-sweep-{index:02}"}, **case, tolerance=1.0e-5)
+    n = Numbers(digest([ord(c) for c in f"{profile} {stage} extremes"]))
+    for index in range(EXTREMES):
+        kind, values = extreme(n, kinds_without(profile, stage))
+        params, lists, _ = STAGES[profile][stage](n, len(values))
+        case = {"profile": profile, "stages": [stage], "params": params, "logits": values}
+        case.update({name: value for name, value in lists.items() if value != []})
+        yield from explicit(f"{profile}-{stage}-{kind}-{index:02}", case, profile, engine, tally)
 
 
 def main():
@@ -188,11 +235,11 @@ def main():
         made = list(cases(profile, stage, engine, tally))
         lines += [json.dumps(case, separators=(",", ":")) for case in made]
         share = tally.near / tally.made
-        failed |= share > 0.1 or tally.different > 0
+        failed |= share > 0.1 or tally.different > 0 or lacks(stage, made)
         print(
             f"{profile} {stage}: {tally.made} rows, {tally.made - tally.near - tally.empty - tally.different} written, "
             f"{tally.near} near a boundary ({share:.1%}), {tally.empty} with nothing left, {tally.ties} with other ids "
-            f"of equal logits, {tally.different} different",
+            f"of equal logits, {tally.tokens} picked at temperature 0, {tally.different} different",
             flush=True,
         )
     if profile == "llama_cpp" and not only:

@@ -69,6 +69,13 @@ def build(row):
     return values
 
 
+def logits(case):
+    """The f32 row of a case: its logits if they are written out, else its recipe's."""
+    if "logits" in case:
+        return numpy.array([-numpy.inf if x == "-inf" else x for x in case["logits"]], dtype=numpy.float32)
+    return build(case["row"])
+
+
 class Numbers:
     """Random choices of a generator: the SplitMix64 stream of a seed."""
 

@@ -5,13 +5,21 @@ larger or smaller, or if two values nearer than rounding changed places. Such a 
 Equal logits go by id, lower first, where an engine leaves their order open.
 """
 
+import collections
 import math
 
 import numpy
 
 EPS = 1.0e-4
+F32_MAX = float(numpy.finfo(numpy.float32).max)
 ORDER = 1.0e-6
 INF = math.inf
+
+
+def drift(terms):
+    """How far a sum of these lies off (relative) if it is made in f32 one by one, as llama.cpp makes it."""
+    exact = terms.sum()
+    return abs(float(numpy.cumsum(terms, dtype=numpy.float32)[-1]) - exact) / exact if exact > 0 else 0.0
 
 
 class NothingLeft(Exception):
@@ -20,8 +28,15 @@ class NothingLeft(Exception):
 
 class Rule:
     def __init__(self, row):
-        self.z = row.astype(numpy.float64)
+        self.row = row.astype(numpy.float64)
+        self.z = self.row.copy()
         self.near = False
+        # Whether a penalty was added up with rounding.
+        self.rounds = False
+        # Whether llama.cpp's typical met a probability that f32 rounds to 0: its entropy is NaN then, an exception of its own.
+        self.underflow = False
+        # Whether every logit is still one of the row: then no rounding can order two of them otherwise.
+        self.exact = True
         # Set by adaptive-p: probabilities that are no softmax of the logits.
         self.fixed = None
 
@@ -54,14 +69,25 @@ class Rule:
         kept[ids] = self.z[ids]
         self.z = kept
 
-    def keep_first(self, counts, order):
-        """Keeps the first counts[1] of an order; counts[0] and counts[2] are the answers beside the boundary."""
+    def keep_first(self, counts, order, by_logit=False):
+        """Keeps the first counts[1] of an order; counts[0] and counts[2] are the answers beside the boundary. `by_logit`:
+        the engine compares logits, not what it computes from them."""
         low, count, high = (min(max(1, c), len(order)) for c in counts)
         if low != high:
             self.near = True
-        if count < len(order):
+        if count < len(order) and not (by_logit and self.exact):
             self.close(self.z[order[count - 1]], self.z[order[count]])
         self.keep(order[:count])
+
+    def changed(self):
+        """Notes that logits were computed. One that f32 cannot hold is an engine's overflow, not its rule; where different
+        ones that count are large, its rounding moves probabilities."""
+        self.exact = False
+        if numpy.any(numpy.isfinite(self.z) & (numpy.abs(self.z) > F32_MAX)):
+            self.near = True
+        count = self.z[self.z > self.z.max() - 20]
+        if len(count) and abs(count[0]) > 1_000 and count.min() != count.max():
+            self.near = True
 
     def close(self, a, b):
         """Notes two values that are not equal but nearer than rounding."""
@@ -69,18 +95,20 @@ class Rule:
             self.near = True
 
     @staticmethod
-    def around(x):
-        return (x * (1 - EPS), x, x * (1 + EPS))
+    def around(x, eps=EPS):
+        return (x * (1 - eps), x, x * (1 + eps))
 
     # Elementwise stages.
 
     def temperature(self, t):
         if t <= 0:
             order = self.order()
-            self.close(self.z[order[0]], self.z[order[1]]) if len(order) > 1 else None
+            if len(order) > 1 and not self.exact:
+                self.close(self.z[order[0]], self.z[order[1]])
             self.keep(order[:1])
-        else:
+        elif t != 1:
             self.z = self.z / t
+            self.changed()
 
     def dynamic_temperature(self, t, spread, exponent):
         order = self.order()
@@ -88,26 +116,56 @@ class Rule:
             return self.temperature(t)
         if len(order) < 2:
             return
-        share = self.entropy(self.probabilities()) / math.log(len(order))
+        p = self.probabilities()[order]
+        alive = p[p > 0]
+        share = max(0.0, self.entropy(p)) / math.log(len(order))
         low, high = max(0.0, t - spread), t + spread
-        self.temperature(low + (high - low) * share**exponent)
+        off = min(1.0, 2 * max(drift(alive), drift(-alive * numpy.log(alive))))
+        least, exact, most = (low + (high - low) * (share * q) ** exponent for q in (1 - off, 1, 1 + off))
+        if least > 0:
+            cold, warm = (numpy.exp((self.z - self.z.max()) / x) for x in (least, most))
+            cold, warm = cold / cold.sum(), warm / warm.sum()
+            if numpy.any(numpy.abs(cold - warm) > 1.0e-6 + 5.0e-5 * cold):
+                self.near = True
+        self.temperature(exact)
 
     def bias(self, pairs, limit=INF):
         for token, value in pairs:
             self.z[token] += -INF if value == "-inf" else min(limit, max(-limit, value))
+        if any(value != "-inf" for _, value in pairs):
+            self.changed()
 
     def ban(self, tokens):
         for token in tokens:
             self.z[token] = -INF
 
+    def allow(self, tokens):
+        if tokens:
+            self.keep(tokens)
+
+    def force(self, case):
+        """The token of a step that is forced: it is all that is left."""
+        for place, token in case["forced"]:
+            if place == len(case["history"]):
+                self.keep([token])
+                self.z[token] = 0.0
+                return True
+        return False
+
     def repetition(self, tokens, penalty):
         for token in set(tokens):
             z = self.z[token]
             self.z[token] = z * penalty if z < 0 else z / penalty
+        if tokens and penalty != 1:
+            self.changed()
 
     def counted(self, tokens, frequency, presence):
-        for token in set(tokens):
-            self.z[token] -= tokens.count(token) * frequency + presence
+        for token, count in collections.Counter(tokens).items():
+            amount = count * frequency + presence
+            self.z[token] -= amount
+            self.rounds |= float(numpy.float32(amount)) != amount
+        if frequency or presence:
+            self.changed()
 
     def no_repeat_ngram(self, tokens, size):
         prefix = tokens[len(tokens) - size + 1 :]
@@ -121,12 +179,15 @@ class Rule:
             prefix = sequence[:-1]
             if len(prefix) <= len(tokens) and tokens[len(tokens) - len(prefix) :] == prefix:
                 self.z[sequence[-1]] += value
+                if value > -INF:
+                    self.changed()
 
     def length_decay(self, start, factor, generated, ends):
         if generated > start:
             for token in ends:
                 if math.isfinite(self.z[token]):
                     self.z[token] += abs(self.z[token]) * (factor ** (generated - start) - 1)
+            self.changed()
 
     def dry(self, tokens, multiplier, base, allowed, window, breakers):
         """llama.cpp's DRY. `tokens` newest last."""
@@ -162,6 +223,7 @@ class Rule:
                 if highest > 0:
                     exponent = min(exponent, highest)
                 self.z[token] -= multiplier * base**exponent
+        self.changed()
 
     # Filters.
 
@@ -172,12 +234,14 @@ class Rule:
         count = k
         if ties:
             count = int(numpy.count_nonzero(self.z >= self.z[order[k - 1]]))
-        self.keep_first((count, count, count), order)
+        self.keep_first((count, count, count), order, by_logit=True)
 
-    def top_p(self, p, least):
+    def top_p(self, p, least, plain_sums=False):
         order = self.order()
-        before = numpy.concatenate(([0.0], numpy.cumsum(self.probabilities()[order])[:-1]))
-        self.keep_first([max(least, int(numpy.count_nonzero(before < q))) for q in self.around(p)], order)
+        shares = self.probabilities()[order]
+        eps = max(EPS, 4 * drift(shares)) if plain_sums else EPS
+        before = numpy.concatenate(([0.0], numpy.cumsum(shares)[:-1]))
+        self.keep_first([max(least, int(numpy.count_nonzero(before < q))) for q in self.around(p, eps)], order)
 
     def min_p(self, p, least):
         if p <= 0:
@@ -191,12 +255,20 @@ class Rule:
     def typical(self, mass, least, ties, strict):
         p = self.probabilities()
         order = self.order()
+        if strict and numpy.any(p[order] < 1.0e-45):
+            self.underflow = True
         surprise = numpy.abs(-self.log_probabilities()[order] - self.entropy(p))
         by = numpy.lexsort((numpy.arange(len(order)), surprise))
         order, surprise = order[by], surprise[by]
         cumulative = numpy.cumsum(p[order])
+        eps, shift = EPS, 0.0
+        if strict:
+            alive = -numpy.sort(-p[p > 0])
+            eps = max(EPS, 4 * drift(p[order]))
+            # The centre of the distances moves with the sums.
+            shift = 4 * (drift(alive) + self.entropy(p) * drift(-alive * numpy.log(alive)))
         counts = []
-        for q in self.around(mass):
+        for q in self.around(mass, eps):
             reached = cumulative > q if strict else cumulative >= q
             last = int(numpy.argmax(reached)) if reached.any() else len(order) - 1
             count = last + 1
@@ -206,8 +278,8 @@ class Rule:
         count = min(counts[1], len(order))
         # Tokens on both sides of the entropy can be equally typical; those that are nearly so could change places.
         edge = surprise[count - 1]
-        others = numpy.abs(surprise - edge)
-        if numpy.any((others > 0) & (others < EPS / 5 * max(1.0, edge))):
+        others = self.z[order[numpy.abs(surprise - edge) < max(shift, EPS / 5 * max(1.0, edge))]]
+        if others.min() != others.max():
             self.near = True
         self.keep_first(counts, order)
 
@@ -231,7 +303,12 @@ class Rule:
         p = weights / weights.sum()
         terms = numpy.where(p > 0, -p * numpy.log(numpy.maximum(p, 1.0e-300)), 0.0)
         cumulative = numpy.cumsum(terms)
-        counts = [int(numpy.count_nonzero(cumulative <= q * cumulative[-1])) for q in self.around(share)]
+        if len(first) > 1 and abs(self.z[first[0]]) > 1_000 and self.z[first[1]] > self.z[first[0]] - 20:
+            # The engine subtracts a logarithm from logits of this size.
+            self.near = True
+        # What f32 has no probability for ends the prefix; the first stays whatever it weighs.
+        weighs = p > 1.0e-45
+        counts = [int(numpy.count_nonzero(weighs & (cumulative <= q * cumulative[-1]))) for q in self.around(share)]
         self.keep_first(counts, order)
 
     def top_n_sigma(self, n):
@@ -291,7 +368,12 @@ class Rule:
         order = self.order()
         sizes = self.z[order]
         gaps = sizes[:-1] - sizes[1:]
-        if numpy.any((gaps > 0) & (gaps <= ORDER * numpy.maximum(1.0, numpy.abs(sizes[1:])))):
+        # Logits that penalties made equal are equal or not by an engine's rounding, unless there is nothing to round.
+        with numpy.errstate(over="ignore"):
+            given, rounded = self.row[order], self.rounds | (sizes.astype(numpy.float32) != sizes)
+        if not self.exact and numpy.any((gaps == 0) & (given[:-1] != given[1:]) & rounded[1:]):
+            self.near = True
+        if not self.exact and numpy.any((gaps > 0) & (gaps <= ORDER * numpy.maximum(1.0, numpy.abs(sizes[1:])))):
             self.near = True
         p = self.probabilities() if self.fixed is None else self.fixed
         return order, p[order]
@@ -305,6 +387,8 @@ def huggingface(rule, case):
     params = case["params"]
     tokens, ends = history(case), case["end_tokens"]
     least = max(1, params.get("min_keep", 1))
+    if rule.force(case):
+        return
     rule.bias(case["bias"])
     rule.sequences(case["sequence_bias"], tokens)
     if "repetition_penalty" in params:
@@ -316,6 +400,7 @@ def huggingface(rule, case):
     rule.sequences([(s, -INF) for s in bad], tokens)
     if len(case["history"]) < params.get("min_tokens", 0):
         rule.ban(ends)
+    rule.allow(case["allowed"])
     if "length_decay_factor" in params:
         rule.length_decay(params.get("length_decay_start", 0), params["length_decay_factor"], len(case["history"]), ends)
     rule.ban(case["bans"])
@@ -339,6 +424,7 @@ def huggingface(rule, case):
 def vllm(rule, case):
     params = case["params"]
     rule.ban(case["bans"])
+    rule.allow(case["allowed"])
     rule.sequences([(s, -INF) for s in case["bad_sequences"]], case["history"])
     if len(case["history"]) < params.get("min_tokens", 0):
         rule.ban(case["end_tokens"])
@@ -365,7 +451,7 @@ def llama_cpp(rule, case, state=None):
     if "mirostat" in params:
         rule.temperature(params.get("temperature", 1.0))
         if params["mirostat"] == 1:
-            rule.mirostat_1(state["mu"], case["row"]["vocab"])
+            rule.mirostat_1(state["mu"], len(rule.z))
         else:
             rule.mirostat_2(state["mu"])
         return
@@ -389,7 +475,7 @@ def llama_cpp(rule, case, state=None):
     if "typical_p" in params:
         rule.typical(params["typical_p"], max(1, least), ties=False, strict=True)
     if "top_p" in params:
-        rule.top_p(params["top_p"], max(1, least))
+        rule.top_p(params["top_p"], max(1, least), plain_sums=True)
     if "min_p" in params:
         rule.min_p(params["min_p"], max(1, least))
     if "xtc_probability" in params:
@@ -402,3 +488,18 @@ def llama_cpp(rule, case, state=None):
 
 
 CHAINS = {"huggingface": huggingface, "vllm": vllm, "llama_cpp": llama_cpp}
+
+
+def greedy(profile, case):
+    """The case at temperature 0: what it is judged by for the token that is picked then."""
+    params = dict(case["params"], temperature=0.0)
+    params.pop("dynatemp_range", None)
+    if profile == "huggingface":
+        # Without do_sample no warper runs.
+        params = {name: value for name, value in params.items() if name in HUGGINGFACE_PROCESSORS or name == "temperature"}
+    return dict(case, params=params)
+
+
+HUGGINGFACE_PROCESSORS = {
+    "repetition_penalty", "penalty_scope", "no_repeat_ngram", "min_tokens", "length_decay_start", "length_decay_factor",
+}  # fmt: skip

@@ -4,16 +4,20 @@ import numpy
 
 from rows import words
 
-LISTS = ["prompt", "history", "bias", "bans", "sequence_bias", "bad_sequences", "end_tokens", "breakers"]
+LISTS = [
+    "prompt", "history", "bias", "bans", "allowed", "forced", "sequence_bias", "bad_sequences", "end_tokens", "breakers",
+]  # fmt: skip
 
 
 # What a case is made of.
 
 
 def vocabulary(n, index):
-    """Mostly 4 to 64, some 1,000, a few 32,000, one 151,936 of each stage's explicit cases."""
-    if index == 7:
+    """Mostly 4 to 64, some 1,000, a few 32,000, four 151,936 of each stage's explicit cases; 4 at least twice."""
+    if index in (7, 57, 107, 157):
         return 151_936
+    if index in (2, 50):
+        return 4
     if index in (23, 61):
         return 32_000
     if index % 20 == 3:
@@ -44,6 +48,34 @@ def row(n, vocab, kinds, tame=False):
     return result
 
 
+F32_MAX = float(numpy.finfo(numpy.float32).max)
+SUBNORMAL = 2.0**-149
+
+
+def extreme(n, without):
+    """Logits written out: 4 to 16 of them, of one of the kinds that are not in `without`."""
+    vocab = n.between(4, 16)
+    kind = n.pick([k for k in ["constant", "zeros", "limits", "subnormal", "wide", "few", "two"] if k not in without])
+    plain = [(n.below(1 << 18) - (1 << 17)) * 2.0**-14 for _ in range(vocab)]
+    if kind == "constant":
+        sizes = [0.0, 1.5, -7.25, 1.0e-40, 65504.0, -1.0e9] + ([] if "limits" in without else [3.0e38])
+        return kind, [n.pick(sizes)] * vocab
+    if kind == "zeros":
+        return kind, [n.pick([0.0, -0.0, -0.0, SUBNORMAL]) for _ in plain]
+    if kind == "limits":
+        ends = [F32_MAX, -F32_MAX, 1.0e38, -1.0e38, 3.0e38, -3.0e38]
+        return kind, [n.pick(ends) if n.chance(2) else x for x in plain]
+    if kind == "subnormal":
+        return kind, [(n.below(1 << 24) - (1 << 23)) * SUBNORMAL if n.chance(3) else x for x in plain]
+    if kind == "wide":
+        return kind, [x * 64.0 for x in plain]
+    if kind == "few":
+        stay = {n.below(vocab), n.below(vocab)}
+        return kind, [x if token in stay else "-inf" for token, x in enumerate(plain)]
+    high, low = n.pick([(1.0, -1.0), (3.5, 3.0), (0.0, -80.0)])
+    return kind, [n.pick([high, low]) for _ in plain]
+
+
 def number(n, low, high, digits=3):
     return round(n.uniform(low, high), digits)
 
@@ -52,6 +84,13 @@ def tokens(n, vocab, low, high, alphabet=None):
     """A recipe: `length` ids below `below`, number i is word(seed, i) mod below."""
     below = min(vocab, alphabet or vocab)
     return {"seed": n.below(1 << 44), "length": n.between(low, high), "below": below}
+
+
+def memory(n, vocab, low, high, alphabet=None):
+    """A history of a few tokens or, one time in four, of hundreds or thousands."""
+    if n.chance(4):
+        return tokens(n, vocab, 100, n.pick([300, 1_500, 3_500]), alphabet)
+    return tokens(n, vocab, low, high, alphabet)
 
 
 def expand_tokens(recipe, offset=0):
@@ -103,6 +142,18 @@ def temperature(n, vocab):
 
 def temperature_zero(n, vocab):
     return {"temperature": 0.0}, {}, SMOOTH + ["ties"]
+
+
+def temperature_zero_filtered(n, vocab):
+    """llama.cpp's temperature comes last: at 0 it keeps the first of what the filters left."""
+    params = {"temperature": 0.0}
+    # Not top-n-sigma: it leaves masked entries in the list, which typical and the dynamic temperature do not expect.
+    chosen(n, [top_k, top_p, min_p], params, {}, vocab)
+    chosen(n, [xtc, typical], params, {}, vocab, 2)
+    params["temperature"] = 0.0
+    if n.chance(4):
+        params["dynatemp_range"] = n.pick([0.5, 1.0, 1.5])
+    return params, {}, SMOOTH
 
 
 def temperature_floor(n, vocab):
@@ -167,12 +218,21 @@ def repetition(n, vocab):
     if n.chance(4):
         params["penalty_scope"] = 2
     with_temperature(n, params, 4)
-    return params, {"prompt": tokens(n, vocab, 1, 20), "history": tokens(n, vocab, 0, 20)}, MIXED
+    return params, {"prompt": memory(n, vocab, 1, 20), "history": memory(n, vocab, 0, 20)}, MIXED
 
 
 def ngram(n, vocab):
     params = {"no_repeat_ngram": n.pick([1, 2, 2, 3, 3, 4])}
     alphabet = n.pick([2, 3, 4])
+    if n.chance(3):
+        # Long enough a history, and large enough an alphabet that something is left.
+        params["no_repeat_ngram"] = n.pick([2, 3, 5, 8])
+        alphabet = min(vocab, n.pick([8, 30, 1_000]))
+        return (
+            params,
+            {"prompt": tokens(n, vocab, 1, 1_000, alphabet), "history": tokens(n, vocab, 0, 1_000, alphabet)},
+            MIXED,
+        )
     if params["no_repeat_ngram"] == 1 and n.chance(2):
         alphabet = max(2, vocab - 2)
     return (
@@ -290,13 +350,13 @@ def penalties(n, vocab):
         if n.chance(2):
             params["presence_penalty"] = n.pick([0.3, 1.5, -0.5])
     alphabet = n.pick([3, vocab])
-    return params, {"prompt": tokens(n, vocab, 1, 16, alphabet), "history": tokens(n, vocab, 0, 16, alphabet)}, MIXED
+    return params, {"prompt": memory(n, vocab, 1, 16, alphabet), "history": memory(n, vocab, 0, 16, alphabet)}, MIXED
 
 
 def windowed_penalties(n, vocab):
     params, lists, kinds = penalties(n, vocab)
     if n.chance(2):
-        params["penalty_window"] = n.pick([1, 2, 5, 8, 20, 64])
+        params["penalty_window"] = n.pick([1, 2, 5, 8, 20, 64, 256, 1_024])
     return params, lists, kinds
 
 
@@ -307,9 +367,10 @@ def dry(n, vocab):
     if n.chance(2):
         params["dry_allowed_length"] = n.pick([1, 3, 4])
     if n.chance(3):
-        params["dry_window"] = n.pick([4, 8, 12, 40])
-    alphabet = n.pick([2, 2, 3, 4])
-    lists = {"prompt": tokens(n, vocab, 1, 24, alphabet), "history": tokens(n, vocab, 0, 40, alphabet)}
+        params["dry_window"] = n.pick([4, 8, 12, 40, 200, 1_024])
+    # One letter repeats itself as far as the history goes: the exponent meets its limit.
+    alphabet = n.pick([1, 2, 2, 2, 3, 3, 4, 4])
+    lists = {"prompt": memory(n, vocab, 1, 24, alphabet), "history": memory(n, vocab, 0, 40, alphabet)}
     if n.chance(2):
         lists["breakers"] = [[n.below(alphabet + 1) for _ in range(n.pick([1, 2, 2, 3]))] for _ in range(n.between(1, 3))]
         lists["breakers"] = [b for i, b in enumerate(lists["breakers"]) if b not in lists["breakers"][:i]]
@@ -320,6 +381,46 @@ def dry(n, vocab):
 def bias(n, vocab):
     pairs = [[t, n.pick([-2.5, 1.25, 6.0, -100.0, 150.0, "-inf"])] for t in some(n, vocab, 5)]
     return {}, {"bias": pairs}, MIXED
+
+
+def bans(n, vocab):
+    return {}, {"bans": some(n, vocab, 6)}, MIXED
+
+
+def begin_suppress(n, vocab):
+    """Hugging Face's `begin_suppress_tokens`: bans that hold for the first generated token alone."""
+    return {}, {"bans": some(n, vocab, 6), "prompt": tokens(n, vocab, 1, 8)}, MIXED
+
+
+def allowed(n, vocab):
+    found = []
+    for _ in range(n.between(1, min(40, max(1, vocab // 2)))):
+        token = n.below(vocab)
+        if token not in found:
+            found.append(token)
+    params = {}
+    if n.chance(2):
+        params["top_p"] = n.pick([0.5, 0.8, 0.9])
+    with_temperature(n, params)
+    return params, {"allowed": found, "prompt": tokens(n, vocab, 1, 8), "history": tokens(n, vocab, 0, 8)}, MIXED
+
+
+def forced(n, vocab, first):
+    """A forced first token (the prompt is one token then) or a forced last one; some steps are not the forced one."""
+    lists = {"prompt": tokens(n, vocab, 1, 1 if first else 6), "history": tokens(n, vocab, 0, 2)}
+    place = 0 if first else n.below(3)
+    lists["forced"] = [[place, n.below(vocab)]]
+    params = {"top_k": 3} if n.chance(2) else {}
+    with_temperature(n, params)
+    return params, lists, MIXED
+
+
+def forced_begin(n, vocab):
+    return forced(n, vocab, True)
+
+
+def forced_end(n, vocab):
+    return forced(n, vocab, False)
 
 
 def finite_bias(n, vocab):
@@ -374,19 +475,41 @@ STAGES = {
         "temperature": temperature, "top_k": top_k_least, "top_p": top_p, "min_p": min_p, "typical": typical,
         "epsilon": epsilon, "eta": eta, "top_h": top_h, "repetition_penalty": repetition, "no_repeat_ngram": ngram,
         "sequence_bias": sequence_bias, "bad_sequences": bad_words, "min_tokens": min_tokens,
-        "length_decay": length_decay, "chain": huggingface_chain,
+        "length_decay": length_decay, "bans": bans, "begin_suppress": begin_suppress, "allowed": allowed,
+        "forced_begin": forced_begin, "forced_end": forced_end, "chain": huggingface_chain,
     },
     "llama_cpp": {
-        "temperature": temperature, "temperature_zero": temperature_zero, "top_k": top_k_least, "top_p": top_p,
+        "temperature": temperature, "temperature_zero": temperature_zero_filtered, "top_k": top_k_least, "top_p": top_p,
         "min_p": min_p, "typical": typical, "top_n_sigma": top_n_sigma, "xtc": xtc, "dynamic_temperature": dynamic,
-        "penalties": windowed_penalties, "dry": dry, "bias": bias, "chain": llama_chain,
+        "penalties": windowed_penalties, "dry": dry, "bias": bias, "bans": bans, "chain": llama_chain,
     },
     "vllm": {
         "temperature": temperature, "temperature_floor": temperature_floor, "top_k": without_least(top_k),
         "top_p": without_least(top_p), "min_p": without_least(min_p), "penalties": penalties, "bias": finite_bias,
-        "bad_sequences": bad_words, "min_tokens": min_tokens, "chain": vllm_chain,
+        "bad_sequences": bad_words, "min_tokens": min_tokens, "allowed": allowed, "chain": vllm_chain,
     },
 }  # fmt: skip
 # Rules that square logits, and those whose engine counts -inf as a candidate, see no extremes or no masked entries.
 TAME = {"top_n_sigma", "chain"}
-UNMASKED = {("llama_cpp", "typical"), ("llama_cpp", "dynamic_temperature"), ("llama_cpp", "chain"), ("llama_cpp", "xtc")}
+UNMASKED = {
+    ("llama_cpp", "typical"), ("llama_cpp", "dynamic_temperature"), ("llama_cpp", "temperature_zero"), ("llama_cpp", "chain"),
+    ("llama_cpp", "xtc"), ("huggingface", "forced_begin"), ("huggingface", "forced_end"),
+}  # fmt: skip
+
+
+def unmasked(profile, stage, params):
+    """Whether masked entries would make it an exception: of XTC's only with `min_keep`."""
+    fine_without = {"min_keep", "typical_p", "dynatemp_range"}
+    if stage in ("xtc", "temperature_zero") and not fine_without & set(params):
+        return False
+    return (profile, stage) in UNMASKED
+
+
+def kinds_without(profile, stage):
+    """Kinds of extreme rows that the engine's own rule does not cover; README.md says why."""
+    without = set()
+    if stage in TAME:
+        without.add("limits")
+    if (profile, stage) in UNMASKED:
+        without.add("few")
+    return without

@@ -11,11 +11,11 @@ import numpy
 
 import engine_llama
 import rules
-from generate import complete, digest
+from generate import complete, digest, lacks
 from rows import Numbers, build
 from stages import number, row
 
-CASES, STEPS = 260, 5
+CASES, STEPS = 480, 5
 
 
 def mirostat_1(n):
@@ -26,13 +26,13 @@ def mirostat_1(n):
         params["mirostat_eta"] = n.pick([0.05, 0.3, 1.0])
     if n.chance(3):
         params["temperature"] = number(n, 0.6, 1.5, 2)
-    return params, n.pick([16, 40, 120, 300, 1_000])
+    return params, n.pick([4, 16, 40, 120, 300, 1_000])
 
 
 def mirostat_2(n):
     params, _ = mirostat_1(n)
     params["mirostat"] = 2
-    return params, n.pick([8, 16, 40, 64, 300, 1_000])
+    return params, n.pick([4, 8, 16, 40, 64, 300, 1_000])
 
 
 def adaptive_p(n):
@@ -45,7 +45,7 @@ def adaptive_p(n):
         params["top_k"] = n.pick([3, 10, 40])
     if n.chance(3):
         params["temperature"] = number(n, 0.6, 1.5, 2)
-    return params, n.pick([4, 8, 16, 40, 64, 300])
+    return params, n.pick([4, 8, 16, 40, 64, 300, 1_000])
 
 
 def walk(lib, case):
@@ -65,7 +65,7 @@ def walk(lib, case):
         state["mean"] = state["sum"] / state["weight"]
         rules.llama_cpp(rule, full, state)
         kept, p = rule.answer()
-        if rule.near:
+        if rule.near or rule.underflow:
             return None
         final, token = chain.run(values)
         theirs = numpy.flatnonzero(final > -numpy.inf)
@@ -104,10 +104,17 @@ def lines(lib):
         name = stage.__name__
         n = Numbers(digest([ord(c) for c in f"llama_cpp {name}"]))
         near = different = 0
+        written = []
         for index in range(CASES):
             params, vocab = stage(n)
             case = {"profile": "llama_cpp", "stages": [name], "params": params}
-            case["row"] = row(n, vocab, ["normal", "normal", "bf16", "peaked"], tame=True)
+            kinds = ["normal", "normal", "bf16", "peaked"]
+            if index in (7, 107, 207):
+                # Few enough kept that a test finds the picked one among its draws.
+                vocab, kinds = 151_936, ["peaked"]
+                if stage is adaptive_p:
+                    params["top_k"] = 40
+            case["row"] = row(n, vocab, kinds, tame=True)
             case["row"].pop("patch", None)
             steps = walk(lib, dict(case, engine_seed=index))
             if steps is None:
@@ -119,8 +126,9 @@ def lines(lib):
             else:
                 case["steps"] = steps
                 case = dict({"id": f"llama_cpp-{name}-{index:03}"}, **case, tolerance=1.0e-5)
-                found.append(json.dumps(case, separators=(",", ":")))
+                written.append(case)
+        found += [json.dumps(case, separators=(",", ":")) for case in written]
         share = near / CASES
-        wrong |= share > 0.1 or different > 0
+        wrong |= share > 0.1 or different > 0 or lacks(name, written)
         print(f"llama_cpp {name}: {CASES} runs of {STEPS} steps, {near} near a boundary ({share:.1%}), {different} different")
     return found, wrong

@@ -81,7 +81,7 @@ fn single(sampler: &str, case: &Value) -> Result<(), String> {
     let mut decoder = made.map_err(|error| error.to_string())?;
     super::set_breakers(&mut decoder, &breakers)?;
     decoder.accept(&history).map_err(|error| error.to_string())?;
-    let kept = super::kept(&mut decoder, &row)?;
+    let kept = super::kept(&mut decoder, &row, None)?;
     let whole = matches!(sampler, "xtc" | "typical");
     let p = |kept: &Candidate| if whole { given[kept.token as usize] } else { f64::from(kept.logprob).exp() };
     let mut want: Vec<f64> =

@@ -18,6 +18,12 @@ def mix(x: int) -> int:
     return z ^ (z >> 31)
 
 
+CASE = {
+    "id", "profile", "stages", "table", "prompt", "num_beams", "length_penalty", "early_stopping", "end_tokens",
+    "max_new_tokens", "num_return_sequences", "params", "expect", "tolerance",
+}  # fmt: skip
+
+
 def row_of(table: dict[str, Any], tokens: list[int]) -> np.ndarray:
     """The row after these tokens: a model that is a table."""
     seed = mix(table["seed"] + tokens[-1] & MASK)
@@ -34,6 +40,7 @@ def test_the_sequences_are_those_of_transformers() -> None:
     stopping = {True: "full", False: "heuristic", "never": "never"}
     seen = with_processors = 0
     for case in golden_lines("beam.jsonl")[::5]:
+        assert set(case) <= CASE, f"fields that nobody reads: {set(case) - CASE}"
         vocab, prompt, params = case["table"]["vocab"], case["prompt"], dict(case["params"])
         search = argpick.BeamSearch(
             vocab,
