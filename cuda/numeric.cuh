@@ -37,6 +37,12 @@ ARGPICK_DEVICE inline float exponent_factor(float temperature) {
   return factor < low ? low : factor > high ? high : factor;
 }
 
+// The temperature that the weights have: the one in force, unless the factor cannot hold it.
+ARGPICK_DEVICE inline double temperature_of_weights(Scale scale, float temperature) {
+  const bool is_held = temperature > 1e-18f && temperature < 1e18f;
+  return is_held ? static_cast<double>(temperature) : LOG2_E / static_cast<double>(scale.factor);
+}
+
 // max((logit - maximum) * factor, -126)
 ARGPICK_DEVICE inline float exponent_of(float logit, Scale scale) {
   const float t = (logit - scale.maximum) * scale.factor;

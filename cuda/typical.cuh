@@ -10,7 +10,7 @@ namespace argpick {
 
 ARGPICK_DEVICE inline double centre_of(const Sums &sums, Scale scale, float temperature) {
   const double mean = LN_2 * sums.exponent / sums.weight;
-  return static_cast<double>(scale.maximum) + static_cast<double>(temperature) * mean;
+  return static_cast<double>(scale.maximum) + temperature_of_weights(scale, temperature) * mean;
 }
 
 // The sums of what is kept of the row; the tiles are written over.

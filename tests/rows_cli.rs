@@ -227,14 +227,14 @@ fn what_is_refused_is_refused_with_its_place() {
     let drawn = ["--acceptance", "drawn", "--draft-rows", &path("first.npy")];
     verify(&file, "1,2,3", &drawn, &["first.npy: row 0:", "token 7 is inf"]);
     verify(&file, "1,2,3", &["--parents", "0,1"], &["--parents: parents has 2 elements"]);
-    verify(&file, "1,2,3", &["--parents", "root,0,7"], &["--parents: parameter parent is 7"]);
+    verify(&file, "1,2,3", &["--parents", "root,0,7"], &["--parents: draft 2 cannot follow draft 7"]);
     // What does not fit.
     verify(&file, "1,2", &[], &["rows.npy: 4 rows for 2 drafts; 3 are needed"]);
     verify(&file, "1,12,3", &[], &["--draft: draft 1 is token 12; the rows have 12 logits"]);
     verify(&file, "1,2,3", &["--masks", &mask], &["mask.npy: 2 masks for 4 rows"]);
     fs::write(path("wide.npy"), matrix(&[vec![0.0; 13]])).unwrap();
     let wide = ["--acceptance", "drawn", "--draft-rows", &path("wide.npy")];
-    verify(&file, "1,2,3", &wide, &["wide.npy: rows of 13 logits, the target's have 12"]);
+    verify(&file, "1,2,3", &wide, &["wide.npy: draft rows has 1 elements, 3 are needed"]);
     refused(&["explain", "--rows", &empty], 1, &["empty.npy: the file is empty"]);
     // A list: which option.
     for (option, value, part) in [

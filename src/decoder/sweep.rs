@@ -45,7 +45,7 @@ impl<S: AsRef<[u64]> + AsMut<[u64]>> Decoder<S> {
     /// # Errors
     /// Those of [`Decoder::evaluate`] for the row; [`Error::WrongLength`] if the slices do not match, [`Error::StorageTooSmall`]
     /// for the memory. A result is [`Error::InvalidParameter`] with the name of the field where its configuration is
-    /// invalid or differs in what comes before.
+    /// invalid or differs in what comes before: also `mirostat` where llama.cpp's profile leaves out the decoder's penalties.
     pub fn sweep<'r>(
         &mut self,
         row: impl Into<Row<'r>>,
