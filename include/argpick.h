@@ -561,12 +561,8 @@ typedef struct argpick_beam_config {
   uint32_t max_tokens;
   // Hypotheses that are told about, up to beams. 0: beams.
   uint32_t n_best;
-  // Tokens of the prompt. Without effect: no profile counts them in the length any more.
-  uint32_t prompt_length;
   // Only ids below this take part, up to the vocabulary. 0: all.
   uint32_t valid_vocab;
-  // 0.
-  uint32_t reserved1;
 } argpick_beam_config;
 
 // Where a search stands. Set struct_size = sizeof(argpick_beam_state) before the call.

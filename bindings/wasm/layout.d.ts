@@ -174,8 +174,6 @@ export interface BeamConfig {
     maxTokens?: number | boolean;
     /** Hypotheses that are told about, up to beams. 0: beams. */
     nBest?: number | boolean;
-    /** Tokens of the prompt. Without effect: no profile counts them in the length any more. */
-    promptLength?: number | boolean;
     /** Only ids below this take part, up to the vocabulary. 0: all. */
     validVocab?: number | boolean;
 }

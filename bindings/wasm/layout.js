@@ -137,7 +137,7 @@ export const verified = {
 };
 
 export const beamConfig = {
-    size: 56,
+    size: 48,
     fields: {
         profile: { kind: 'u32', offset: 4, choices: { 'canon': 0, 'huggingface': 1, 'llama-cpp': 2, 'vllm': 3 } },
         beams: { kind: 'u32', offset: 8 },
@@ -149,8 +149,7 @@ export const beamConfig = {
         minTokens: { kind: 'u32', offset: 32 },
         maxTokens: { kind: 'u32', offset: 36 },
         nBest: { kind: 'u32', offset: 40 },
-        promptLength: { kind: 'u32', offset: 44 },
-        validVocab: { kind: 'u32', offset: 48 },
+        validVocab: { kind: 'u32', offset: 44 },
     },
 };
 

@@ -32,7 +32,6 @@ pub enum EarlyStopping {
 /// | `min_tokens` | any; from `max_tokens` on no end token ends a beam | 0 |
 /// | `max_tokens` | 1 to 2^20 | |
 /// | `n_best` | up to `beams`; 0 is `beams` | |
-/// | `prompt_length` | any; without effect | 0 |
 /// | `valid_vocab` | up to the vocabulary | 0 |
 /// | `end_tokens` | up to 64, below the vocabulary, each once | none |
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,8 +57,6 @@ pub struct BeamConfig<'a> {
     pub max_tokens: u32,
     /// Hypotheses that are told about.
     pub n_best: u32,
-    /// Tokens of the prompt. No profile counts them in the length any more: vLLM did before the version that is followed here.
-    pub prompt_length: u32,
     /// Only ids below this take part.
     pub valid_vocab: u32,
     /// A beam that generates one of these becomes a hypothesis.
@@ -80,7 +77,6 @@ impl Default for BeamConfig<'_> {
             min_tokens: 0,
             max_tokens: 256,
             n_best: 0,
-            prompt_length: 0,
             valid_vocab: 0,
             end_tokens: &[],
         }

@@ -46,18 +46,14 @@ pub struct argpick_beam_config {
     pub max_tokens: u32,
     /// Hypotheses that are told about, up to beams. 0: beams.
     pub n_best: u32,
-    /// Tokens of the prompt. Without effect: no profile counts them in the length any more.
-    pub prompt_length: u32,
     /// Only ids below this take part, up to the vocabulary. 0: all.
     pub valid_vocab: u32,
-    /// 0.
-    pub reserved1: u32,
 }
 
 // SAFETY: repr(C); `assert_layout` proves that there is no padding; numbers only.
 unsafe impl Growing for argpick_beam_config {
     const NAME: &'static str = "beam_config";
-    const RELEASED: &'static [u32] = &[56];
+    const RELEASED: &'static [u32] = &[48];
     const DEFAULT: Self = argpick_beam_config {
         struct_size: size_of::<Self>() as u32,
         profile: Profile::Canon as u32,
@@ -70,9 +66,7 @@ unsafe impl Growing for argpick_beam_config {
         min_tokens: 0,
         max_tokens: 256,
         n_best: 0,
-        prompt_length: 0,
         valid_vocab: 0,
-        reserved1: 0,
     };
 }
 
@@ -88,9 +82,7 @@ assert_layout!(argpick_beam_config {
     min_tokens: 4,
     max_tokens: 4,
     n_best: 4,
-    prompt_length: 4,
     valid_vocab: 4,
-    reserved1: 4,
 });
 
 const _: () = {
@@ -191,9 +183,6 @@ impl Asked {
         let (given, end_tokens) =
             unsafe { (read(self.config)?, slice(self.end_tokens, self.end_count, "end_tokens")?) };
         let invalid = |name, value: u32| Fault::Core(Error::InvalidParameter { name, value: value.into() });
-        if given.reserved1 != 0 {
-            return Err(Fault::Reserved { what: "reserved1", value: given.reserved1 });
-        }
         let early_stopping = match given.early_stopping {
             ARGPICK_EARLY_STOPPING_NEVER => EarlyStopping::Never,
             ARGPICK_EARLY_STOPPING_HEURISTIC => EarlyStopping::Heuristic,
@@ -212,7 +201,6 @@ impl Asked {
             min_tokens: given.min_tokens,
             max_tokens: given.max_tokens,
             n_best: given.n_best,
-            prompt_length: given.prompt_length,
             valid_vocab: given.valid_vocab,
             end_tokens,
         })

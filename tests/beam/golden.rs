@@ -84,7 +84,6 @@ fn the_sequences_are_those_of_transformers() {
                     EarlyStopping::Never
                 }
             },
-            prompt_length: prompt.len() as u32,
             end_tokens: &end_tokens,
             ..BeamConfig::default()
         };

@@ -446,7 +446,6 @@ fn lengths_are_those_of_what_was_generated() {
             beams: 3,
             max_tokens: 2,
             length_penalty: 1.0,
-            prompt_length: 50,
             end_tokens: &[0],
             ..BeamConfig::default()
         };

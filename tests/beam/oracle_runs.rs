@@ -102,7 +102,6 @@ fn a_search_is_what_the_judge_says() {
             min_tokens: settings.min_tokens as u32,
             max_tokens: settings.max_tokens as u32,
             n_best: 0,
-            prompt_length: seed as u32 % 20,
             valid_vocab: if settings.valid == vocab { 0 } else { settings.valid as u32 },
             end_tokens: &settings.end_tokens,
         };

@@ -46,7 +46,6 @@ fn config_of(object: &Bound<'_, PyAny>) -> Result<BeamConfig<'static>> {
         min_tokens: whole(object, "min_tokens")?,
         max_tokens: whole(object, "max_tokens")?,
         n_best: whole(object, "n_best")?,
-        prompt_length: whole(object, "prompt_length")?,
         valid_vocab: whole(object, "valid_vocab")?,
         end_tokens: &[],
     })
@@ -71,7 +70,6 @@ fn fields_of<'py>(py: Python<'py>, config: &BeamConfig<'_>) -> Result<Bound<'py,
         ("min_tokens", config.min_tokens),
         ("max_tokens", config.max_tokens),
         ("n_best", config.n_best),
-        ("prompt_length", config.prompt_length),
         ("valid_vocab", config.valid_vocab),
     ];
     for (name, value) in numbers {

@@ -234,6 +234,7 @@ impl PyModel {
             base,
             rules: rules_of(rules)?,
             top,
+            ..Options::default()
         };
         let kernels = Kernels::detect()?;
         let (texts, trace) = outside(py, true, || -> std::result::Result<_, SandboxError> {

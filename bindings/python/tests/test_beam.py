@@ -51,7 +51,6 @@ def test_the_sequences_are_those_of_transformers() -> None:
             min_tokens=int(params.pop("min_tokens", 0)),
             length_penalty=case["length_penalty"],
             early_stopping=stopping[case["early_stopping"]],
-            prompt_length=len(prompt),
             end_tokens=case["end_tokens"],
         )
         decoders = None

@@ -24,7 +24,6 @@ class BeamConfigFields(TypedDict, total=False):
     min_tokens: int
     max_tokens: int
     n_best: int
-    prompt_length: int
     valid_vocab: int
 
 
@@ -59,8 +58,6 @@ class BeamConfig:
     """Beams that are so long are hypotheses, 1 to 2^20."""
     n_best: int = 0
     """Hypotheses that are told about, up to beams. 0: beams."""
-    prompt_length: int = 0
-    """Tokens of the prompt; without effect, since no profile counts them in the length any more."""
     valid_vocab: int = 0
     """Only ids below this take part, up to the vocabulary. 0: all."""
 

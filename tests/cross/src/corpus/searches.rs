@@ -50,7 +50,7 @@ const PROFILES: &[Search] = &[
         |c| (c.profile, c.early_stopping) = (Profile::HuggingFace, EarlyStopping::Heuristic),
         Some(|c| (c.profile, c.repetition_penalty, c.no_repeat_ngram) = (Profile::HuggingFace, 1.3, 2)),
     ),
-    (|c| (c.profile, c.prompt_length, c.length_penalty) = (Profile::Vllm, 7, 0.6), None),
+    (|c| (c.profile, c.length_penalty) = (Profile::Vllm, 0.6), None),
     (|c| (c.profile, c.min_tokens, c.beams) = (Profile::Vllm, 2, 2), Some(|c| c.profile = Profile::Vllm)),
 ];
 
