@@ -140,7 +140,7 @@ CMAKE
 done
 
 # What the libraries cost. The limit is what was measured and a little more: a step past it should be meant.
-limit=1200000
+limit=1240000
 size() { stat -Lc %s "$1" 2>/dev/null || stat -Lf %z "$1"; }
 bytes=$(size "$prefix/lib/libargpick.so")
 echo "libargpick.so, stripped: $bytes bytes (limit $limit)"
