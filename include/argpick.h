@@ -298,7 +298,8 @@ typedef struct argpick_config {
   uint64_t stream;
   // ARGPICK_MODE_SAMPLE or ARGPICK_MODE_GREEDY.
   uint32_t mode;
-  // Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1.
+  // Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, under
+  // ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave.
   float temperature;
   // Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off.
   uint32_t top_k;

@@ -4,7 +4,6 @@
 #[path = "support/tool.rs"]
 mod tool;
 
-use argpick::Config;
 use serde_json::Value;
 use std::fs;
 use tool::{folder, json_of, matrix, run, stderr, stdout};
@@ -85,25 +84,6 @@ fn explain_tells_what_adjustments_and_draws_make_of_a_row() {
     }
 }
 
-/// Every parameter of the configuration has an option, in `explain` as in `decode`.
-#[test]
-fn every_parameter_is_an_option() {
-    // What is the command's own: how long a run is, what is reported, room for lists.
-    let own = ["metrics", "max_tokens", "adjustment_capacity", "sequence_capacity"];
-    for command in ["explain", "decode"] {
-        let help = stdout(&run(&[command, "--help"]));
-        let missing: Vec<&str> = Config::default()
-            .parameters()
-            .map(|(name, _)| name)
-            .filter(|name| !own.contains(name))
-            .filter(|name| !help.contains(&format!("--{} ", name.replace('_', "-"))) && *name != "temperature")
-            .filter(|name| !help.contains(&format!("--{}[", name.replace('_', "-"))))
-            .filter(|name| !help.contains(&format!("--{} [", name.replace('_', "-"))))
-            .collect();
-        assert!(missing.is_empty(), "{command}: {missing:?}");
-    }
-}
-
 /// Greedy is the default of `decode`; an option that does nothing then is named.
 #[test]
 fn decode_says_what_greedy_leaves_without_effect() {
@@ -120,9 +100,18 @@ fn decode_says_what_greedy_leaves_without_effect() {
         ),
         (&["--seed", "4"], "so --seed or --stream has no effect"),
         (&["--mode", "greedy", "--top-k", "3"], "so --top-k has no effect\n"),
+        (&["--mode", "sample", "--temp", "0", "--top-p", "0.5"], "so --top-p has no effect\n"),
     ] {
         let heard = remarks(options);
-        assert!(heard.contains("the mode is greedy") && heard.contains(said), "{options:?}: {heard}");
+        assert!(heard.contains("is greedy") && heard.contains(said), "{options:?}: {heard}");
+    }
+    for (option, value, said) in [
+        ("--mirostat-tau", "-1", "mirostat_tau is -1, outside its range: a finite number from 0 up"),
+        ("--dry-base", "0.5", "a finite number from 1 up"),
+    ] {
+        let output = run(&["decode", "--mode", "sample", option, value]);
+        assert_eq!(output.status.code(), Some(1), "{option} {value}");
+        assert!(stderr(&output).contains(said), "{option} {value}: {}", stderr(&output));
     }
     for options in [
         &[][..],
@@ -130,6 +119,7 @@ fn decode_says_what_greedy_leaves_without_effect() {
         &["--mode", "sample", "--temp", "0.9", "--top-p", "0.5", "--seed", "1"],
         &["--repetition-penalty", "1.2"],
         &["--temp", "0"],
+        &["--mode", "sample", "--temp", "0", "--profile", "llama_cpp", "--typical-p", "0.5"],
     ] {
         assert_eq!(remarks(options), "", "{options:?}");
     }

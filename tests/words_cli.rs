@@ -134,15 +134,16 @@ fn words_that_are_not_there_are_refused() {
     refused(&["--stop", "the zebra"], 1, "stop: the model has no word \"zebra\"");
     refused(&["--stop", "--,"], 2, "");
     refused(&["--stop", ",,"], 1, "no word");
-    refused(&["--stop-string", ""], 1, "sequence_length");
+    refused(&["--stop-string", ""], 1, "--stop-string: it must not be empty");
     refused(&["--end-words", "the cat"], 1, "more than one word");
     refused(&["--bias", "the"], 2, "the=-1.5");
     refused(&["--bias", "the=x"], 2, "x");
-    refused(&["--bias", "the=nan"], 1, "bias");
-    refused(&["--bias", "the=1", "--bias", "the=2"], 1, "0");
+    refused(&["--bias", "the=nan"], 2, "finite, or -inf");
+    refused(&["--sequence-bias", "the cat=inf"], 2, "finite, or -inf");
+    refused(&["--bias", "the=1", "--bias", "the=2"], 1, "--bias: \"the\" stands twice");
     refused(&["--sequence-bias", "the cat"], 2, "=");
     refused(&["--forced", "the=0"], 2, "the");
-    refused(&["--forced", "0=the", "--forced", "0=cat"], 1, "forced_position");
+    refused(&["--forced", "0=the", "--forced", "0=cat"], 1, "--forced: place 0 stands twice");
 }
 
 /// A recording has the text, so that a replay ends where the run did; and lists may be longer than the decoder's default.

@@ -75,7 +75,7 @@ pub fn allowed(name: &str) -> Option<&'static str> {
         "keep_ties" => "true or false",
         "mirostat" => "0 (off), 1 or 2",
         "penalty_scope" => "profile, all or generated",
-        "temperature" => "a finite number from 0 (greedy) up",
+        "temperature" => "a finite number from 0 (greedy, but for some filters of llama_cpp) up",
         "top_p" | "min_p" | "typical_p" | "epsilon_cutoff" | "eta_cutoff" | "top_a" | "tfs_z" | "top_h"
         | "xtc_probability" | "xtc_threshold" => "a number from 0 to 1",
         "top_n_sigma" | "dynatemp_range" | "dynatemp_exponent" | "mirostat_tau" | "mirostat_eta" | "dry_multiplier" => {
@@ -97,6 +97,7 @@ pub fn allowed(name: &str) -> Option<&'static str> {
         "history_capacity" => "a whole number from 0 (4096) to 16777216",
         "adjustment_capacity" => "a whole number from 0 (1024) to 4194304",
         "sequence_capacity" => "a whole number from 0 (256) to 65536",
+        "groups" => "a divisor of beams",
         "stream" => "a whole number from 0 to 18446744073709551615",
         _ => return None,
     })

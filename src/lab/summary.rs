@@ -4,6 +4,7 @@
 use super::compare::{Branch, distinct, identical, partings};
 use super::record::{RunRecord, Termination};
 use crate::numeric::exponential;
+use crate::plan::Profile;
 use crate::types::TokenId;
 use std::collections::BTreeMap;
 
@@ -139,9 +140,14 @@ pub fn summarise<'r>(records: impl IntoIterator<Item = &'r RunRecord>) -> Summar
 }
 
 impl RunRecord {
-    /// Whether the run draws: it is neither in greedy mode nor at temperature 0.
+    /// Whether the run draws: it is neither in greedy mode nor at temperature 0, which under llama.cpp's profile follows XTC's coin
+    /// and a temperature that follows the entropy.
     pub fn draws(&self) -> bool {
-        self.parameters.get("mode") != Some(&1.0) && self.parameters.get("temperature") != Some(&0.0)
+        let number = |name: &str| self.parameters.get(name).copied();
+        let is_set = |name: &str| number(name).is_some_and(|value| value > 0.0);
+        let has_chance_at_zero = number("profile") == Some(f64::from(Profile::LlamaCpp as u32))
+            && (is_set("xtc_probability") || is_set("dynatemp_range"));
+        number("mode") != Some(1.0) && (number("temperature") != Some(0.0) || has_chance_at_zero)
     }
 
     /// The tokens of the text: the steps without the end token.

@@ -60,12 +60,32 @@ impl Lists {
     }
 
     /// Sets them on a decoder of this model; `ends` are the end tokens that it has anyway.
+    ///
+    /// # Errors
+    /// [`Error::Option`] with the list's name.
     pub(super) fn set(&self, model: &Model, decoder: &mut Decoder, ends: &[u32]) -> Result<()> {
         let sequences = |name: &'static str, texts: &[String]| {
             texts.iter().map(|text| sequence(model, name, text)).collect::<Result<Vec<Vec<u32>>>>()
         };
+        let named = |name: &'static str, answer: crate::Result<()>| {
+            answer.map_err(|error| Error::Option {
+                name,
+                reason: match error {
+                    crate::Error::DuplicateToken { token } => {
+                        format!("{:?} stands twice", model.words()[token as usize])
+                    }
+                    crate::Error::InvalidParameter { name: "forced_position", value } => {
+                        format!("place {value} stands twice")
+                    }
+                    crate::Error::InvalidParameter { name: "bias", value } => {
+                        format!("{value} cannot be added: it must be finite, or -inf")
+                    }
+                    error => error.to_string(),
+                },
+            })
+        };
         let bias = self.bias.iter().map(|(text, bias)| Ok((word(model, "bias", text)?, *bias)));
-        decoder.set_bias(&bias.collect::<Result<Vec<_>>>()?)?;
+        named("bias", decoder.set_bias(&bias.collect::<Result<Vec<_>>>()?))?;
         let mut end_tokens = ends.to_vec();
         for class in self.end_classes(model)? {
             // Given twice is given once.
@@ -73,18 +93,22 @@ impl Lists {
                 end_tokens.push(class);
             }
         }
-        decoder.set_end_tokens(&end_tokens)?;
-        decoder.set_stops(&views(&sequences("stop", &self.stops)?))?;
-        decoder.set_breakers(&views(&sequences("breaker", &self.breakers)?))?;
-        decoder.set_bad_sequences(&views(&sequences("bad-sequence", &self.bad_sequences)?))?;
+        named("end-words", decoder.set_end_tokens(&end_tokens))?;
+        named("stop", decoder.set_stops(&views(&sequences("stop", &self.stops)?)))?;
+        named("breaker", decoder.set_breakers(&views(&sequences("breaker", &self.breakers)?)))?;
+        let bad = sequences("bad-sequence", &self.bad_sequences)?;
+        named("bad-sequence", decoder.set_bad_sequences(&views(&bad)))?;
         let biased: Vec<String> = self.sequence_bias.iter().map(|(text, _)| text.clone()).collect();
         let biased = sequences("sequence-bias", &biased)?;
         let pairs = biased.iter().zip(&self.sequence_bias).map(|(sequence, (_, bias))| (&sequence[..], *bias));
-        decoder.set_sequence_bias(&pairs.collect::<Vec<_>>())?;
+        named("sequence-bias", decoder.set_sequence_bias(&pairs.collect::<Vec<_>>()))?;
         let forced = self.forced.iter().map(|(place, text)| Ok((*place, word(model, "forced", text)?)));
-        decoder.set_forced(&forced.collect::<Result<Vec<_>>>()?)?;
+        named("forced", decoder.set_forced(&forced.collect::<Result<Vec<_>>>()?))?;
+        if self.stop_strings.iter().any(String::is_empty) {
+            return Err(Error::Option { name: "stop-string", reason: "it must not be empty".to_owned() });
+        }
         let strings: Vec<&[u8]> = self.stop_strings.iter().map(|string| string.as_bytes()).collect();
-        decoder.set_stop_strings(&strings)?;
+        named("stop-string", decoder.set_stop_strings(&strings))?;
         Ok(())
     }
 }

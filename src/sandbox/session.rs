@@ -96,7 +96,7 @@ pub struct Step {
     pub allowed: u32,
     /// The best classes that the mask leaves and their logits, best first.
     pub top: Vec<(u32, f32)>,
-    /// The log-probabilities of the step, if [`Options::lists`] asked for them.
+    /// The log-probabilities of the step, if [`Options::step_lists`] asked for them.
     pub lists: Option<StepLists>,
 }
 

@@ -1,6 +1,7 @@
 //! `argpick decode --beams`: the best continuations that a beam search finds.
 
 use crate::list_args;
+use crate::repetition_args::penalty_scope_name;
 use crate::report::{plural, printable, rules};
 use crate::sampling_args::{in_force, in_force_text};
 use crate::{Failure, remark};
@@ -224,6 +225,11 @@ fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Fou
             })
         })
         .collect();
+    let value = |(name, value): (&'static str, f64)| match name {
+        "penalty_scope" => (name, json!(penalty_scope_name(beside.penalty_scope))),
+        _ => (name, json!(value)),
+    };
+    let repetition: std::collections::BTreeMap<&str, Value> = in_force(beside).into_iter().map(value).collect();
     json!({
         "model": {
             "origin": model.origin(),
@@ -242,8 +248,8 @@ fn document(model: &Model, kernels: Kernels, options: &BeamOptions, found: &[Fou
             "temp": config.temperature,
             "steps": config.max_tokens,
             "n_best": if config.n_best == 0 { config.beams } else { config.n_best },
-            // As in the document of one text: what the decoders beside the beams do.
-            "repetition": in_force(beside).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            // What the decoders beside the beams do: what is in force of it.
+            "repetition": repetition,
             "words": list_args::words_json(lists),
             "min_steps": rules.min_steps,
             "stop_punct": rules.stop_punct,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// Lists of words.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ListArgs {
-    /// Add X to the logit of a word; may be given again. -inf bans it
+    /// Add X to the logit of a word, -inf bans it; one option for each word
     #[arg(long, value_name = "WORD=X", value_parser = with_number, help_heading = "Words")]
     bias: Vec<(String, f32)>,
     /// Words that end a text, with commas between; they are not part of it
@@ -28,7 +28,7 @@ pub struct ListArgs {
     /// Add X to the logit of the last of these words where the others stand before it; may be given again
     #[arg(long, alias = "sequence_bias", value_name = "WORDS=X", value_parser = with_number, help_heading = "Words")]
     sequence_bias: Vec<(String, f32)>,
-    /// Pick this word as the N-th, counted from 0, whatever the model says; may be given again
+    /// Pick this word as the N-th, counted from 0, whatever the model says; one option for each place
     #[arg(long, value_name = "N=WORD", value_parser = with_place, help_heading = "Words")]
     forced: Vec<(u64, String)>,
 }
@@ -78,7 +78,10 @@ pub fn words_json(lists: &Lists) -> Map<String, Value> {
 
 fn with_number(text: &str) -> Result<(String, f32), String> {
     let (words, number) = text.rsplit_once('=').ok_or("it must be words, =, and a number: the=-1.5")?;
-    let number: f32 = number.parse().map_err(|error| format!("{number:?}: {error}"))?;
+    let number: f32 = number.trim().parse().map_err(|_| format!("{number:?} is no number"))?;
+    if number.is_nan() || number == f32::INFINITY {
+        return Err("what is added must be finite, or -inf".to_owned());
+    }
     Ok((words.to_owned(), number))
 }
 

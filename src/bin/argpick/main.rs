@@ -85,6 +85,15 @@ fn run(command: Command, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
+/// The error; of a parameter outside its range with the range.
+fn with_range(error: argpick::Error) -> String {
+    let range = match error {
+        argpick::Error::InvalidParameter { name, .. } => argpick::lab::allowed(name),
+        _ => None,
+    };
+    range.map_or_else(|| error.to_string(), |range| format!("{error}: {range}"))
+}
+
 /// Why a command failed.
 #[derive(Debug)]
 enum Failure {
@@ -110,7 +119,12 @@ impl From<String> for Failure {
 
 impl From<argpick::sandbox::Error> for Failure {
     fn from(error: argpick::sandbox::Error) -> Self {
-        Failure::Message(error.to_string())
+        match error {
+            argpick::sandbox::Error::Decode(error) => error.into(),
+            // Its options have the names of those here.
+            argpick::sandbox::Error::Option { name, reason } => Failure::Message(format!("--{name}: {reason}")),
+            error => Failure::Message(error.to_string()),
+        }
     }
 }
 
@@ -122,11 +136,7 @@ impl From<argpick::lab::Error> for Failure {
 
 impl From<argpick::Error> for Failure {
     fn from(error: argpick::Error) -> Self {
-        let range = match error {
-            argpick::Error::InvalidParameter { name, .. } => argpick::lab::allowed(name),
-            _ => None,
-        };
-        Failure::Message(range.map_or_else(|| error.to_string(), |range| format!("{error}: {range}")))
+        Failure::Message(with_range(error))
     }
 }
 

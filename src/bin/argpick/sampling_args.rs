@@ -165,12 +165,14 @@ const OF_DRAWS: [&str; 16] = [
     "adaptive_target",
 ];
 
-/// Says which options do nothing because the mode is greedy. `seeded` is whether a seed or a stream was given. `asked` is whether
+/// Says which options do nothing because the mode is greedy, or the temperature 0 where that is the same. `seeded` is whether a seed or a stream was given. `asked` is whether
 /// greedy was: a temperature is then understood to be that of the reported probabilities.
 pub fn remark_on_greedy(config: &Config, seeded: bool, asked: bool) {
-    if config.mode != Mode::Greedy {
+    let is_cold = config.temperature == 0.0 && config.profile != Profile::LlamaCpp;
+    if config.mode != Mode::Greedy && !is_cold {
         return;
     }
+    let is_greedy = if config.mode == Mode::Greedy { "the mode is greedy" } else { "temperature 0 is greedy" };
     let names = in_force(config).into_iter().map(|(name, _)| name);
     let mut idle: Vec<String> =
         names.filter(|name| OF_DRAWS.contains(name)).map(|name| format!("--{}", name.replace('_', "-"))).collect();
@@ -180,7 +182,7 @@ pub fn remark_on_greedy(config: &Config, seeded: bool, asked: bool) {
     let way_out = if asked { "" } else { "; --mode sample draws" };
     let has = if idle.len() == 1 { "has" } else { "have" };
     if !idle.is_empty() {
-        remark(format_args!("the mode is greedy, so {} {has} no effect{way_out}", idle.join(", ")));
+        remark(format_args!("{is_greedy}, so {} {has} no effect{way_out}", idle.join(", ")));
     } else if !asked && config.temperature != Config::default().temperature && config.temperature != 0.0 {
         remark(format_args!("the mode is greedy, so --temp changes the reported probabilities only{way_out}"));
     }

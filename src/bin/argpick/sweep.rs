@@ -4,7 +4,7 @@ use crate::lab::{self, LabArgs};
 use crate::rows::Rows;
 use crate::sampling_args::{in_force, in_force_text, profile};
 use crate::sequence_args::SequenceArgs;
-use crate::{Failure, args};
+use crate::{Failure, args, with_range};
 use argpick::{Config, Decoder, Error, Kernels, Level, Metrics, Pick, Row, sweep_words};
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -184,7 +184,7 @@ pub fn set(config: &mut Config, name: &str, value: &Value) -> Result<(), String>
     match config.set_parameter(name, number) {
         Ok(true) => Ok(()),
         Ok(false) => Err(unknown(name)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(with_range(error)),
     }
 }
 
@@ -258,7 +258,7 @@ fn document(
                     "logprob": pick.logprob,
                 });
             }
-            Err(error) => entry["error"] = json!(error.to_string()),
+            Err(error) => entry["error"] = json!(with_range(*error)),
         }
         entry
     });
