@@ -298,8 +298,8 @@ typedef struct argpick_config {
   uint64_t stream;
   // ARGPICK_MODE_SAMPLE or ARGPICK_MODE_GREEDY.
   uint32_t mode;
-  // Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, under
-  // ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave.
+  // Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, but under
+  // ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave, or a temperature that follows the entropy.
   float temperature;
   // Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off.
   uint32_t top_k;
@@ -1257,7 +1257,8 @@ argpick_status argpick_decoder_position(const struct argpick_decoder *decoder,
 
 // Tells mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much.
 //
-// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off.
+// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off
+// or the mode greedy.
 //
 // Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
 //

@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 
 const STANDARDS: [&str; 2] = ["-std=c++17", "-std=c++20"];
 /// The C++ headers, which are installed together.
-const HEADERS: [&str; 4] = ["argpick.hpp", "argpick_cuda.hpp", "argpick_trace.hpp", "argpick_values.hpp"];
+const HEADERS: [&str; 5] =
+    ["argpick.hpp", "argpick_beam.hpp", "argpick_cuda.hpp", "argpick_trace.hpp", "argpick_values.hpp"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 fn root() -> &'static Path {
@@ -172,9 +173,10 @@ fn cpp_leaks_no_macro() {
                 &(source + "#include \"argpick.hpp\"\n#include \"argpick_cuda.hpp\"\n"),
                 folder.path(),
             );
-            let guards = ["ARGPICK_CUDA_HPP", "ARGPICK_HPP", "ARGPICK_TRACE_HPP", "ARGPICK_VALUES_HPP"]
-                .map(str::to_owned)
-                .into();
+            let guards =
+                ["ARGPICK_BEAM_HPP", "ARGPICK_CUDA_HPP", "ARGPICK_HPP", "ARGPICK_TRACE_HPP", "ARGPICK_VALUES_HPP"]
+                    .map(str::to_owned)
+                    .into();
             let leaked: BTreeSet<_> = after.difference(&before).cloned().collect();
             assert_eq!(leaked, guards, "{compiler} {standard}");
         }

@@ -83,6 +83,8 @@ fn cases() -> Vec<Case> {
                 ..base()
             },
         ),
+        case("min_keep after n-sigma", false, Config { top_n_sigma: 0.5, min_p: 0.9, min_keep: 4, ..llama() }),
+        case("min_keep after top-h", false, Config { top_h: 0.4, min_p: 0.9, min_keep: 4, ..hf() }),
         case("coldest of typical", false, Config { typical_p: 0.6, temperature: 0.0, ..llama() }),
         case(
             "coldest of xtc",

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 #[path = "support/npz.rs"]
 mod npz;
+#[path = "support/small.rs"]
+mod small;
 #[path = "support/tool.rs"]
 mod tool;
 
@@ -11,35 +13,9 @@ use argpick::Kernels;
 use argpick::sandbox::Model;
 use argpick::sandbox::features::shift;
 use serde_json::{Value, json};
+use small::{SMALL, small_model};
 use std::fs;
 use tool::{folder, json_of, matrix, refused};
-
-/// Numbers from -`size` to `size`.
-fn numbers(seed: u64, count: usize, size: f32) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = argpick::rng::mix(state);
-        ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * size
-    };
-    (0..count).map(|_| next()).collect()
-}
-
-const SMALL: [&str; 5] = ["the", "cat", "sat", ".", "<EOS>"];
-
-/// A model of five words whose rows depend on all that it sees.
-fn small_model() -> Vec<u8> {
-    let inputs: Vec<&str> = ["<BOS>", "<UNK>"].into_iter().chain(SMALL).collect();
-    let features = inputs.len() + 11 + 13;
-    npz::npz(&[
-        npz::floats("W", &format!("(5, {features})"), &numbers(3, 5 * features, 1.5)),
-        npz::floats("b", "(5,)", &numbers(4, 5, 0.5)),
-        npz::integers("classes", "(5,)", &[0, 1, 2, 3, 4]),
-        npz::strings("in_vocab", &inputs),
-        npz::strings("out_vocab", &SMALL),
-        npz::integers("d2", "()", &[11]),
-        npz::integers("d3", "()", &[13]),
-    ])
-}
 
 /// The entries of a list of log-probabilities: token, logit, logprob.
 fn listed(list: &Value) -> Vec<(u64, f64, f64)> {

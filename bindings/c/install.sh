@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the C libraries and puts them in place: bindings/c/install.sh PREFIX
 #
-#   PREFIX/include/argpick.h, argpick.hpp, argpick_cuda.hpp, argpick_trace.hpp, argpick_values.hpp
+#   PREFIX/include/argpick.h, argpick.hpp, argpick_beam.hpp, argpick_cuda.hpp, argpick_trace.hpp, argpick_values.hpp
 #   PREFIX/lib/libargpick.a, libargpick.so -> libargpick.so.0 -> libargpick.so.VERSION
 #   PREFIX/lib/pkgconfig/argpick.pc
 #   PREFIX/lib/cmake/argpick/argpick-config.cmake, argpick-config-version.cmake
@@ -58,7 +58,7 @@ substitute "$here/cmake/argpick-config-version.cmake.in" "$scratch/argpick-confi
 
 to=${DESTDIR:-}$prefix
 install -d "$to/include" "$to/$libdir/pkgconfig" "$to/$libdir/cmake/argpick" "$to/share/doc/argpick"
-install -m 644 "$root/include/argpick.h" "$root/bindings/cpp"/argpick{,_cuda,_trace,_values}.hpp "$to/include"
+install -m 644 "$root/include/argpick.h" "$root/bindings/cpp"/argpick{,_beam,_cuda,_trace,_values}.hpp "$to/include"
 install -m 644 "$scratch/libargpick.a" "$to/$libdir"
 install -m 755 "$scratch/libargpick.so" "$to/$libdir/libargpick.so.$version"
 ln -sf "libargpick.so.$version" "$to/$libdir/libargpick.so.$abi"

@@ -10,7 +10,7 @@ export interface Config {
     stream?: number | bigint;
     /** ARGPICK_MODE_SAMPLE or ARGPICK_MODE_GREEDY. */
     mode?: number | 'sample' | 'greedy';
-    /** Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1. */
+    /** Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, but under ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave, or a temperature that follows the entropy. */
     temperature?: number;
     /** Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off. */
     topK?: number | boolean;

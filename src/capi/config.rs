@@ -68,8 +68,8 @@ pub struct argpick_config {
     pub stream: u64,
     /// ARGPICK_MODE_SAMPLE or ARGPICK_MODE_GREEDY.
     pub mode: u32,
-    /// Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, under
-    /// ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave.
+    /// Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, but under
+    /// ARGPICK_PROFILE_LLAMA_CPP the first token of what typical and XTC leave, or a temperature that follows the entropy.
     pub temperature: f32,
     /// Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off.
     pub top_k: u32,

@@ -430,7 +430,8 @@ pub unsafe extern "C" fn argpick_decoder_position(
 
 /// Tells mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much.
 ///
-/// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off.
+/// It starts at 2 mirostat_tau, each decoded token moves it, and argpick_decoder_undo brings it back. NaN if mirostat is off
+/// or the mode greedy.
 ///
 /// Statuses: ARGPICK_ERR_NULL, ARGPICK_ERR_ALIGNMENT, ARGPICK_ERR_BUSY, ARGPICK_ERR_POISONED.
 ///

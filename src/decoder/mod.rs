@@ -131,9 +131,10 @@ impl<S> Decoder<S> {
     }
 
     /// Mirostat's mu for the next step, in bits: version 2 keeps the tokens whose surprise is at most that much. It starts at
-    /// 2 `mirostat_tau`, each decoded token moves it, and [`Decoder::undo`] brings it back. NaN if `mirostat` is off.
+    /// 2 `mirostat_tau`, each decoded token moves it, and [`Decoder::undo`] brings it back. NaN if `mirostat` is off or the mode
+    /// greedy.
     pub fn mirostat_mu(&self) -> f32 {
-        if self.plan.config.mirostat == Mirostat::Off { f32::NAN } else { self.state.mirostat_mu }
+        if self.plan.config.mirostat == Mirostat::Off || self.plan.greedy { f32::NAN } else { self.state.mirostat_mu }
     }
 
     /// The probability that adaptive-p prefers in the next step, 0 to 1: `adaptive_target`, moved away from the mean of what

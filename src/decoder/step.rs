@@ -89,8 +89,11 @@ impl KnownSums {
         self.sums.iter().flatten().find(known).map(|(_, sums)| *sums)
     }
 
-    /// Takes note of sums.
+    /// Takes note of sums, unless those of this scale are known with their masses.
     fn note(&mut self, scale: Scale, sums: Sums) {
+        if self.at(scale, true).is_some() {
+            return;
+        }
         let same = self.sums.iter().position(|entry| entry.is_some_and(|(known, _)| known == scale));
         let at = same.unwrap_or(self.next % self.sums.len());
         self.next += usize::from(same.is_none());
@@ -116,14 +119,14 @@ impl<'a> Opened<'a> {
         Opened { plan, surface, room, envelope, position: self.position, state, stretching: self.stretching }
     }
 
-    /// What the configured stages keep; in greedy mode the argmax.
-    pub fn truncate(&mut self) -> Truncation<'a> {
-        self.truncate_with(None, &mut Findings::none())
-    }
-
     /// The row as the first stage gets it.
     fn first(&self) -> Surface<'a> {
         self.surface.at_temperature(self.plan.first_temperature)
+    }
+
+    /// What the configured stages keep; in greedy mode the argmax.
+    pub fn truncate(&mut self) -> Truncation<'a> {
+        self.truncate_with(None, &mut Findings::none())
     }
 
     /// The same. `sums` are those of the whole row as the first stage gets it, if they are known.

@@ -1,8 +1,8 @@
 //! Adaptive-p (llama.cpp): prefers tokens whose probability is near a target that follows what was picked.
 //!
 //! Law: with p a token's probability among what the filters kept (a ratio of integer masses), `d = |p - t| / 0.3` and the new
-//! logit `-10 d^2 / (1 + d)`, less that of the nearest token; the draw is from their softmax. The target of a step is `t = 2 target - mean`, held in 0 to 1,
-//! mean being the decayed mean of the probabilities of earlier picks: `sum <- p + decay sum`, `weight <- 1 + decay weight`.
+//! logit `-10 d^2 / (1 + d)`, less that of the nearest token; the draw is from their softmax. The target of a step is
+//! `t = 2 target - mean`, held in 0 to 1, mean being the decayed mean of the probabilities of earlier picks: `sum <- p + decay sum`, `weight <- 1 + decay weight`.
 
 use super::StepState;
 use crate::kernels::Scale;

@@ -151,7 +151,7 @@ pub struct Config {
     /// Greedy or by a draw.
     pub mode: Mode,
     /// Divides the logits; 1 leaves them, 0 means mode greedy with metrics at temperature 1 (under llama.cpp's profile the first of
-    /// what typical and XTC leave).
+    /// what typical and XTC leave, or a temperature that follows the entropy).
     pub temperature: f32,
     /// Keeps the k highest logits (equal ones by lower id).
     pub top_k: u32,

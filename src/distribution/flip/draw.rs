@@ -60,8 +60,8 @@ impl LayoutEdge {
     /// The radius within which the boundary stays on its side of the share `at` of the whole layout.
     pub fn radius(&self, at: f64, temperature: f32) -> f64 {
         let LayoutEdge { before, inside, bound, is_tight, after, tokens } = *self;
-        if tokens.0 == 0 || tokens.1 == 0 {
-            // It is an end of the layout.
+        // The ends of the layout; the slack of the last block has no token and still lies before the end.
+        if tokens.0 == 0 || tokens.1 == 0 && inside == bound {
             return f64::INFINITY;
         }
         let is_below = (before + inside) as f64 <= at * (before + bound + after) as f64;
@@ -103,4 +103,33 @@ pub(crate) fn radius_of_selection(bound: u64, bounds: u64, tokens: usize, temper
 /// its probability's change, which is at most `largest_probability (e^(2r/T) - 1)`.
 pub(crate) fn radius_before_reshaping(reshaped: f64, largest_probability: f64, temperature: f32) -> f64 {
     0.5 * f64::from(temperature) * natural_logarithm(1.0 + reshaped * 0.3 / (10.0 * largest_probability))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number in the slack of the last block stays there until the masses before it have grown.
+    #[test]
+    fn the_slack_of_the_last_block_is_no_end_of_the_layout() {
+        let edge = |inside, is_tight| LayoutEdge {
+            before: 900 << 40,
+            inside,
+            bound: 100 << 40,
+            is_tight,
+            after: 0,
+            tokens: (64_000, 0),
+        };
+        let (slack, end) = (edge(40 << 40, false), edge(100 << 40, false));
+        // 94 % of the layout: past the tokens, which end at or below 940 / 1000 g^2.
+        let radius = slack.radius(0.96, 1.0);
+        assert!(radius > 0.0 && radius < 0.5, "{radius}");
+        let g = radius.exp();
+        let (left, right) = (940.0 * g, 100.0 / g - 40.0 * g);
+        assert!(left <= 0.96 * (left + right), "{left} {right}");
+        // A number on a token before the slack: the boundary may come down to it.
+        let radius = slack.radius(0.93, 1.0);
+        assert!(radius > 0.0 && radius < 0.5, "{radius}");
+        assert_eq!((end.radius(0.96, 1.0), edge(100 << 40, true).radius(0.96, 1.0)), (f64::INFINITY, f64::INFINITY));
+    }
 }

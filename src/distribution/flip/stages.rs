@@ -159,7 +159,9 @@ impl<'r, 'a> Run<'r, 'a> {
             let (got, left) = record.counts;
             // Top-k and min-p say of any token whether they let it in; the others only of those that they got.
             let says = match record.stage {
-                Stage::MinP(_) | Stage::Argmax => true,
+                Stage::Argmax => true,
+                // With fewer than `min_keep` it lets in whatever it gets.
+                Stage::MinP(_) => edge.count >= record.min_keep,
                 Stage::TopK { k, .. } => k <= edge.count,
                 _ => got > edge.count,
             };

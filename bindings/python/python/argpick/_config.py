@@ -95,7 +95,8 @@ class Config:
     mode: Mode = Mode.SAMPLE
     """By a draw, or the argmax."""
     temperature: float = 1.0
-    """Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1."""
+    """Divides the logits: finite, at least 0. 1 leaves them; 0 means mode greedy with metrics at temperature 1, but under the
+    profile llama_cpp the first token of what typical and XTC leave, or a temperature that follows the entropy."""
     top_k: int = 0
     """Keeps the so many highest logits, the lower id first among equals. 0, or at least the vocabulary: off."""
     top_p: float = 1.0
