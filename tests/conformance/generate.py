@@ -119,7 +119,7 @@ def digest(kept):
 def lacks(stage, lines):
     """Prints and returns whether a stage's lines miss a size of vocabulary or are too few rows."""
     sizes = {len(case["logits"]) if "logits" in case else case["row"]["vocab"] for case in lines}
-    rows = sum(len(case.get("expect_each") or case.get("steps") or [0]) for case in lines)
+    rows = sum(len(case.get("expect_each", case.get("steps", [0]))) for case in lines)
     missing = {4, 1_000, 151_936} - sizes
     if missing or rows < 2_000:
         print(f"  {stage}: {rows} rows; no vocabulary of {sorted(missing)}")
@@ -186,6 +186,8 @@ def cases(profile, stage, engine, tally):
         if skip:
             case["skip"] = skip
         case["expect_each"] = each
+        if not each:
+            continue  # in none of its rows is anything left
         yield dict({"id": f"{profile}-{stage}-sweep-{index:02}"}, **case, tolerance=1.0e-5)
     n = Numbers(digest([ord(c) for c in f"{profile} {stage} extremes"]))
     for index in range(EXTREMES):
